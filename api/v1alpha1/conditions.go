@@ -1,0 +1,99 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Condition types of a ManagedUser.
+const (
+	// ConditionReady sums the others up and is always there. While something is wrong, its reason is the
+	// reason of what is wrong.
+	ConditionReady = "Ready"
+
+	// ConditionSynced says whether the user in Cal.com equals the spec.
+	ConditionSynced = "Synced"
+
+	// ConditionCredentialsReady says whether the OAuth client can be used.
+	ConditionCredentialsReady = "CredentialsReady"
+
+	// ConditionReconciling is there, and true, while the operator works towards the spec or waits for something
+	// that heals by itself. It follows kstatus: absent at rest.
+	ConditionReconciling = "Reconciling"
+
+	// ConditionStalled is there, and true, when a person has to act first. It follows kstatus: absent at rest,
+	// and never together with Reconciling.
+	ConditionStalled = "Stalled"
+)
+
+// Reasons of Ready beside those of what is wrong.
+const (
+	// ReasonAvailable: the user exists and equals the spec.
+	ReasonAvailable = "Available"
+	// ReasonObserved: the user exists and is mirrored; reconcilePolicy is Observe.
+	ReasonObserved = "Observed"
+	// ReasonNotFound: there is no such user, and this object will not create one (Observe, or a userID is set).
+	ReasonNotFound = "NotFound"
+	// ReasonSuspended: reconcilePolicy is Suspend, so nothing is done.
+	ReasonSuspended = "Suspended"
+	// ReasonProgressing: work is under way, or the outcome of a call is awaited.
+	ReasonProgressing = "Progressing"
+	// ReasonDeleting: the deletion is under way or waits for something that heals by itself.
+	ReasonDeleting = "Deleting"
+	// ReasonDeletionBlocked: the deletion waits for a person; the message says what for.
+	ReasonDeletionBlocked = "DeletionBlocked"
+)
+
+// Reasons of Synced.
+const (
+	// ReasonInSync: Cal.com was compared with the spec and equals it.
+	ReasonInSync = "InSync"
+	// ReasonCreated: the user was created.
+	ReasonCreated = "Created"
+	// ReasonAdopted: a user that existed before was taken over.
+	ReasonAdopted = "Adopted"
+	// ReasonUpdated: a change of the spec was written to Cal.com.
+	ReasonUpdated = "Updated"
+	// ReasonDriftCorrected: a change made elsewhere was set back to the spec.
+	ReasonDriftCorrected = "DriftCorrected"
+	// ReasonRateLimited: the quota of the OAuth client is used up for the moment.
+	ReasonRateLimited = "RateLimited"
+	// ReasonRemoteUnavailable: Cal.com gave no usable answer.
+	ReasonRemoteUnavailable = "RemoteUnavailable"
+	// ReasonInvalidSpec: Cal.com, or the operator before it, refuses a value of the spec.
+	ReasonInvalidSpec = "InvalidSpec"
+	// ReasonAlreadyExists: a user with this e-mail exists and belongs to nobody in Kubernetes.
+	ReasonAlreadyExists = "AlreadyExists"
+	// ReasonOwnedElsewhere: the user carries the mark of another object or another cluster.
+	ReasonOwnedElsewhere = "OwnedElsewhere"
+	// ReasonRemoteInconsistent: Cal.com says that the user exists and shows it nowhere; a half-made user.
+	ReasonRemoteInconsistent = "RemoteInconsistent"
+	// ReasonUsernameConflict: another address has the username that Cal.com would derive from this one.
+	ReasonUsernameConflict = "UsernameConflict"
+	// ReasonMetadataBlocked: a metadata update would erase a nested value that Cal.com keeps there.
+	ReasonMetadataBlocked = "MetadataBlocked"
+	// ReasonUnexpectedResponse: Cal.com answered something that the operator has no rule for.
+	ReasonUnexpectedResponse = "UnexpectedResponse"
+)
+
+// Reasons of CredentialsReady.
+const (
+	// ReasonVerified: Cal.com accepted the credentials.
+	ReasonVerified = "Verified"
+	// ReasonSecretNotFound: the Secret does not exist.
+	ReasonSecretNotFound = "SecretNotFound"
+	// ReasonKeyNotFound: the Secret lacks the key, or the key is empty.
+	ReasonKeyNotFound = "KeyNotFound"
+	// ReasonUnauthorized: Cal.com refuses the client id or the secret key (401).
+	ReasonUnauthorized = "Unauthorized"
+	// ReasonForbidden: the credentials are right and lack a permission (403).
+	ReasonForbidden = "Forbidden"
+	// ReasonAPIURLNotAllowed: the operator was not started with this API URL among the allowed ones.
+	ReasonAPIURLNotAllowed = "APIURLNotAllowed"
+)
+
+// Events that stand for no condition.
+const (
+	// EventDeleted: the user was deleted in Cal.com, or proved gone.
+	EventDeleted = "Deleted"
+	// EventOrphaned: the object let go of a user that stays in Cal.com.
+	EventOrphaned = "Orphaned"
+)

@@ -1,0 +1,27 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+const (
+	// ManagedUserFinalizer stands on every object that has created or adopted a user in Cal.com, or is about
+	// to. It is written before the first such call, so an object without it has never created anything.
+	ManagedUserFinalizer = "platform.cal.com/managed-user"
+
+	// CreateIntentAnnotation records, as JSON, the create call that was about to be sent: its time, the e-mail
+	// that it named and the id of the user that it replaces. While the outcome of that call is unknown, the
+	// user is looked up under that e-mail, whatever the spec says by then.
+	CreateIntentAnnotation = "platform.cal.com/create-intent"
+
+	// AdoptedAnnotation holds the id of the user that the object adopted rather than created. Without a
+	// deletionPolicy, an adopted user is left in Cal.com when its object goes.
+	AdoptedAnnotation = "platform.cal.com/adopted"
+
+	// ReconcileRequestedAtAnnotation asks for a look at Cal.com now: any new value does. The value that was
+	// acted upon last stands in status.lastHandledReconcileAt.
+	ReconcileRequestedAtAnnotation = "platform.cal.com/reconcile-requested-at"
+
+	// OwnerMetadataKey is the key in the Cal.com user's metadata under which the operator writes whose user it
+	// is: <owner id>/<namespace>/<name>/<uid>.
+	OwnerMetadataKey = "kubernetesOwner"
+)

@@ -1,0 +1,173 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// The operator for Cal.com managed users.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"time"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/version"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+)
+
+// gracefulStop is the time for work under way when the operator is told to stop: one call to Cal.com may take 30 s.
+const gracefulStop = 35 * time.Second
+
+func main() {
+	err := run(ctrl.SetupSignalHandler(), os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "calcom-operator:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	o, err := parseOptions(args)
+	if err != nil {
+		return err
+	}
+	if o.version {
+		fmt.Println("calcom-operator", version.Version)
+		return nil
+	}
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&o.zap)))
+	logger := ctrl.Log.WithName("setup")
+
+	restConfig, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the cluster: %w", err)
+	}
+	// The API server's own priority and fairness does the limiting; the client's default of 20 a second would be
+	// felt with a few hundred users.
+	restConfig.QPS = -1
+	restConfig.UserAgent = "calcom-operator/" + version.Version
+
+	mgr, err := ctrl.NewManager(restConfig, o.manager())
+	if err != nil {
+		return fmt.Errorf("making the manager: %w", err)
+	}
+	if err := addController(ctx, mgr, o); err != nil {
+		return err
+	}
+	if err := errors.Join(
+		mgr.AddHealthzCheck("healthz", healthz.Ping),
+		mgr.AddReadyzCheck("readyz", healthz.Ping),
+	); err != nil {
+		return fmt.Errorf("adding probes: %w", err)
+	}
+	logger.Info("Starting operator", "version", version.Version)
+	return mgr.Start(ctx)
+}
+
+// manager returns the options of the manager.
+func (o *options) manager() ctrl.Options {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			panic(err) // Only two types of one name could fail here, at compile time in all but name.
+		}
+	}
+	stop := gracefulStop
+	options := ctrl.Options{
+		Scheme: scheme,
+		Metrics: metricsserver.Options{
+			BindAddress:   o.metricsAddress,
+			SecureServing: o.secureMetrics,
+			// HTTP/2 is off because of its rapid-reset weakness; nothing here needs it.
+			TLSOpts: []func(*tls.Config){func(c *tls.Config) { c.NextProtos = []string{"http/1.1"} }},
+		},
+		HealthProbeBindAddress:        o.probeAddress,
+		LeaderElection:                o.leaderElect,
+		LeaderElectionID:              o.leaderElectionID,
+		LeaderElectionNamespace:       o.leaderElectionNamespace,
+		LeaderElectionReleaseOnCancel: true, // The process ends with the manager, so the next one may start at once.
+		GracefulShutdownTimeout:       &stop,
+		Cache: cache.Options{
+			DefaultTransform:  cache.TransformStripManagedFields(),
+			DefaultNamespaces: o.namespaces(),
+		},
+	}
+	if o.secureMetrics {
+		options.Metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	return options
+}
+
+// namespaces returns the watched namespaces as the cache takes them; nil means all.
+func (o *options) namespaces() map[string]cache.Config {
+	if o.watchNamespaces == "" {
+		return nil
+	}
+	watched := make(map[string]cache.Config)
+	for name := range strings.SplitSeq(o.watchNamespaces, ",") {
+		watched[strings.TrimSpace(name)] = cache.Config{}
+	}
+	return watched
+}
+
+func addController(ctx context.Context, mgr ctrl.Manager, o *options) error {
+	ownerID, err := o.owner(ctx, mgr.GetAPIReader())
+	if err != nil {
+		return err
+	}
+	r, err := controller.New(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("calcom-operator"), controller.Config{
+		OwnerID:                 ownerID,
+		AllowedAPIURLs:          o.allowed,
+		ResyncInterval:          o.resyncInterval,
+		RateLimitShare:          o.rateLimitShare,
+		MaxConcurrentReconciles: o.workers,
+		UserAgent:               "calcom-operator/" + version.Version,
+		Transport:               controller.NewTransport(o.workers),
+		Clock:                   clock.RealClock{},
+		Jitter:                  jitter,
+	})
+	if err != nil {
+		return fmt.Errorf("making the reconciler: %w", err)
+	}
+	return r.SetupWithManager(ctx, mgr)
+}
+
+// owner returns what begins the mark of every user: the flag, or the UID of kube-system, which is as good as an id of
+// the cluster.
+func (o *options) owner(ctx context.Context, reader client.Reader) (string, error) {
+	if o.ownerID != "" {
+		return o.ownerID, nil
+	}
+	var namespace corev1.Namespace
+	if err := reader.Get(ctx, client.ObjectKey{Name: "kube-system"}, &namespace); err != nil {
+		return "", fmt.Errorf("reading the namespace kube-system, whose UID marks this cluster's users (--owner-id makes do without): %w", err)
+	}
+	return string(namespace.UID), nil
+}
+
+// jitter returns a random time from 0 up to most.
+func jitter(most time.Duration) time.Duration {
+	if most <= 0 {
+		return 0
+	}
+	return rand.N(most) //nolint:gosec // It spreads load and guards nothing.
+}

@@ -1,0 +1,91 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+)
+
+// options are the flags.
+type options struct {
+	metricsAddress, probeAddress string
+	secureMetrics                bool
+	leaderElect                  bool
+	leaderElectionID             string
+	leaderElectionNamespace      string
+	ownerID                      string
+	allowedAPIURLs               string
+	watchNamespaces              string
+	resyncInterval               time.Duration
+	workers                      int
+	rateLimitShare               float64
+	version                      bool
+	zap                          zap.Options
+
+	allowed controller.URLPrefixes // Parsed from allowedAPIURLs.
+}
+
+func parseOptions(args []string) (*options, error) {
+	o := &options{}
+	flags := flag.NewFlagSet("calcom-operator", flag.ContinueOnError)
+	config.RegisterFlags(flags)
+	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint; 0 turns it off")
+	flags.BoolVar(&o.secureMetrics, "metrics-secure", true, "serve metrics by HTTPS, and only to whom the API server authenticates and authorizes")
+	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns them off")
+	flags.BoolVar(&o.leaderElect, "leader-elect", false, "let only one of several replicas work at a time")
+	flags.StringVar(&o.leaderElectionID, "leader-election-id", "calcom-operator.platform.cal.com", "name of the lease; give operators for different namespaces different ones")
+	flags.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "namespace of the lease; the pod's own when empty")
+	flags.StringVar(&o.ownerID, "owner-id", "", "what marks the users of this cluster in Cal.com, at most 63 characters; the UID of the namespace kube-system when empty. Set it before a cluster is rebuilt, so that the new one takes the users over")
+	flags.StringVar(&o.allowedAPIURLs, "allowed-api-urls", "https://", "comma-separated beginnings of the API URLs that may be called, as https://api.cal.com")
+	flags.StringVar(&o.watchNamespaces, "watch-namespaces", "", "comma-separated namespaces to work in; all when empty")
+	flags.DurationVar(&o.resyncInterval, "resync-interval", 10*time.Minute, "time between two drift checks of one user")
+	flags.IntVar(&o.workers, "max-concurrent-reconciles", 8, "number of users that are worked on at a time")
+	flags.Float64Var(&o.rateLimitShare, "rate-limit-share", 0.8, "part of each OAuth client's quota that the operator uses, above 0 and up to 1; the rest is left to your own backend")
+	flags.BoolVar(&o.version, "version", false, "print the version and exit")
+	o.zap.BindFlags(flags)
+	// Times for people; and no stack traces for what is expected to fail now and then, as a call to Cal.com.
+	for name, value := range map[string]string{"zap-time-encoding": "rfc3339nano", "zap-stacktrace-level": "panic"} {
+		if err := flags.Set(name, value); err != nil {
+			return nil, fmt.Errorf("--%s: %w", name, err)
+		}
+	}
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	return o, o.check(flags.Args())
+}
+
+// check finds values that no flag type excludes, and names the flag.
+func (o *options) check(rest []string) error {
+	if len(rest) > 0 {
+		return fmt.Errorf("unknown argument %q; everything is set by flags, see --help", rest[0])
+	}
+	var err error
+	if o.allowed, err = controller.ParseURLPrefixes(o.allowedAPIURLs); err != nil {
+		return fmt.Errorf("--allowed-api-urls: %w", err)
+	}
+	switch {
+	case o.resyncInterval < time.Second:
+		return fmt.Errorf("--resync-interval is %v; it must be at least 1s", o.resyncInterval)
+	case o.workers < 1:
+		return fmt.Errorf("--max-concurrent-reconciles is %d; it must be at least 1", o.workers)
+	case !(o.rateLimitShare > 0 && o.rateLimitShare <= 1):
+		return fmt.Errorf("--rate-limit-share is %v; it must be above 0 and at most 1", o.rateLimitShare)
+	case len(o.ownerID) > 63 || strings.ContainsAny(o.ownerID, "/ \t\n"):
+		return fmt.Errorf("--owner-id must have at most 63 characters, none of them a slash or a space")
+	}
+	for name := range strings.SplitSeq(o.watchNamespaces, ",") {
+		if o.watchNamespaces != "" && strings.TrimSpace(name) == "" {
+			return fmt.Errorf("--watch-namespaces is %q; give names separated by single commas", o.watchNamespaces)
+		}
+	}
+	return nil
+}

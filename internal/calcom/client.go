@@ -1,0 +1,248 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package calcom is a client for the managed users of Cal.com's Platform API v2.
+//
+// It does what it is told once: no retries, no redirects, no logging. The answers of the create and refresh
+// calls are secrets, and everything else is somebody's personal data, so no error text holds a request, a
+// response body, a query, an address, a token or the secret key.
+//
+// What is said here of the server's behaviour comes from its source of December 2025 (apps/api/v2) and from
+// answers recorded from a real server of that version.
+package calcom
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	// callTimeout bounds one call, the reading of its answer included. Creating a user loads calendars on the
+	// server's side and can be slow.
+	callTimeout = 30 * time.Second
+
+	// maxBody bounds what is read of an answer, in bytes. A full page of 250 users is about 100 kB.
+	maxBody = 1 << 20
+)
+
+// Config says how to reach one OAuth client.
+type Config struct {
+	// BaseURL is the API's address, with or without /v2 at its end. A path before that is kept.
+	BaseURL string
+	// ClientID is the id of the OAuth client.
+	ClientID string
+	// SecretKey is its secret.
+	SecretKey string
+	// UserAgent is sent with every call.
+	UserAgent string
+	// Transport carries the calls; http.DefaultTransport when nil.
+	Transport http.RoundTripper
+	// OnResponse, when set, is told of the rate limit headers and the status of every answer.
+	OnResponse func(status int, limit RateLimit)
+}
+
+// Client calls the API in the name of one OAuth client. It is safe for concurrent use.
+type Client struct {
+	base       *url.URL
+	clientID   string
+	secretKey  string
+	userAgent  string
+	http       http.Client
+	onResponse func(int, RateLimit)
+}
+
+// New returns a client. An unusable configuration is an error that names the field, and never its value where
+// that is secret.
+func New(c Config) (*Client, error) {
+	base, err := parseBaseURL(c.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	if c.ClientID == "" {
+		return nil, errors.New("client id is empty")
+	}
+	if !isHeaderValue(c.ClientID) {
+		return nil, errors.New("client id holds a character that no HTTP header can carry")
+	}
+	if c.SecretKey == "" {
+		return nil, errors.New("secret key is empty")
+	}
+	if !isHeaderValue(c.SecretKey) {
+		return nil, errors.New("secret key holds a character that no HTTP header can carry, such as a line break")
+	}
+	return &Client{
+		base:      base,
+		clientID:  c.ClientID,
+		secretKey: c.SecretKey,
+		userAgent: c.UserAgent,
+		http: http.Client{
+			Transport: c.Transport,
+			// A redirect could carry the secret to another host, and a POST would become a GET.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		onResponse: c.OnResponse,
+	}, nil
+}
+
+func parseBaseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, errors.New("API URL cannot be parsed") // The cause would quote the URL.
+	}
+	if (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
+		return nil, errors.New("API URL must begin with https:// or http:// and name a host")
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("API URL must have no user, query or fragment")
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	u.RawPath = ""
+	if !strings.HasSuffix(u.Path, "/v2") {
+		u.Path += "/v2"
+	}
+	return u, nil
+}
+
+// isHeaderValue reports whether net/http would send s as the value of a header. Asked beforehand, because its
+// own error would quote the value.
+func isHeaderValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// Operation is a call of the API, in the words in which errors tell of it.
+type Operation string
+
+// The operations.
+const (
+	OpCreate       Operation = "creating the user"
+	OpGet          Operation = "getting the user"
+	OpList         Operation = "listing users by e-mail"
+	OpUpdate       Operation = "updating the user"
+	OpDelete       Operation = "deleting the user"
+	OpRefresh      Operation = "refreshing tokens"
+	OpForceRefresh Operation = "force-refreshing tokens"
+)
+
+// call describes one request.
+type call struct {
+	name   Operation
+	method string
+	path   []string // Below the base URL, unescaped.
+	query  url.Values
+	body   any
+}
+
+// envelope is the form of every successful answer. Data is decoded apart, so that its absence can be told
+// from an empty value.
+type envelope struct {
+	Status string          `json:"status"`
+	Data   json.RawMessage `json:"data"`
+}
+
+// do sends the call and decodes the data of its answer into out. Every failure is an *Error.
+func (c *Client) do(ctx context.Context, call call, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	request, err := c.request(ctx, call)
+	if err != nil {
+		return &Error{Operation: call.name, NotSent: true, err: err}
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return c.transportError(call, err)
+	}
+	defer response.Body.Close() //nolint:errcheck // Nothing depends on it: the body was read or is given up.
+	limit := parseRateLimit(response.Header)
+	if c.onResponse != nil {
+		c.onResponse(response.StatusCode, limit)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+	if err == nil && len(body) > maxBody {
+		err = errors.New("answer is larger than 1 MiB")
+	}
+	if response.StatusCode/100 != 2 {
+		return c.statusError(call, response, limit, body)
+	}
+	if err == nil {
+		err = decode(body, out)
+	} else {
+		err = withoutURL(err)
+	}
+	if err != nil {
+		return &Error{
+			Operation: call.name, Status: response.StatusCode, Unreadable: true,
+			RequestID: requestID(response), RateLimit: limit, err: err,
+		}
+	}
+	return nil
+}
+
+func (c *Client) request(ctx context.Context, call call) (*http.Request, error) {
+	var body io.Reader
+	if call.body != nil {
+		encoded, err := json.Marshal(call.body)
+		if err != nil {
+			return nil, fmt.Errorf("encoding the body: %w", err)
+		}
+		body = bytes.NewReader(encoded)
+	}
+	// JoinPath would clean a ".." element away; escaping each one keeps it what it is.
+	target := *c.base
+	for _, element := range call.path {
+		target.Path += "/" + element
+	}
+	target.RawPath = escapedPath(c.base, call.path)
+	target.RawQuery = call.query.Encode() // Encodes + as %2B, which the server needs: it reads a bare + as a space.
+	request, err := http.NewRequestWithContext(ctx, call.method, target.String(), body)
+	if err != nil {
+		return nil, errors.New("building the request") // The cause would quote the URL.
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("User-Agent", c.userAgent)
+	// The id is needed beside the secret: the server counts calls without it in a small bucket per IP address.
+	request.Header.Set("x-cal-client-id", c.clientID)
+	request.Header.Set("x-cal-secret-key", c.secretKey)
+	return request, nil
+}
+
+func escapedPath(base *url.URL, elements []string) string {
+	path := base.EscapedPath()
+	for _, element := range elements {
+		path += "/" + url.PathEscape(element)
+	}
+	return path
+}
+
+func decode(body []byte, out any) error {
+	var e envelope
+	if err := json.Unmarshal(body, &e); err != nil {
+		return errors.New("answer is not the JSON that was expected") // The cause could quote the body.
+	}
+	if e.Status != "success" || len(e.Data) == 0 || bytes.Equal(e.Data, []byte("null")) {
+		return errors.New("answer lacks the status success or its data")
+	}
+	if err := json.Unmarshal(e.Data, out); err != nil {
+		return errors.New("data of the answer has another shape than was expected")
+	}
+	return nil
+}
+
+func requestID(r *http.Response) string {
+	return printable(r.Header.Get("X-Request-Id"), 64)
+}

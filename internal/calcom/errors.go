@@ -1,0 +1,270 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package calcom
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Error is every failure of a call. Its text is fit for logs and conditions.
+type Error struct {
+	// Operation says what was attempted.
+	Operation Operation
+	// Status is the HTTP status, or 0 when no answer came.
+	Status int
+	// Code is the server's error.code: the name of an exception class or a constant, no stable enumeration.
+	Code string
+	// Message is the server's error.message with addresses, tokens and the secret key masked. It can still quote
+	// the request, so the text of the error leaves it out.
+	Message string
+	// Constraints are the validation rules that the request broke.
+	Constraints []Constraint
+	// RequestID is the server's X-Request-Id, for a question to Cal.com's support.
+	RequestID string
+	// RateLimit is what the answer said of the quota.
+	RateLimit RateLimit
+	// RetryAfter is the wait that the answer asks for, 0 when it names none. Cal.com itself sends no such
+	// header; a proxy in front of it may.
+	RetryAfter time.Duration
+	// Unreadable reports a success whose body is not what the API promises.
+	Unreadable bool
+	// NotSent reports a call that was given up before anything left the process.
+	NotSent bool
+
+	err error // The cause, without URL or body; nil for a plain status.
+}
+
+// Constraint is one broken validation rule.
+type Constraint struct {
+	// Property is the name of the field in the request.
+	Property string
+	// Rule is the server's sentence about it, as "timeZone must be a valid IANA time-zone".
+	Rule string
+}
+
+// Error returns the operation and what went wrong with it.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(string(e.Operation))
+	b.WriteString(": ")
+	switch {
+	case e.Status == 0 && e.err != nil:
+		b.WriteString(e.err.Error())
+	case e.Unreadable:
+		fmt.Fprintf(&b, "status %d: %v", e.Status, e.err)
+	default:
+		fmt.Fprintf(&b, "status %d", e.Status)
+		if e.Code != "" {
+			b.WriteString(" " + e.Code)
+		}
+		if rules := e.Rules(); rules != "" {
+			b.WriteString(": " + rules)
+		}
+	}
+	if e.RequestID != "" {
+		b.WriteString(" (request " + e.RequestID + ")")
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause, if there is one, so that errors.Is finds a cancelled context.
+func (e *Error) Unwrap() error { return e.err }
+
+// Rules returns the broken rules in one line, or nothing.
+func (e *Error) Rules() string {
+	rules := make([]string, 0, len(e.Constraints))
+	for _, c := range e.Constraints {
+		rules = append(rules, c.Rule)
+	}
+	return strings.Join(rules, "; ")
+}
+
+// OutcomeUnknown reports whether the call may have had its effect all the same, now or later: no answer, an
+// unreadable one, or a status by which a server or a proxy says that it gave up waiting.
+func (e *Error) OutcomeUnknown() bool {
+	switch {
+	case e.NotSent:
+		return false
+	case e.Status == 0, e.Unreadable, e.Status < 400, e.Status >= 500:
+		return true
+	}
+	return e.Status == http.StatusRequestTimeout || e.Status == http.StatusTooEarly
+}
+
+var existingUserID = regexp.MustCompile(`Existing user ID=(\d{1,18})\b`)
+
+// ExistingUserID returns the id that a 409 on create names. The other kind of 409, a taken username or a race,
+// names none.
+func (e *Error) ExistingUserID() (int64, bool) {
+	if e.Status != http.StatusConflict {
+		return 0, false
+	}
+	match := existingUserID.FindStringSubmatch(e.Message)
+	if match == nil {
+		return 0, false
+	}
+	id, err := strconv.ParseInt(match[1], 10, 64)
+	return id, err == nil && id > 0
+}
+
+// IsNotFound reports whether err is a 404. It proves nothing on its own: see User.
+func IsNotFound(err error) bool { return hasStatus(err, http.StatusNotFound) }
+
+// IsConflict reports whether err is a 409.
+func IsConflict(err error) bool { return hasStatus(err, http.StatusConflict) }
+
+// IsUnauthorized reports whether err is a 401: a wrong secret key or an unknown client.
+func IsUnauthorized(err error) bool { return hasStatus(err, http.StatusUnauthorized) }
+
+// IsForbidden reports whether err is a 403.
+func IsForbidden(err error) bool { return hasStatus(err, http.StatusForbidden) }
+
+// IsRateLimited reports whether err is a 429.
+func IsRateLimited(err error) bool { return hasStatus(err, http.StatusTooManyRequests) }
+
+// IsNoSuchAPI reports whether the server does not know the call at all, as after the end of Cal.com's Platform:
+// a 410, or the router's own 404, which unlike a missing user's is about the method and path.
+func IsNoSuchAPI(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	return e.Status == http.StatusGone || e.Status == http.StatusNotFound && strings.HasPrefix(e.Message, "Cannot ")
+}
+
+func hasStatus(err error, status int) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == status
+}
+
+// transportError turns what net/http returned into an error without the URL, whose query can hold addresses.
+func (c *Client) transportError(call call, err error) error {
+	return &Error{Operation: call.name, NotSent: neverSent(err), err: withoutURL(err)}
+}
+
+func withoutURL(err error) error {
+	if urlError, ok := errors.AsType[*url.Error](err); ok {
+		err = urlError.Err
+	}
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	}
+	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return certificate
+	}
+	if netError, ok := errors.AsType[*net.OpError](err); ok {
+		return fmt.Errorf("%s: %w", netError.Op, netError.Err)
+	}
+	return errors.New("connection failed or was cut")
+}
+
+// neverSent reports a connection that was not even made, so that nothing can have happened on the server.
+func neverSent(err error) bool {
+	netError, ok := errors.AsType[*net.OpError](err)
+	return ok && netError.Op == "dial"
+}
+
+// statusError reads what it can of an error's body. There are several forms: Cal.com's envelope, with details
+// that are an object, a string or missing; the framework's own {"statusCode","message"}; and whatever a proxy
+// in front answers.
+func (c *Client) statusError(call call, response *http.Response, limit RateLimit, body []byte) error {
+	e := &Error{
+		Operation: call.name, Status: response.StatusCode, RequestID: requestID(response), RateLimit: limit,
+		RetryAfter: parseReset(response.Header.Get("Retry-After")),
+	}
+	var parsed struct {
+		Message json.RawMessage `json:"message"`
+		Error   struct {
+			Code    json.RawMessage `json:"code"`
+			Message json.RawMessage `json:"message"`
+			Details json.RawMessage `json:"details"`
+		} `json:"error"`
+	}
+	if json.Unmarshal(body, &parsed) != nil {
+		return e
+	}
+	e.Code = printable(text(parsed.Error.Code), 64)
+	e.Message = c.masked(text(parsed.Error.Message))
+	if e.Message == "" {
+		e.Message = c.masked(text(parsed.Message))
+	}
+	e.Constraints = c.constraints(parsed.Error.Details)
+	return e
+}
+
+// constraints takes property and rules out of the details and leaves the rest: target and value echo the
+// request.
+func (c *Client) constraints(details json.RawMessage) []Constraint {
+	var parsed struct {
+		Errors []struct {
+			Property    string            `json:"property"`
+			Constraints map[string]string `json:"constraints"`
+		} `json:"errors"`
+	}
+	if json.Unmarshal(details, &parsed) != nil {
+		return nil
+	}
+	const most = 10
+	var found []Constraint
+	for _, e := range parsed.Errors {
+		for _, rule := range e.Constraints {
+			found = append(found, Constraint{Property: printable(e.Property, 64), Rule: c.masked(rule)})
+		}
+	}
+	slices.SortFunc(found, func(a, b Constraint) int {
+		return strings.Compare(a.Property+"\x00"+a.Rule, b.Property+"\x00"+b.Rule)
+	})
+	return found[:min(len(found), most)]
+}
+
+var (
+	address = regexp.MustCompile(`[^\s"'<>=,;:()]+(@|%40)[^\s"'<>,;:()]+`)
+	jwt     = regexp.MustCompile(`[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`)
+)
+
+// masked cuts a text of the server's to a line and takes out what must not be shown.
+func (c *Client) masked(s string) string {
+	s = strings.ReplaceAll(s, c.secretKey, "[secret]")
+	s = jwt.ReplaceAllString(s, "[token]")
+	s = address.ReplaceAllString(s, "[address]")
+	return printable(s, 300)
+}
+
+// text returns a JSON string's value, and nothing for any other JSON.
+func text(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
+}
+
+// printable returns s without control characters and no longer than most runes.
+func printable(s string, most int) string {
+	runes := []rune(strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s))
+	if len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return string(runes)
+}

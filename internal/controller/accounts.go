@@ -1,0 +1,217 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/quota"
+	"k8s.io/utils/clock"
+)
+
+// users is what the reconciler needs of Cal.com: one call each, as package calcom documents them.
+type users interface {
+	CreateUser(ctx context.Context, user calcom.NewUser) (calcom.User, calcom.Tokens, error)
+	User(ctx context.Context, id int64) (calcom.User, error)
+	UsersByEmail(ctx context.Context, emails ...string) ([]calcom.User, error)
+	UpdateUser(ctx context.Context, id int64, update calcom.UserUpdate) (calcom.User, error)
+	DeleteUser(ctx context.Context, id int64) (calcom.User, error)
+}
+
+// accounts keeps, for the life of the process, one account per API URL and OAuth client.
+type accounts struct {
+	config Config
+	clock  clock.PassiveClock
+
+	mu     sync.Mutex
+	byName map[accountName]*account
+}
+
+type accountName struct{ apiURL, clientID string }
+
+// account is one OAuth client: the quota that all its users share, and the logins that were tried.
+type account struct {
+	budget *quota.Budget
+	logins map[[sha256.Size]byte]*login
+}
+
+// login is an account together with one value of the secret key.
+type login struct {
+	client *calcom.Client
+	budget *quota.Budget
+	clock  clock.PassiveClock
+	probe  time.Duration
+
+	mu       sync.Mutex
+	trusted  bool      // Cal.com accepted it, or it is what the process began with.
+	verified bool      // Cal.com accepted it.
+	refusal  error     // Cal.com's 401, until a call succeeds.
+	probeAt  time.Time // When one caller may try again after a refusal.
+}
+
+// maxLogins bounds the secret keys that are remembered per account. More than two at a time, before and after a
+// rotation, are somebody's mistake.
+const maxLogins = 8
+
+func newAccounts(config Config) *accounts {
+	return &accounts{config: config, clock: config.Clock, byName: make(map[accountName]*account)}
+}
+
+// login returns the login for a secret key, the same one for every user that comes with the same key.
+func (a *accounts) login(apiURL, clientID, secretKey string) (*login, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	name := accountName{apiURL: apiURL, clientID: clientID}
+	acc, ok := a.byName[name]
+	if !ok {
+		acc = &account{
+			budget: quota.NewBudget(a.config.RateLimitShare, a.clock.Now),
+			logins: make(map[[sha256.Size]byte]*login, 1),
+		}
+		a.byName[name] = acc
+	}
+	fingerprint := sha256.Sum256([]byte(secretKey))
+	if l, ok := acc.logins[fingerprint]; ok {
+		return l, nil
+	}
+	cal, err := calcom.New(calcom.Config{
+		BaseURL: apiURL, ClientID: clientID, SecretKey: secretKey,
+		UserAgent: a.config.UserAgent, Transport: a.config.Transport, OnResponse: acc.budget.Observe,
+	})
+	if err != nil {
+		return nil, err
+	}
+	// What the process finds at its start was verified by the one before it; a restart asks nobody.
+	l := &login{client: cal, budget: acc.budget, clock: a.clock, probe: a.config.ResyncInterval, trusted: len(acc.logins) == 0}
+	if len(acc.logins) >= maxLogins {
+		clear(acc.logins)
+	}
+	acc.logins[fingerprint] = l
+	return l, nil
+}
+
+// session is a login as one visit uses it: each call is admitted by the budget first, and none is made with a
+// secret key that Cal.com is known to refuse.
+type session struct {
+	*login
+	// probing lets the calls through in spite of a refusal: somebody asked for a look now.
+	probing bool
+	// reserved is a call that was admitted and not made yet.
+	reserved bool
+}
+
+var _ users = (*session)(nil)
+
+// reserve admits the next call ahead of time, so that whatever must be written before it is written only when it
+// will be made.
+func (s *session) reserve() error {
+	if s.reserved {
+		return nil
+	}
+	if err := s.refused(); err != nil {
+		return err
+	}
+	if wait := s.budget.Take(); wait > 0 {
+		return &problem{
+			condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRateLimited, pace: later, after: wait, quiet: true,
+			message: "The operator's share of the OAuth client's quota is used up; going on within a minute",
+		}
+	}
+	s.reserved = true
+	return nil
+}
+
+// refused returns the refusal of the secret key, unless the caller may probe: one does at each interval.
+func (s *session) refused() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	if s.refusal == nil || s.probing || !now.Before(s.probeAt) {
+		s.probeAt = now.Add(s.probe)
+		return nil
+	}
+	return s.refusal
+}
+
+// learn takes in what an answer says of the secret key.
+func (s *session) learn(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case calcom.IsUnauthorized(err):
+		s.refusal, s.verified, s.trusted = err, false, true
+		s.probeAt = s.clock.Now().Add(s.probe)
+	case err == nil:
+		s.refusal, s.verified, s.trusted = nil, true, true
+	}
+}
+
+// isTrusted reports whether there is no reason to verify the secret key.
+func (l *login) isTrusted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.trusted && l.refusal == nil
+}
+
+func (l *login) isVerified() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.verified
+}
+
+// admitted makes one call within the budget.
+func admitted[T any](s *session, call func() (T, error)) (T, error) {
+	if err := s.reserve(); err != nil {
+		var none T
+		return none, err
+	}
+	s.reserved = false
+	result, err := call()
+	s.learn(err)
+	return result, err
+}
+
+func (s *session) CreateUser(ctx context.Context, user calcom.NewUser) (calcom.User, calcom.Tokens, error) {
+	var tokens calcom.Tokens
+	created, err := admitted(s, func() (created calcom.User, err error) {
+		created, tokens, err = s.client.CreateUser(ctx, user)
+		return created, err
+	})
+	return created, tokens, err
+}
+
+func (s *session) User(ctx context.Context, id int64) (calcom.User, error) {
+	return admitted(s, func() (calcom.User, error) { return s.client.User(ctx, id) })
+}
+
+func (s *session) UsersByEmail(ctx context.Context, emails ...string) ([]calcom.User, error) {
+	return admitted(s, func() ([]calcom.User, error) { return s.client.UsersByEmail(ctx, emails...) })
+}
+
+func (s *session) UpdateUser(ctx context.Context, id int64, update calcom.UserUpdate) (calcom.User, error) {
+	return admitted(s, func() (calcom.User, error) { return s.client.UpdateUser(ctx, id, update) })
+}
+
+func (s *session) DeleteUser(ctx context.Context, id int64) (calcom.User, error) {
+	return admitted(s, func() (calcom.User, error) { return s.client.DeleteUser(ctx, id) })
+}
+
+// NewTransport returns the HTTP transport for calls to Cal.com: the standard one, proxies and all, with enough
+// kept connections for the given number of workers.
+func NewTransport(workers int) http.RoundTripper {
+	transport, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		panic(fmt.Sprintf("http.DefaultTransport is a %T", http.DefaultTransport))
+	}
+	transport = transport.Clone()
+	transport.MaxIdleConnsPerHost = workers
+	return transport
+}

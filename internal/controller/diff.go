@@ -1,0 +1,129 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/timezone"
+)
+
+// difference is what an update has to send so that the user equals the spec.
+type difference struct {
+	update calcom.UserUpdate
+	// fields are the names of what differs, in the order of the spec, for messages.
+	fields []string
+	// blocked are the metadata keys, of others, that a metadata update would erase: nested values, which the
+	// server hands out and does not take back. While there are any, the update leaves the metadata alone.
+	blocked []string
+}
+
+// empty reports whether there is nothing to send.
+func (d difference) empty() bool { return len(d.fields) == 0 }
+
+// diff compares the fields that the spec sets with the user as Cal.com returned it. A field that is absent from
+// the spec, or named in createOnly, is never part of it. Both sides are normalised first: the address loses
+// its +<client id>, and time zones are compared without regard to case.
+func diff(mu *v1alpha1.ManagedUser, user calcom.User, m mark) difference {
+	var d difference
+	spec := &mu.Spec
+	managed := func(field v1alpha1.SpecField) bool { return !slices.Contains(spec.CreateOnly, field) }
+	if spec.Email != calcom.PlainEmail(user.Email, clientID(mu)) {
+		d.update.Email = &spec.Email
+		d.fields = append(d.fields, "email")
+	}
+	text := func(field v1alpha1.SpecField, want string, have *string, update **string) {
+		if want != "" && (have == nil || *have != want) && managed(field) {
+			*update = &want
+			d.fields = append(d.fields, string(field))
+		}
+	}
+	text(v1alpha1.FieldName, spec.Name, user.Name, &d.update.Name)
+	if !timezone.Equal(spec.TimeZone, user.TimeZone) {
+		text(v1alpha1.FieldTimeZone, spec.TimeZone, &user.TimeZone, &d.update.TimeZone)
+	}
+	text(v1alpha1.FieldWeekStart, spec.WeekStart, &user.WeekStart, &d.update.WeekStart)
+	if spec.TimeFormat != 0 && (user.TimeFormat == nil || *user.TimeFormat != spec.TimeFormat) && managed(v1alpha1.FieldTimeFormat) {
+		d.update.TimeFormat = &spec.TimeFormat
+		d.fields = append(d.fields, string(v1alpha1.FieldTimeFormat))
+	}
+	text(v1alpha1.FieldLocale, spec.Locale, user.Locale, &d.update.Locale)
+	if spec.Bio != nil && (user.Bio == nil || *user.Bio != *spec.Bio) && managed(v1alpha1.FieldBio) {
+		d.update.Bio = spec.Bio
+		d.fields = append(d.fields, string(v1alpha1.FieldBio))
+	}
+	text(v1alpha1.FieldAvatarURL, spec.AvatarURL, user.AvatarURL, &d.update.AvatarURL)
+	d.compareMetadata(mu, user, m)
+	return d
+}
+
+// compareMetadata compares only the keys that are ours, the mark among them. The server replaces the whole
+// object, so what is there is sent back with ours laid over it.
+func (d *difference) compareMetadata(mu *v1alpha1.ManagedUser, user calcom.User, m mark) {
+	want := ownMetadata(mu, m)
+	if slices.Contains(mu.Spec.CreateOnly, v1alpha1.FieldMetadata) {
+		want = ownMetadata(nil, m)
+	}
+	differs := false
+	for key, value := range want {
+		differs = differs || !sameJSON(user.Metadata[key], value)
+	}
+	if !differs {
+		return
+	}
+	kept, lost := sendable(user.Metadata, want)
+	if len(lost) > 0 {
+		d.blocked = lost
+		return
+	}
+	maps.Copy(kept, want)
+	d.update.Metadata = kept
+	d.fields = append(d.fields, string(v1alpha1.FieldMetadata))
+}
+
+// ownMetadata returns the keys that an object owns, as JSON; without an object, the mark alone.
+func ownMetadata(mu *v1alpha1.ManagedUser, m mark) map[string]json.RawMessage {
+	own := map[string]json.RawMessage{v1alpha1.OwnerMetadataKey: quoted(m.String())}
+	if mu != nil {
+		for key, value := range mu.Spec.Metadata {
+			own[key] = quoted(value)
+		}
+	}
+	return own
+}
+
+// sendable splits a user's metadata into what the server takes back, which is scalars, and the keys with nested
+// values that it would refuse. Keys in replaced do not count. A null says nothing and is dropped.
+func sendable(metadata, replaced map[string]json.RawMessage) (map[string]json.RawMessage, []string) {
+	kept := make(map[string]json.RawMessage, len(metadata)+1)
+	var lost []string
+	for key, value := range metadata {
+		if _, ok := replaced[key]; ok {
+			continue
+		}
+		switch value = bytes.TrimSpace(value); {
+		case len(value) == 0 || string(value) == "null":
+		case value[0] == '{' || value[0] == '[':
+			lost = append(lost, key)
+		default:
+			kept[key] = value
+		}
+	}
+	slices.Sort(lost)
+	return kept, lost
+}
+
+// quoted returns s as a JSON string.
+func quoted(s string) json.RawMessage {
+	raw, err := json.Marshal(s)
+	if err != nil { // Not possible for a string.
+		panic(err)
+	}
+	return raw
+}

@@ -1,0 +1,145 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+// ensure brings the user to what the spec says: creates it when there is none, takes it over when it is another's
+// and may be, and writes what differs.
+func (r *ManagedUserReconciler) ensure(ctx context.Context, v *visit, found *sighting) error {
+	if found == nil {
+		return r.create(ctx, v)
+	}
+	return r.take(ctx, v, found)
+}
+
+// take makes a user that exists the object's own, unless it is already, and updates it.
+func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sighting) error {
+	if !found.known {
+		if err := r.mayAdopt(v, found.User); err != nil {
+			return err
+		}
+	}
+	if !found.byID {
+		if err := r.claim(ctx, v.mu, found.ID, !found.known || r.wasAdopted(v)); err != nil {
+			return err
+		}
+	}
+	mirror(v.mu, found.User)
+	if !found.known {
+		v.record(v1alpha1.ReasonAdopted, fmt.Sprintf("Adopted user %d", found.ID))
+		log.FromContext(ctx).Info("Adopted user", "userID", found.ID)
+	}
+	return r.update(ctx, v, found.User)
+}
+
+// wasAdopted reports whether a user that carries this object's mark is to be treated as one that was there before:
+// the object says so; or it never sent a create call and its spec asks for an adoption.
+func (r *ManagedUserReconciler) wasAdopted(v *visit) bool {
+	if _, ok := v.mu.Annotations[v1alpha1.AdoptedAnnotation]; ok {
+		return true
+	}
+	_, created := v.mu.Annotations[v1alpha1.CreateIntentAnnotation]
+	return !created && (v.mu.Spec.UserID != 0 || v.mu.Spec.AdoptionPolicy == v1alpha1.AdoptionPolicyByEmail)
+}
+
+// create sends the create call, once, after recording that it will. Whatever comes back but a clear refusal
+// leaves the record in place, and the next reconcile looks for the user before anything else.
+func (r *ManagedUserReconciler) create(ctx context.Context, v *visit) error {
+	if id := v.mu.Spec.UserID; id != 0 {
+		return synced(v1alpha1.ReasonNotFound, fmt.Sprintf(
+			"Cal.com has no user %d under this OAuth client; correct it in a new object, or leave userID out to have a user created", id))
+	}
+	if v.mu.Spec.Name == "" {
+		return synced(v1alpha1.ReasonInvalidSpec, "There is no user with this e-mail, and Cal.com creates none without a name; set name")
+	}
+	if err := v.cal.reserve(); err != nil {
+		return err
+	}
+	_, renewed := v.mu.Annotations[v1alpha1.CreateIntentAnnotation]
+	if err := r.recordIntent(ctx, v.mu); err != nil {
+		return err
+	}
+	user, _, err := v.cal.CreateUser(ctx, newUser(v.mu, v.mark))
+	if err == nil {
+		mirror(v.mu, user)
+		v.record(v1alpha1.ReasonCreated, fmt.Sprintf("Created user %d", user.ID))
+		log.FromContext(ctx).Info("Created user", "userID", user.ID)
+		// Older servers ignore some fields of a create call; as a rule nothing differs and nothing is sent.
+		return r.update(ctx, v, user)
+	}
+	return r.createFailed(ctx, v, err, renewed)
+}
+
+// createFailed deals with a create call that did not succeed. The record of a first call that certainly had no
+// effect is taken back; that of a later one stays, since an earlier one may still take effect.
+func (r *ManagedUserReconciler) createFailed(ctx context.Context, v *visit, err error, renewed bool) error {
+	if e, ok := errors.AsType[*calcom.Error](err); ok && e.OutcomeUnknown() {
+		return err
+	}
+	if calcom.IsConflict(err) {
+		var found *sighting
+		if found, err = r.resolveConflict(ctx, v, err); err == nil {
+			if found.known {
+				return r.take(ctx, v, found)
+			}
+			if err = r.mayAdopt(v, found.User); err == nil {
+				return r.take(ctx, v, found)
+			}
+		}
+	}
+	if p := classify(err); renewed || p != nil && p.reason == v1alpha1.ReasonRemoteInconsistent {
+		return err
+	}
+	return errors.Join(err, r.retractIntent(ctx, v.mu))
+}
+
+// update writes what differs from the spec, and nothing else.
+func (r *ManagedUserReconciler) update(ctx context.Context, v *visit, user calcom.User) error {
+	d := diff(v.mu, user, v.mark)
+	if !d.empty() {
+		updated, err := v.cal.UpdateUser(ctx, user.ID, d.update)
+		if err != nil {
+			return err
+		}
+		mirror(v.mu, updated)
+		v.recordUpdate(d.fields)
+		log.FromContext(ctx).Info("Updated user", "userID", user.ID, "fields", d.fields)
+		if left := diff(v.mu, updated, v.mark); !left.empty() {
+			return synced(v1alpha1.ReasonUnexpectedResponse, fmt.Sprintf(
+				"Cal.com took an update and returned other values for %s; give them as Cal.com returns them in status.user, or name them in createOnly",
+				strings.Join(left.fields, ", ")))
+		}
+	}
+	if len(d.blocked) > 0 {
+		return synced(v1alpha1.ReasonMetadataBlocked, fmt.Sprintf(
+			"The metadata is not written, since that would erase the nested value that Cal.com keeps under %s; remove it in Cal.com, or, where only keys of the spec differ, name metadata in createOnly",
+			strings.Join(d.blocked, ", ")))
+	}
+	return nil
+}
+
+// newUser is the body of the create call: every field that the spec sets, and the mark.
+func newUser(mu *v1alpha1.ManagedUser, m mark) calcom.NewUser {
+	return calcom.NewUser{
+		Email:      mu.Spec.Email,
+		Name:       mu.Spec.Name,
+		TimeFormat: mu.Spec.TimeFormat,
+		WeekStart:  mu.Spec.WeekStart,
+		TimeZone:   mu.Spec.TimeZone,
+		Locale:     mu.Spec.Locale,
+		AvatarURL:  mu.Spec.AvatarURL,
+		Bio:        mu.Spec.Bio,
+		Metadata:   ownMetadata(mu, m),
+	}
+}

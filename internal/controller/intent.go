@@ -1,0 +1,152 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+)
+
+const (
+	// unknownOutcomeGrace is how long after a create call of unknown outcome an absent user proves nothing. The
+	// server has no time-out of its own: it was seen to finish a create long after its caller had gone.
+	unknownOutcomeGrace = 2 * time.Minute
+
+	// replicaGrace is how long after a create call that succeeded a 404 may come from a read replica that has
+	// not heard of the user yet.
+	replicaGrace = 10 * time.Second
+)
+
+// intent is the record of a create call, written before it is sent.
+type intent struct {
+	// Time of the call.
+	Time time.Time `json:"time"`
+	// Email that the call names. The spec may name another by the time the outcome is known.
+	Email string `json:"email"`
+	// Replaces is the id of the user that was gone from Cal.com and is created anew.
+	Replaces int64 `json:"replaces,omitempty"`
+}
+
+// intentOf returns the object's record of a create call, if there is one. A record that somebody made unreadable
+// counts as one of an unknown e-mail, made now: it can only make the operator more careful.
+func intentOf(mu *v1alpha1.ManagedUser, now time.Time) (intent, bool) {
+	value, ok := mu.Annotations[v1alpha1.CreateIntentAnnotation]
+	if !ok {
+		return intent{}, false
+	}
+	var i intent
+	if json.Unmarshal([]byte(value), &i) != nil || i.Email == "" {
+		return intent{Time: now, Email: mu.Spec.Email}, true
+	}
+	if i.Time.After(now) { // A clock was set back; without this the wait would have no end in sight.
+		i.Time = now
+	}
+	return i, true
+}
+
+// settled reports whether the outcome of the call is known: a user other than the one to be replaced stands in
+// status.
+func (i intent) settled(mu *v1alpha1.ManagedUser) bool {
+	id, ok := identity(mu)
+	return ok && id != i.Replaces
+}
+
+// absenceCountsIn returns how long it takes until a user that cannot be found proves to be gone; 0 means now.
+func absenceCountsIn(mu *v1alpha1.ManagedUser, now time.Time) time.Duration {
+	i, ok := intentOf(mu, now)
+	if !ok {
+		return 0
+	}
+	grace := unknownOutcomeGrace
+	if i.settled(mu) {
+		grace = replicaGrace
+	}
+	return max(0, i.Time.Add(grace).Sub(now))
+}
+
+// recordIntent is the last write before a create call: the finalizer and the record of the call, in one patch
+// with an optimistic lock, so that a reconcile that works on a stale copy of the object stops here.
+func (r *ManagedUserReconciler) recordIntent(ctx context.Context, mu *v1alpha1.ManagedUser) error {
+	i := intent{Time: r.clock.Now().UTC().Truncate(time.Second), Email: mu.Spec.Email}
+	i.Replaces, _ = identity(mu)
+	value, err := json.Marshal(i)
+	if err != nil {
+		return fmt.Errorf("encoding the create intent: %w", err)
+	}
+	return r.patchMetadata(ctx, mu, "recording the create intent", func(mu *v1alpha1.ManagedUser) {
+		controllerutil.AddFinalizer(mu, v1alpha1.ManagedUserFinalizer)
+		setAnnotation(mu, v1alpha1.CreateIntentAnnotation, string(value))
+		delete(mu.Annotations, v1alpha1.AdoptedAnnotation)
+	})
+}
+
+// retractIntent undoes recordIntent after a first create call that certainly had no effect, so that the object can
+// be deleted at once: it stands for nothing in Cal.com.
+func (r *ManagedUserReconciler) retractIntent(ctx context.Context, mu *v1alpha1.ManagedUser) error {
+	return r.patchMetadata(ctx, mu, "retracting the create intent", func(mu *v1alpha1.ManagedUser) {
+		controllerutil.RemoveFinalizer(mu, v1alpha1.ManagedUserFinalizer)
+		delete(mu.Annotations, v1alpha1.CreateIntentAnnotation)
+	})
+}
+
+// claim adds the finalizer before the first change to a user that exists already; adopted says that the user is
+// not of this object's making.
+func (r *ManagedUserReconciler) claim(ctx context.Context, mu *v1alpha1.ManagedUser, id int64, adopted bool) error {
+	_, marked := mu.Annotations[v1alpha1.AdoptedAnnotation]
+	if controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) && marked == adopted {
+		return nil
+	}
+	return r.patchMetadata(ctx, mu, "claiming the user", func(mu *v1alpha1.ManagedUser) {
+		controllerutil.AddFinalizer(mu, v1alpha1.ManagedUserFinalizer)
+		delete(mu.Annotations, v1alpha1.AdoptedAnnotation)
+		if adopted {
+			setAnnotation(mu, v1alpha1.AdoptedAnnotation, strconv.FormatInt(id, 10))
+			delete(mu.Annotations, v1alpha1.CreateIntentAnnotation)
+		}
+	})
+}
+
+// release removes the finalizer: from here on the object stands for nothing in Cal.com.
+func (r *ManagedUserReconciler) release(ctx context.Context, v *visit) error {
+	err := r.patchMetadata(ctx, v.mu, "removing the finalizer", func(mu *v1alpha1.ManagedUser) {
+		controllerutil.RemoveFinalizer(mu, v1alpha1.ManagedUserFinalizer)
+	})
+	if err := client.IgnoreNotFound(err); err != nil {
+		return err
+	}
+	v.released = true
+	return nil
+}
+
+// patchMetadata writes a change of the metadata and takes over what it changed, and the resource version, into
+// mu. It works on a copy, since a patch overwrites the object that it is given, status and all. The optimistic
+// lock is needed for the finalizers: a merge patch replaces the whole list.
+func (r *ManagedUserReconciler) patchMetadata(
+	ctx context.Context, mu *v1alpha1.ManagedUser, doing string, change func(*v1alpha1.ManagedUser),
+) error {
+	written := mu.DeepCopy()
+	change(written)
+	base := client.MergeFromWithOptions(mu.DeepCopy(), client.MergeFromWithOptimisticLock{})
+	if err := r.client.Patch(ctx, written, base); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	mu.ResourceVersion = written.ResourceVersion
+	mu.Finalizers = written.Finalizers
+	mu.Annotations = written.Annotations
+	return nil
+}
+
+func setAnnotation(mu *v1alpha1.ManagedUser, key, value string) {
+	if mu.Annotations == nil {
+		mu.Annotations = make(map[string]string, 1)
+	}
+	mu.Annotations[key] = value
+}

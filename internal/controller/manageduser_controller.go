@@ -1,0 +1,199 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package controller reconciles ManagedUser objects with the managed users of Cal.com.
+//
+// The way from an object to a call: Reconcile, here, reads the object and goes down the steps; observe.go finds the
+// user, ensure.go creates, adopts and updates it, delete.go lets it go, each through the session of accounts.go,
+// which asks the quota and calls package calcom. status.go then tells how it went.
+package controller
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/timezone"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// +kubebuilder:rbac:groups=platform.cal.com,resources=managedusers,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=platform.cal.com,resources=managedusers/status,verbs=patch
+// +kubebuilder:rbac:groups=platform.cal.com,resources=managedusers/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=namespaces,resourceNames=kube-system,verbs=get
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Config is what the operator is started with.
+type Config struct {
+	// OwnerID begins the mark of every user: the UID of the namespace kube-system, or a name of the user's choice.
+	OwnerID string
+	// AllowedAPIURLs are the beginnings of the API URLs that may be called.
+	AllowedAPIURLs URLPrefixes
+	// ResyncInterval is the time between two drift checks of one user.
+	ResyncInterval time.Duration
+	// RateLimitShare is the part of an OAuth client's quota that the operator uses, above 0 and up to 1.
+	RateLimitShare float64
+	// MaxConcurrentReconciles is the number of workers.
+	MaxConcurrentReconciles int
+	// UserAgent is sent to Cal.com.
+	UserAgent string
+	// Transport carries the calls to Cal.com; see NewTransport.
+	Transport http.RoundTripper
+	// Clock tells the time.
+	Clock clock.PassiveClock
+	// Jitter returns a random time from 0 up to the one given.
+	Jitter func(time.Duration) time.Duration
+}
+
+// ManagedUserReconciler keeps managed users in step with their objects.
+type ManagedUserReconciler struct {
+	client   client.Client // Cached.
+	reader   client.Reader // Not cached, for Secrets.
+	recorder events.EventRecorder
+	config   Config
+	clock    clock.PassiveClock
+	accounts *accounts
+	checks   *checks
+}
+
+// New returns a reconciler, or an error that names what the configuration lacks.
+func New(c client.Client, reader client.Reader, recorder events.EventRecorder, config Config) (*ManagedUserReconciler, error) {
+	switch {
+	case c == nil || reader == nil || recorder == nil || config.Clock == nil || config.Jitter == nil || config.Transport == nil:
+		return nil, errors.New("client, reader, recorder, clock, jitter and transport are all needed")
+	case config.OwnerID == "" || len(config.OwnerID) > 63 || strings.ContainsAny(config.OwnerID, "/ \n"):
+		return nil, errors.New("owner id must have 1 to 63 characters, none of them a slash or a space")
+	case config.ResyncInterval <= 0:
+		return nil, errors.New("resync interval must be above zero")
+	case config.RateLimitShare <= 0 || config.RateLimitShare > 1:
+		return nil, errors.New("rate limit share must be above 0 and at most 1")
+	case len(config.AllowedAPIURLs) == 0:
+		return nil, errors.New("at least one allowed API URL is needed")
+	}
+	return &ManagedUserReconciler{
+		client: c, reader: reader, recorder: recorder, config: config, clock: config.Clock,
+		accounts: newAccounts(config), checks: newChecks(config),
+	}, nil
+}
+
+// visit is one reconcile of one object.
+type visit struct {
+	// mu is the object; its status is changed in memory along the way and written once, at the end.
+	mu *v1alpha1.ManagedUser
+	// before is the object as it was read.
+	before *v1alpha1.ManagedUser
+	mark   mark
+	// cal is the way to Cal.com, once connect has found the credentials good.
+	cal *session
+	// did is what was done in Cal.com: a reason of Synced and a sentence. Empty when nothing was.
+	did, didNote string
+	// restFor is the time until something has to be done, when nothing has to be done now.
+	restFor time.Duration
+	// released is set when the object has no finalizer any more and may be gone.
+	released bool
+}
+
+// Reconcile brings one user and its object into step. Whatever happens on the way, finish writes the status and
+// decides when to look again.
+func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Request) (result ctrl.Result, err error) {
+	mu := &v1alpha1.ManagedUser{}
+	if err := r.client.Get(ctx, request.NamespacedName, mu); err != nil {
+		r.checks.forget(request.NamespacedName)
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	v := &visit{mu: mu, before: mu.DeepCopy(), mark: r.markOf(mu)}
+	defer func() { result, err = r.finish(ctx, v, err) }()
+	if !mu.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, r.reconcileDelete(ctx, v)
+	}
+	return ctrl.Result{}, r.reconcile(ctx, v)
+}
+
+// reconcile is the straight line for an object that is to stay.
+func (r *ManagedUserReconciler) reconcile(ctx context.Context, v *visit) error {
+	if v.policy() == v1alpha1.ReconcilePolicySuspend {
+		return suspended("Nothing is compared or changed while reconcilePolicy is Suspend; set it to Manage to go on")
+	}
+	if err := checkSpec(v.mu); err != nil {
+		return err
+	}
+	if err := r.connect(ctx, v); err != nil {
+		return err
+	}
+	if v.restFor = r.rest(v); v.restFor > 0 {
+		return nil
+	}
+	found, err := r.observe(ctx, v)
+	if err != nil {
+		return err
+	}
+	if v.policy() == v1alpha1.ReconcilePolicyObserve {
+		return observed(v, found)
+	}
+	return r.ensure(ctx, v, found)
+}
+
+// checkSpec finds what the API server cannot check.
+func checkSpec(mu *v1alpha1.ManagedUser) error {
+	if zone := mu.Spec.TimeZone; zone != "" && !timezone.Valid(zone) {
+		return synced(v1alpha1.ReasonInvalidSpec, "timeZone is no name in the IANA time zone database; give one like Europe/Rome")
+	}
+	return nil
+}
+
+// observed mirrors the user for an object that changes nothing.
+func observed(v *visit, found *sighting) error {
+	if found == nil {
+		v.mu.Status.User = nil
+		return &problem{
+			condition: v1alpha1.ConditionReady, reason: v1alpha1.ReasonNotFound, severity: resting, pace: slowly,
+			message: "Cal.com has no such user under this OAuth client; it is looked for again at each drift check",
+		}
+	}
+	mirror(v.mu, found.User)
+	return nil
+}
+
+func suspended(message string) *problem {
+	return &problem{
+		condition: v1alpha1.ConditionReady, reason: v1alpha1.ReasonSuspended, message: message,
+		severity: resting, pace: onChange,
+	}
+}
+
+// policy is the object's reconcilePolicy, Manage when absent.
+func (v *visit) policy() v1alpha1.ReconcilePolicy {
+	if v.mu.Spec.ReconcilePolicy == "" {
+		return v1alpha1.ReconcilePolicyManage
+	}
+	return v.mu.Spec.ReconcilePolicy
+}
+
+// requested reports whether somebody asked, by the annotation, for a look at Cal.com that has not happened yet.
+func (v *visit) requested() bool {
+	request := v.mu.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
+	return request != "" && request != v.mu.Status.LastHandledReconcileAt
+}
+
+// record notes what was done in Cal.com, for the conditions and the event.
+func (v *visit) record(reason, note string) { v.did, v.didNote = reason, note }
+
+// recordUpdate notes an update. One that follows a creation or an adoption is part of it.
+func (v *visit) recordUpdate(fields []string) {
+	if v.did != "" {
+		return
+	}
+	list := strings.Join(fields, ", ")
+	if v.before.Status.ObservedGeneration != v.mu.Generation {
+		v.record(v1alpha1.ReasonUpdated, "Updated "+list)
+		return
+	}
+	v.record(v1alpha1.ReasonDriftCorrected, "Set "+list+" back to the spec")
+}

@@ -1,0 +1,65 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"encoding/json"
+	"strings"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
+)
+
+// mark is the owner of a user, as it stands in the user's metadata: <owner id>/<namespace>/<name>/<uid>.
+type mark struct {
+	ownerID, namespace, name, uid string
+}
+
+func (r *ManagedUserReconciler) markOf(mu *v1alpha1.ManagedUser) mark {
+	return mark{ownerID: r.config.OwnerID, namespace: mu.Namespace, name: mu.Name, uid: string(mu.UID)}
+}
+
+func (m mark) String() string {
+	return strings.Join([]string{m.ownerID, m.namespace, m.name, m.uid}, "/")
+}
+
+// sameObject reports whether both marks mean the same object by name. The uid may differ: an object that was
+// applied anew, or came back from a backup, takes over the user of its predecessor.
+func (m mark) sameObject(other mark) bool {
+	return m.ownerID == other.ownerID && m.namespace == other.namespace && m.name == other.name
+}
+
+// ownership says whose a user is, seen from one object.
+type ownership int
+
+const (
+	unowned ownership = iota // No mark.
+	ours                     // The mark of this object.
+	foreign                  // A mark that is not this object's, or that nobody can read.
+)
+
+// ownershipOf reads the mark off a user.
+func (m mark) ownershipOf(user calcom.User) ownership {
+	raw, ok := user.Metadata[v1alpha1.OwnerMetadataKey]
+	if !ok {
+		return unowned
+	}
+	found, ok := parseMark(raw)
+	if ok && m.sameObject(found) {
+		return ours
+	}
+	return foreign
+}
+
+func parseMark(raw json.RawMessage) (mark, bool) {
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return mark{}, false
+	}
+	parts := strings.Split(s, "/")
+	if len(parts) != 4 {
+		return mark{}, false
+	}
+	return mark{ownerID: parts[0], namespace: parts[1], name: parts[2], uid: parts[3]}, true
+}

@@ -1,0 +1,72 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"encoding/json"
+	"reflect"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+)
+
+// identity returns the id of the user that the object stands for. It counts only under the client that it was
+// recorded with, and only with the finalizer: an object that merely observes mirrors users that it does not own.
+func identity(mu *v1alpha1.ManagedUser) (int64, bool) {
+	if mu.Status.User == nil || mu.Status.User.ID == 0 || mu.Status.OAuthClientID != clientID(mu) ||
+		!controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) {
+		return 0, false
+	}
+	return mu.Status.User.ID, true
+}
+
+// clientID returns the id of the object's OAuth client.
+func clientID(mu *v1alpha1.ManagedUser) string {
+	if mu.Spec.OAuthClient == nil {
+		return ""
+	}
+	return mu.Spec.OAuthClient.ID
+}
+
+// mirror copies a user into the status, exactly as Cal.com returned it.
+func mirror(mu *v1alpha1.ManagedUser, user calcom.User) {
+	mirrored := &v1alpha1.CalcomUser{
+		ID:                user.ID,
+		Email:             user.Email,
+		Username:          user.Username,
+		Name:              user.Name,
+		Bio:               user.Bio,
+		TimeZone:          user.TimeZone,
+		WeekStart:         user.WeekStart,
+		CreatedDate:       user.CreatedDate,
+		TimeFormat:        user.TimeFormat,
+		DefaultScheduleID: user.DefaultScheduleID,
+		Locale:            user.Locale,
+		AvatarURL:         user.AvatarURL,
+	}
+	if user.Metadata != nil {
+		raw, err := json.Marshal(user.Metadata)
+		if err != nil { // Not possible: the values were decoded from JSON.
+			panic(err)
+		}
+		// The API server spells equal JSON its own way. Keeping its spelling keeps the status unchanged.
+		if was := mu.Status.User; was != nil && was.Metadata != nil && sameJSON(was.Metadata.Raw, raw) {
+			raw = was.Metadata.Raw
+		}
+		mirrored.Metadata = &runtime.RawExtension{Raw: raw}
+	}
+	mu.Status.User = mirrored
+	mu.Status.OAuthClientID = clientID(mu)
+}
+
+// sameJSON reports whether two JSON texts mean the same value. An absent one equals only another absent one.
+func sameJSON(a, b []byte) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return len(a) == len(b)
+	}
+	var x, y any
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
+}

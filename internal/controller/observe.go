@@ -1,0 +1,223 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"k8s.io/apimachinery/pkg/api/meta"
+)
+
+// sighting is a user as it was found, and by which right the object may touch it.
+type sighting struct {
+	calcom.User
+	// known: the id stands in status, or the user carries this object's mark.
+	known bool
+	// byID: the id stands in status, so that not even a lost mark makes the user anybody else's.
+	byID bool
+}
+
+// observe finds the object's user in Cal.com. It returns nil when there is none: proved to be gone, or never
+// created. A user that may be there is an error, and the object waits.
+func (r *ManagedUserReconciler) observe(ctx context.Context, v *visit) (*sighting, error) {
+	if id, ok := identity(v.mu); ok {
+		user, err := v.cal.User(ctx, id)
+		if calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) {
+			return r.lookUp(ctx, v, id)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if v.mark.ownershipOf(user) == foreign {
+			return nil, r.ownedElsewhere(v, user)
+		}
+		return &sighting{User: user, known: true, byID: true}, nil
+	}
+	if id := v.mu.Spec.UserID; id != 0 {
+		return r.observeByID(ctx, v, id)
+	}
+	if r.mayExist(v) {
+		return r.lookUp(ctx, v, 0)
+	}
+	return nil, nil
+}
+
+// observeByID finds the user that the spec names by its id.
+func (r *ManagedUserReconciler) observeByID(ctx context.Context, v *visit, id int64) (*sighting, error) {
+	user, err := v.cal.User(ctx, id)
+	if calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &sighting{User: user, known: v.mark.ownershipOf(user) == ours}, nil
+}
+
+// mayExist reports whether the user has to be looked for before it is created. A new object's has not: the create
+// call itself says when the e-mail is taken, and that saves a call for each of ten thousand users. After a
+// failure the look-up comes first, so that a server that is down costs no write to the object at each attempt.
+func (r *ManagedUserReconciler) mayExist(v *visit) bool {
+	if _, ok := v.mu.Annotations[v1alpha1.CreateIntentAnnotation]; ok {
+		return true
+	}
+	if v.policy() == v1alpha1.ReconcilePolicyObserve || !v.mu.DeletionTimestamp.IsZero() || v.mu.Spec.Name == "" {
+		return true
+	}
+	last := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionSynced)
+	return last != nil && slices.Contains([]string{
+		v1alpha1.ReasonAlreadyExists, v1alpha1.ReasonOwnedElsewhere, v1alpha1.ReasonUsernameConflict,
+		v1alpha1.ReasonRemoteUnavailable, v1alpha1.ReasonUnexpectedResponse,
+	}, last.Reason)
+}
+
+// lookUp finds the user by every address that it can have: the one of the last sighting, of a create call whose
+// outcome is unknown, and of the spec. missing is the id that a call has just denied, or 0.
+func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing int64) (*sighting, error) {
+	rows, err := v.cal.UsersByEmail(ctx, addresses(v.mu, r.clock.Now())...)
+	if err != nil {
+		return nil, err
+	}
+	if found := chooseRow(v, rows, missing); found != nil {
+		return found, nil
+	}
+	wait := absenceCountsIn(v.mu, r.clock.Now())
+	stranger := rowOf(rows, v.mu.Spec.Email, clientID(v.mu))
+	if i, ok := intentOf(v.mu, r.clock.Now()); stranger != nil && (!ok || i.Email == v.mu.Spec.Email) {
+		wait = 0 // The address is somebody else's, so the call that named it has come to nothing.
+	}
+	if wait > 0 {
+		return nil, r.outcomeUnknown(v, wait)
+	}
+	if stranger == nil {
+		return nil, nil
+	}
+	return &sighting{User: *stranger}, nil
+}
+
+// addresses returns the plain addresses under which the object's user can be found.
+func addresses(mu *v1alpha1.ManagedUser, now time.Time) []string {
+	var all []string
+	add := func(email string) {
+		if email != "" && !slices.Contains(all, email) {
+			all = append(all, email)
+		}
+	}
+	if mu.Status.User != nil {
+		add(calcom.PlainEmail(mu.Status.User.Email, clientID(mu)))
+	}
+	if i, ok := intentOf(mu, now); ok {
+		add(i.Email)
+	}
+	add(mu.Spec.Email)
+	return all
+}
+
+// chooseRow returns the row that is the object's own: by the id that a call denied (then the server contradicts
+// itself, and the list is right), or by the mark.
+func chooseRow(v *visit, rows []calcom.User, missing int64) *sighting {
+	slices.SortFunc(rows, func(a, b calcom.User) int { return int(a.ID - b.ID) })
+	for _, row := range rows {
+		if owner := v.mark.ownershipOf(row); owner == ours || owner == unowned && row.ID == missing {
+			return &sighting{User: row, known: true, byID: row.ID == missing}
+		}
+	}
+	return nil
+}
+
+func rowOf(rows []calcom.User, email, clientID string) *calcom.User {
+	for i := range rows {
+		if calcom.PlainEmail(rows[i].Email, clientID) == email {
+			return &rows[i]
+		}
+	}
+	return nil
+}
+
+// outcomeUnknown says that the object waits for the outcome of a create call.
+func (r *ManagedUserReconciler) outcomeUnknown(v *visit, wait time.Duration) *problem {
+	const lookAgain = 15 * time.Second
+	p := &problem{
+		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRemoteUnavailable, severity: waiting,
+		pace: later, after: min(wait, lookAgain),
+		message: "The outcome of the create call is unknown, and Cal.com may still finish it; looking for the user until it shows or two minutes have passed",
+	}
+	// A conflict that has just been reported is still the best explanation.
+	last := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionSynced)
+	if last != nil && last.ObservedGeneration == v.mu.Generation && v.mu.DeletionTimestamp.IsZero() &&
+		slices.Contains([]string{v1alpha1.ReasonUsernameConflict, v1alpha1.ReasonRemoteInconsistent}, last.Reason) {
+		p.reason, p.message, p.severity = last.Reason, last.Message, stalled
+	}
+	return p
+}
+
+// mayAdopt reports whether the object may take over a user that is not known to be its own; if not, it says why.
+func (r *ManagedUserReconciler) mayAdopt(v *visit, user calcom.User) error {
+	if v.mark.ownershipOf(user) == foreign {
+		return r.ownedElsewhere(v, user)
+	}
+	if v.mu.Spec.UserID == user.ID || v.mu.Spec.UserID == 0 && v.mu.Spec.AdoptionPolicy == v1alpha1.AdoptionPolicyByEmail {
+		return nil
+	}
+	return synced(v1alpha1.ReasonAlreadyExists, fmt.Sprintf(
+		"User %d in Cal.com has this e-mail and was not created by this object; to take it over set adoptionPolicy to ByEmail or userID to %d, else choose another e-mail",
+		user.ID, user.ID))
+}
+
+func (r *ManagedUserReconciler) ownedElsewhere(v *visit, user calcom.User) *problem {
+	owner := "another owner"
+	if found, ok := parseMark(user.Metadata[v1alpha1.OwnerMetadataKey]); ok {
+		switch {
+		case found.ownerID != v.mark.ownerID:
+			owner = "another cluster or operator"
+		case found.namespace == v.mark.namespace:
+			owner = fmt.Sprintf("the ManagedUser %s in this namespace", found.name)
+		default:
+			owner = "a ManagedUser in another namespace"
+		}
+	}
+	remedy := "; delete that object with deletionPolicy Orphan first, or choose another e-mail"
+	if !v.mu.DeletionTimestamp.IsZero() {
+		remedy = ""
+	}
+	return synced(v1alpha1.ReasonOwnedElsewhere, fmt.Sprintf(
+		"User %d in Cal.com carries the mark of %s and is not touched%s", user.ID, owner, remedy))
+}
+
+// resolveConflict finds out what a 409 on create means. It returns the user that has the address, or what to tell.
+func (r *ManagedUserReconciler) resolveConflict(ctx context.Context, v *visit, conflict error) (*sighting, error) {
+	var e *calcom.Error
+	if !errors.As(conflict, &e) {
+		return nil, conflict
+	}
+	id, named := e.ExistingUserID()
+	if named {
+		user, err := v.cal.User(ctx, id)
+		if err == nil {
+			return &sighting{User: user, known: v.mark.ownershipOf(user) == ours}, nil
+		}
+		if !calcom.IsNotFound(err) {
+			return nil, err
+		}
+	}
+	rows, err := v.cal.UsersByEmail(ctx, v.mu.Spec.Email)
+	if err != nil {
+		return nil, err
+	}
+	if row := rowOf(rows, v.mu.Spec.Email, clientID(v.mu)); row != nil {
+		return &sighting{User: *row, known: v.mark.ownershipOf(*row) == ours}, nil
+	}
+	if named {
+		return nil, synced(v1alpha1.ReasonRemoteInconsistent, fmt.Sprintf(
+			"Cal.com refuses the e-mail because of user %d and shows no such user; a half-made user, which only Cal.com's support or the server's administrator can remove", id))
+	}
+	return nil, synced(v1alpha1.ReasonUsernameConflict,
+		"Another user has the username that Cal.com derives from this e-mail (the part before the @ and the first two labels of the domain, punctuation alike); choose an e-mail that differs in those")
+}

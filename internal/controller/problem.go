@@ -1,0 +1,175 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
+)
+
+// severity says who has to do something about a problem.
+type severity int
+
+const (
+	// transient heals by itself and says nothing about the user: who was Ready stays Ready.
+	transient severity = iota
+	// waiting heals by itself, or with another object; until then the user is not Ready.
+	waiting
+	// stalled needs a person.
+	stalled
+	// resting is as the spec wants it, and not Ready.
+	resting
+)
+
+// pace says when to try again.
+type pace int
+
+const (
+	// backOff tries again soon, and then less and less often.
+	backOff pace = iota
+	// slowly tries again at the pace of the drift checks. What a person can change, the spec or the Secret, wakes
+	// the object earlier.
+	slowly
+	// later tries again after the time that the problem names.
+	later
+	// onChange waits for the object to change.
+	onChange
+)
+
+// problem is why a reconcile ended without success, in the user's terms.
+type problem struct {
+	// condition is the one that tells of it; Ready follows.
+	condition string
+	reason    string
+	// message is the cause and the remedy: no address, no time stamp, no period at the end.
+	message  string
+	severity severity
+	pace     pace
+	after    time.Duration // With later.
+	// quiet is not worth a write while the user is Ready: the operator keeps itself to its quota.
+	quiet bool
+	cause error
+}
+
+// Error returns reason and message.
+func (p *problem) Error() string { return p.reason + ": " + p.message }
+
+// Unwrap returns the cause, if it was an error.
+func (p *problem) Unwrap() error { return p.cause }
+
+// classify turns what Cal.com answered into a problem. It is the one place that knows what each answer means; the
+// two that need a look at Cal.com first, a 404 for a known user and a 409 on create, are dealt with where they
+// arise and come here only when that failed. Errors from elsewhere are none of its business: it returns nil.
+func classify(err error) *problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
+	e, ok := errors.AsType[*calcom.Error](err)
+	if !ok {
+		return nil
+	}
+	p := describe(e)
+	p.cause = e
+	return p
+}
+
+func describe(e *calcom.Error) *problem {
+	switch {
+	case e.Status == 0, e.Unreadable, e.Status >= 500,
+		e.Status == http.StatusRequestTimeout, e.Status == http.StatusTooEarly:
+		return unavailable(e)
+	case e.Status == http.StatusTooManyRequests:
+		return rateLimited(e)
+	case e.Status == http.StatusUnauthorized:
+		return credentials(v1alpha1.ReasonUnauthorized, "Cal.com refuses the credentials"+serverSays(e)+
+			"; put the secret key of this OAuth client into the Secret, or correct the client id in a new object")
+	case e.Status == http.StatusForbidden:
+		return credentials(v1alpha1.ReasonForbidden, "Cal.com accepts the credentials and forbids the call"+serverSays(e)+
+			"; the OAuth client's organization must be a Platform organization with an owner or admin")
+	case calcom.IsNoSuchAPI(e), e.Status == http.StatusNotFound && (e.Operation == calcom.OpCreate || e.Operation == calcom.OpList):
+		return synced(v1alpha1.ReasonUnexpectedResponse, fmt.Sprintf(
+			"The server at the API URL has no managed users (status %d); check apiURL, and whether Cal.com still offers its Platform API", e.Status))
+	case e.Status == http.StatusNotFound:
+		// A user that is there and then is not: look again, and prove it.
+		p := unavailable(e)
+		p.message = "Cal.com denied a user that it had shown a moment before; looking again"
+		return p
+	case e.Status == http.StatusConflict && e.Operation == calcom.OpUpdate:
+		return synced(v1alpha1.ReasonAlreadyExists,
+			"Another user has the new e-mail, or the username that Cal.com derives from it; choose another e-mail or remove that user")
+	case e.Status == http.StatusBadRequest && e.Operation == calcom.OpDelete:
+		return synced(v1alpha1.ReasonDeletionBlocked,
+			"Cal.com refuses to delete the user, as it does while other records refer to it; have them removed in Cal.com, or set deletionPolicy to Orphan")
+	case e.Status == http.StatusBadRequest, e.Status == http.StatusRequestEntityTooLarge, e.Status == http.StatusUnprocessableEntity:
+		return synced(v1alpha1.ReasonInvalidSpec, "Cal.com refuses the spec ("+refusal(e)+"); correct it")
+	}
+	p := unavailable(e)
+	p.reason, p.severity = v1alpha1.ReasonUnexpectedResponse, waiting
+	p.message = fmt.Sprintf("Cal.com gave an answer to %s for which there is no rule (status %d%s); trying again with back-off", e.Operation, e.Status, codeOf(e))
+	return p
+}
+
+func unavailable(e *calcom.Error) *problem {
+	what := "gave no answer"
+	switch {
+	case e.Unreadable:
+		what = fmt.Sprintf("gave an unreadable answer (status %d)", e.Status)
+	case e.Status != 0:
+		what = fmt.Sprintf("answered with status %d", e.Status)
+	}
+	return &problem{
+		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRemoteUnavailable,
+		message: fmt.Sprintf("Cal.com %s to %s; trying again with back-off", what, e.Operation),
+	}
+}
+
+func rateLimited(e *calcom.Error) *problem {
+	wait := e.RateLimit.Reset
+	if wait <= 0 {
+		wait = e.RetryAfter
+	}
+	if wait <= 0 {
+		wait = time.Minute // The server's block.
+	}
+	return &problem{
+		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRateLimited, pace: later, after: wait,
+		message: "The OAuth client's quota of calls is used up; going on when Cal.com opens the next window, within a minute as a rule",
+	}
+}
+
+func credentials(reason, message string) *problem {
+	return &problem{condition: v1alpha1.ConditionCredentialsReady, reason: reason, message: message, severity: stalled, pace: slowly}
+}
+
+func synced(reason, message string) *problem {
+	return &problem{condition: v1alpha1.ConditionSynced, reason: reason, message: message, severity: stalled, pace: slowly}
+}
+
+// serverSays returns the server's own words, which are masked already, for an answer that is about the credentials
+// and not about the user.
+func serverSays(e *calcom.Error) string {
+	if e.Message == "" {
+		return fmt.Sprintf(" (status %d)", e.Status)
+	}
+	return fmt.Sprintf(" (status %d: %s)", e.Status, e.Message)
+}
+
+func refusal(e *calcom.Error) string {
+	if rules := e.Rules(); rules != "" {
+		return rules
+	}
+	return fmt.Sprintf("status %d%s", e.Status, codeOf(e))
+}
+
+func codeOf(e *calcom.Error) string {
+	if e.Code == "" {
+		return ""
+	}
+	return " " + e.Code
+}

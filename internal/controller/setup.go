@@ -1,0 +1,89 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+)
+
+const (
+	// bySecret is the index from a Secret's name to the users whose credentials are in it.
+	bySecret = "spec.oauthClient.secretKeyRef.name"
+
+	// reconcileTimeout bounds one reconcile. It leaves room for several calls of 30 s each, and for the status.
+	reconcileTimeout = 3 * time.Minute
+
+	firstBackOff = time.Second
+	lastBackOff  = 5 * time.Minute
+)
+
+// SetupWithManager registers the reconciler, its index and its watches.
+func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
+	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.ManagedUser{}, bySecret, func(object client.Object) []string {
+		mu, ok := object.(*v1alpha1.ManagedUser)
+		if !ok || mu.Spec.OAuthClient == nil {
+			return nil
+		}
+		return []string{mu.Spec.OAuthClient.SecretKeyRef.Name}
+	})
+	if err != nil {
+		return fmt.Errorf("indexing managed users by Secret: %w", err)
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("manageduser").
+		For(&v1alpha1.ManagedUser{}, builder.WithPredicates(worthALook())).
+		// Only the metadata of Secrets is watched and kept; their data is read when it is needed.
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.usersOfSecret)).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: r.config.MaxConcurrentReconciles,
+			ReconciliationTimeout:   reconcileTimeout,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackOff, lastBackOff),
+		}).
+		Complete(r)
+}
+
+// worthALook lets through what can mean work: a new object, a new generation (a deletion is one too), a request by
+// annotation. The operator's own writes, to the status, the finalizers and its annotations, are not.
+func worthALook() predicate.Predicate {
+	return predicate.Or(predicate.GenerationChangedPredicate{}, predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		DeleteFunc:  func(event.DeleteEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			key := v1alpha1.ReconcileRequestedAtAnnotation
+			return e.ObjectOld.GetAnnotations()[key] != e.ObjectNew.GetAnnotations()[key] ||
+				e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
+		},
+	})
+}
+
+// usersOfSecret finds the users that a change of a Secret can help.
+func (r *ManagedUserReconciler) usersOfSecret(ctx context.Context, secret client.Object) []reconcile.Request {
+	var list v1alpha1.ManagedUserList
+	if err := r.client.List(ctx, &list, client.InNamespace(secret.GetNamespace()), client.MatchingFields{bySecret: secret.GetName()}); err != nil {
+		// The cache answers this; an error means that it is not running.
+		log.FromContext(ctx).Error(err, "Listing the users of a Secret")
+		return nil
+	}
+	requests := make([]reconcile.Request, 0, len(list.Items))
+	for i := range list.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+	}
+	return requests
+}

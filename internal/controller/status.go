@@ -1,0 +1,277 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	// conflictRetry is the time for the cache to hear of the write that came in between.
+	conflictRetry = 200 * time.Millisecond
+
+	// quietAge is how old an object has to be before a wait for the quota is worth a write to its status.
+	quietAge = 2 * time.Minute
+
+	// maxMessage bounds a message, in bytes.
+	maxMessage = 1024
+)
+
+// finish ends every reconcile: it turns the error into conditions, writes the status if it changed, tells of
+// it in an event, and says when to look again.
+func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error) (ctrl.Result, error) {
+	if v.released {
+		r.checks.forget(client.ObjectKeyFromObject(v.mu))
+		return ctrl.Result{}, err
+	}
+	if err == nil && v.restFor > 0 {
+		return ctrl.Result{RequeueAfter: v.restFor}, nil
+	}
+	p := classify(err)
+	if err != nil && p == nil {
+		// Kubernetes' own errors are plumbing: they are tried again and not shown. What was done in Cal.com
+		// before them is.
+		return r.plumbing(err, r.writeStatus(ctx, v))
+	}
+	if p == nil {
+		r.succeed(v)
+	} else {
+		r.fail(v, p)
+	}
+	if writing := r.writeStatus(ctx, v); writing != nil {
+		return r.plumbing(writing, plumbingIn(err))
+	}
+	r.tell(v, p)
+	return r.resume(v, p)
+}
+
+// plumbing decides about an error of the Kubernetes API. A conflict means that the copy was stale, nothing more.
+func (r *ManagedUserReconciler) plumbing(err, second error) (ctrl.Result, error) {
+	err = errors.Join(err, client.IgnoreNotFound(second))
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return ctrl.Result{RequeueAfter: conflictRetry}, nil
+	}
+	return ctrl.Result{}, err
+}
+
+// plumbingIn keeps an error of the Kubernetes API that came along with a problem.
+func plumbingIn(err error) error {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		return err
+	}
+	return nil
+}
+
+// resume says when to look again.
+func (r *ManagedUserReconciler) resume(v *visit, p *problem) (ctrl.Result, error) {
+	switch {
+	case p == nil:
+		return ctrl.Result{RequeueAfter: r.checks.done(client.ObjectKeyFromObject(v.mu), r.clock.Now())}, nil
+	case p.pace == onChange:
+		return ctrl.Result{}, nil
+	case p.pace == slowly:
+		return ctrl.Result{RequeueAfter: r.checks.next()}, nil
+	case p.pace == later:
+		// Whoever waits for the same moment should not come at the same moment.
+		return ctrl.Result{RequeueAfter: p.after + r.config.Jitter(max(time.Second, p.after/jitterShare))}, nil
+	}
+	return ctrl.Result{}, p
+}
+
+// succeed writes the conditions of an object whose user is as it should be.
+func (r *ManagedUserReconciler) succeed(v *visit) {
+	r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionTrue, v1alpha1.ReasonVerified, "Cal.com accepts the credentials")
+	if v.policy() == v1alpha1.ReconcilePolicyObserve {
+		meta.RemoveStatusCondition(&v.mu.Status.Conditions, v1alpha1.ConditionSynced)
+		r.set(v, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonObserved, "The user is mirrored in status and not changed")
+	} else {
+		r.setSynced(v)
+		r.set(v, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAvailable, "The user equals the spec")
+	}
+	r.settle(v)
+}
+
+// setSynced says what was done. When nothing was, what was done last still stands.
+func (r *ManagedUserReconciler) setSynced(v *visit) {
+	reason, note := v.did, v.didNote
+	if reason == "" {
+		last := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionSynced)
+		if last != nil && last.Status == metav1.ConditionTrue && last.ObservedGeneration == v.mu.Generation {
+			return
+		}
+		reason, note = v1alpha1.ReasonInSync, "Cal.com equals the spec"
+	}
+	r.set(v, v1alpha1.ConditionSynced, metav1.ConditionTrue, reason, note)
+}
+
+// fail writes the conditions of a problem.
+func (r *ManagedUserReconciler) fail(v *visit, p *problem) {
+	ready := meta.IsStatusConditionTrue(v.mu.Status.Conditions, v1alpha1.ConditionReady)
+	switch {
+	case !v.mu.DeletionTimestamp.IsZero():
+		r.failDeletion(v, p)
+	case p.quiet && (ready || r.clock.Since(v.mu.CreationTimestamp.Time) < quietAge):
+		// Not worth a write.
+	case p.severity == transient && r.isStalled(v):
+		// It says nothing new: a person has to act first.
+	case p.severity == transient && ready:
+		r.tellCondition(v, p)
+		r.pending(v, p)
+	default:
+		r.tellCondition(v, p)
+		r.unready(v, p, p.reason, p.message)
+	}
+}
+
+// unready writes Ready=False and what kstatus needs beside it.
+func (r *ManagedUserReconciler) unready(v *visit, p *problem, reason, message string) {
+	r.set(v, v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
+	switch p.severity {
+	case stalled:
+		r.set(v, v1alpha1.ConditionStalled, metav1.ConditionTrue, reason, message)
+		meta.RemoveStatusCondition(&v.mu.Status.Conditions, v1alpha1.ConditionReconciling)
+		r.handled(v)
+	case resting:
+		r.settle(v)
+	case transient, waiting:
+		r.set(v, v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing, message)
+		meta.RemoveStatusCondition(&v.mu.Status.Conditions, v1alpha1.ConditionStalled)
+	}
+}
+
+// isStalled reports whether the object waits for a person with the spec as it is now.
+func (r *ManagedUserReconciler) isStalled(v *visit) bool {
+	held := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionStalled)
+	return held != nil && held.ObservedGeneration == v.mu.Generation
+}
+
+// pending keeps a Ready user Ready and says, for a change of the spec that could not be written, that it waits.
+func (r *ManagedUserReconciler) pending(v *visit, p *problem) {
+	ready := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionReady)
+	if ready.ObservedGeneration != v.mu.Generation {
+		ready.Message = clip("The last change of the spec is not in Cal.com yet: " + p.message)
+	}
+}
+
+// failDeletion says why an object is still there. Ready tells whether a person has to act.
+func (r *ManagedUserReconciler) failDeletion(v *visit, p *problem) {
+	r.tellCondition(v, p)
+	reason, message := v1alpha1.ReasonDeletionBlocked, "The user is not deleted: "+p.message
+	switch {
+	case p.severity == resting:
+		reason, message = p.reason, p.message
+	case p.severity == transient, p.pace == later:
+		reason = v1alpha1.ReasonDeleting
+	case p.reason != v1alpha1.ReasonDeletionBlocked: // Which names the ways out itself.
+		message += "; or set deletionPolicy to Orphan to let the object go and leave the user in Cal.com"
+	}
+	r.unready(v, p, reason, message)
+}
+
+// tellCondition writes the condition that a problem is about, and sees to it that the other one is there too.
+func (r *ManagedUserReconciler) tellCondition(v *visit, p *problem) {
+	conditions := v.mu.Status.Conditions
+	verified := v.cal != nil && v.cal.isVerified()
+	switch {
+	case p.condition == v1alpha1.ConditionCredentialsReady:
+	case verified:
+		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionTrue, v1alpha1.ReasonVerified, "Cal.com accepts the credentials")
+	case meta.FindStatusCondition(conditions, v1alpha1.ConditionCredentialsReady) == nil:
+		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "The credentials have not been tried yet")
+	}
+	if p.condition != v1alpha1.ConditionReady {
+		r.set(v, p.condition, metav1.ConditionFalse, p.reason, p.message)
+	}
+	if v.policy() == v1alpha1.ReconcilePolicyObserve {
+		meta.RemoveStatusCondition(&v.mu.Status.Conditions, v1alpha1.ConditionSynced)
+		return
+	}
+	if meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionSynced) == nil {
+		r.set(v, v1alpha1.ConditionSynced, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "The user has not been compared with the spec yet")
+	}
+}
+
+// settle ends an attempt that leaves nothing to wait for.
+func (r *ManagedUserReconciler) settle(v *visit) {
+	meta.RemoveStatusCondition(&v.mu.Status.Conditions, v1alpha1.ConditionReconciling)
+	meta.RemoveStatusCondition(&v.mu.Status.Conditions, v1alpha1.ConditionStalled)
+	r.handled(v)
+}
+
+// handled notes that the spec, and a request for a look, were dealt with. It is not called for what will be tried
+// again by itself: a generation that lags tells kstatus tools to wait.
+func (r *ManagedUserReconciler) handled(v *visit) {
+	v.mu.Status.ObservedGeneration = v.mu.Generation
+	v.mu.Status.LastHandledReconcileAt = v.mu.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
+}
+
+func (r *ManagedUserReconciler) set(v *visit, kind string, status metav1.ConditionStatus, reason, message string) {
+	meta.SetStatusCondition(&v.mu.Status.Conditions, metav1.Condition{
+		Type: kind, Status: status, Reason: reason, Message: clip(message),
+		ObservedGeneration: v.mu.Generation, LastTransitionTime: metav1.NewTime(r.clock.Now()),
+	})
+}
+
+// clip keeps a message within its bound, at a rune's edge.
+func clip(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	const ellipsis = "…"
+	cut := maxMessage - len(ellipsis)
+	for cut > 0 && message[cut]&0xC0 == 0x80 { // The middle of a rune.
+		cut--
+	}
+	return message[:cut] + ellipsis
+}
+
+// writeStatus writes the status if it differs from the one that was read. The patch takes no lock: the id of a
+// user that exists now must not be lost to a conflict.
+func (r *ManagedUserReconciler) writeStatus(ctx context.Context, v *visit) error {
+	if equality.Semantic.DeepEqual(v.before.Status, v.mu.Status) {
+		return nil
+	}
+	base := v.mu.DeepCopy()
+	base.Status = v.before.Status
+	if err := r.client.Status().Patch(ctx, v.mu.DeepCopy(), client.MergeFrom(base)); err != nil {
+		return fmt.Errorf("writing the status: %w", err)
+	}
+	return nil
+}
+
+// tell sends the event of what was done, or of a reason that is new.
+func (r *ManagedUserReconciler) tell(v *visit, p *problem) {
+	if v.did != "" {
+		r.event(v.mu, v.did, "Sync", v.didNote)
+	}
+	if p == nil || p.severity == resting {
+		return
+	}
+	kind := p.condition
+	if !v.mu.DeletionTimestamp.IsZero() {
+		kind = v1alpha1.ConditionReady
+	}
+	was := meta.FindStatusCondition(v.before.Status.Conditions, kind)
+	is := meta.FindStatusCondition(v.mu.Status.Conditions, kind)
+	if is != nil && is.Status == metav1.ConditionFalse && (was == nil || was.Reason != is.Reason) {
+		r.recorder.Eventf(v.mu, nil, corev1.EventTypeWarning, is.Reason, "Reconcile", "%s", is.Message)
+	}
+}
+
+func (r *ManagedUserReconciler) event(mu *v1alpha1.ManagedUser, reason, action, note string) {
+	r.recorder.Eventf(mu, nil, corev1.EventTypeNormal, reason, action, "%s", note)
+}

@@ -1,0 +1,100 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package quota keeps the calls to Cal.com below the limit of an OAuth client, so that the customer's own backend,
+// which shares that limit, always has room.
+//
+// Cal.com counts the calls of a client in windows of 60 s and refuses the rest; the first refusal blocks the
+// client for 60 s, backend included. Both numbers, and the default limit of 500, come from the server's source
+// (lib/throttler-guard.ts) and from recorded answers.
+package quota
+
+import (
+	"math"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
+)
+
+const (
+	// Window is the time over which the server counts.
+	Window = 60 * time.Second
+
+	// defaultLimit is believed until the first answer names the real one.
+	defaultLimit = 500
+)
+
+// Budget admits the calls of one OAuth client at one API URL. It is safe for concurrent use.
+type Budget struct {
+	now   func() time.Time
+	share float64
+
+	mu      sync.Mutex
+	limit   int         // Calls per window that the server allows; 0 once it is known to count none.
+	spent   []time.Time // When the calls of the last window were admitted, oldest first.
+	blocked time.Time   // Nothing is admitted before.
+}
+
+// NewBudget returns a budget that uses at most a share, above 0 and up to 1, of the limit.
+func NewBudget(share float64, now func() time.Time) *Budget {
+	return &Budget{now: now, share: share, limit: defaultLimit}
+}
+
+// Take admits one call now and returns 0, or admits none and returns the time to wait. Whatever the calls'
+// timing, no more than the share of the limit is admitted in any 60 s.
+func (b *Budget) Take() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	if wait := b.blocked.Sub(now); wait > 0 {
+		return wait
+	}
+	if b.limit == 0 {
+		return 0
+	}
+	for len(b.spent) > 0 && now.Sub(b.spent[0]) >= Window {
+		b.spent = b.spent[1:]
+	}
+	// The limit may have shrunk: what counts is when enough of the spent calls will have left the window.
+	if excess := len(b.spent) - b.allowed(); excess >= 0 {
+		return b.spent[excess].Add(Window).Sub(now)
+	}
+	b.spent = append(b.spent, now)
+	return 0
+}
+
+// Observe takes in what an answer said of the quota.
+func (b *Budget) Observe(status int, seen calcom.RateLimit) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case status == http.StatusTooManyRequests:
+		wait := seen.Reset
+		if wait <= 0 {
+			wait = Window
+		}
+		b.block(wait)
+	case seen.Known:
+		b.limit = seen.Limit
+		// Somebody else uses the quota too. What is left below the reserve is theirs.
+		if reserve := seen.Limit - b.allowed(); seen.Remaining < reserve && seen.Reset > 0 {
+			b.block(min(seen.Reset, Window))
+		}
+	case status/100 == 2:
+		// Every answer of a server that counts carries the headers, errors included, but a proxy's may not.
+		b.limit = 0
+	}
+}
+
+func (b *Budget) block(wait time.Duration) {
+	if until := b.now().Add(wait); until.After(b.blocked) {
+		b.blocked = until
+	}
+}
+
+// allowed is the number of calls in a window, at least one so that a tiny share does not mean none for ever.
+func (b *Budget) allowed() int {
+	return max(1, int(math.Floor(float64(b.limit)*b.share)))
+}

@@ -1,0 +1,140 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package quota
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
+)
+
+// clock is a time that only moves when told to.
+type clock struct{ now time.Time }
+
+func (c *clock) Now() time.Time { return c.now }
+
+func newBudget(share float64) (*Budget, *clock) {
+	c := &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	return NewBudget(share, c.Now), c
+}
+
+// take admits calls until one has to wait and returns how many got through, and that wait.
+func take(b *Budget, most int) (int, time.Duration) {
+	for n := range most {
+		if wait := b.Take(); wait > 0 {
+			return n, wait
+		}
+	}
+	return most, 0
+}
+
+func TestBudget(t *testing.T) {
+	headers := func(limit, remaining int, reset time.Duration) calcom.RateLimit {
+		return calcom.RateLimit{Known: true, Limit: limit, Remaining: remaining, Reset: reset}
+	}
+	cases := map[string]struct {
+		share    float64
+		observe  func(*Budget)
+		admitted int
+		wait     time.Duration
+	}{
+		"ShareOfTheDefaultLimitBeforeAnyAnswer": {share: 0.8, admitted: 400, wait: Window},
+		"ShareOfTheLimitThatAnAnswerNames": {
+			share:    0.8,
+			observe:  func(b *Budget) { b.Observe(http.StatusOK, headers(120, 119, 60*time.Second)) },
+			admitted: 96, wait: Window,
+		},
+		"WaitsOutABlockAfterTooManyRequests": {
+			share: 0.8,
+			observe: func(b *Budget) {
+				b.Observe(http.StatusTooManyRequests, headers(500, 0, 42*time.Second))
+			},
+			wait: 42 * time.Second,
+		},
+		"WaitsAWindowWhenARefusalNamesNoTime": {
+			share:   0.8,
+			observe: func(b *Budget) { b.Observe(http.StatusTooManyRequests, calcom.RateLimit{}) },
+			wait:    Window,
+		},
+		"LeavesTheRestToOthersWhenTheyUseMuch": {
+			share:   0.8,
+			observe: func(b *Budget) { b.Observe(http.StatusOK, headers(500, 99, 30*time.Second)) },
+			wait:    30 * time.Second,
+		},
+		"GoesOnWhileOthersLeaveEnough": {
+			share:    0.8,
+			observe:  func(b *Budget) { b.Observe(http.StatusOK, headers(500, 100, 30*time.Second)) },
+			admitted: 400, wait: Window,
+		},
+		"CountsNothingOnAServerWithoutLimits": {
+			share:    0.8,
+			observe:  func(b *Budget) { b.Observe(http.StatusOK, calcom.RateLimit{}) },
+			admitted: 1000,
+		},
+		"KeepsTheLimitWhenAProxyAnswersWithoutHeaders": {
+			share:    0.8,
+			observe:  func(b *Budget) { b.Observe(http.StatusBadGateway, calcom.RateLimit{}) },
+			admitted: 400, wait: Window,
+		},
+		"AdmitsOneCallHoweverSmallTheShare": {
+			share:    0.001,
+			admitted: 1, wait: Window,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			b, _ := newBudget(tc.share)
+			if tc.observe != nil {
+				tc.observe(b)
+			}
+			admitted, wait := take(b, 1000)
+			if admitted != tc.admitted || wait != tc.wait {
+				t.Errorf("admitted %d calls and then a wait of %v, want %d and %v", admitted, wait, tc.admitted, tc.wait)
+			}
+		})
+	}
+}
+
+func TestBudgetAShrunkLimitWaitsForEnoughCallsToLeave(t *testing.T) {
+	b, c := newBudget(0.8)
+	for range 100 {
+		b.Take()
+		c.now = c.now.Add(100 * time.Millisecond)
+	}
+	b.Observe(http.StatusOK, calcom.RateLimit{Known: true, Limit: 50, Remaining: 49})
+	// 40 are allowed and 100 spent, so 61 have to leave: the 61st left at 6.0 s, and 10 s have passed.
+	if wait, want := b.Take(), 56*time.Second; wait != want {
+		t.Errorf("wait is %v, want %v", wait, want)
+	}
+}
+
+// In any 60 s, however they lie, no more than the share is admitted; and who waits as told is admitted.
+func TestBudgetNeverExceedsTheShareInAnyWindow(t *testing.T) {
+	for seed := range uint64(50) {
+		random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // A reproducible schedule is wanted.
+		b, c := newBudget(0.8)
+		var admitted []time.Time
+		for range 3000 {
+			wait := b.Take()
+			if wait == 0 {
+				admitted = append(admitted, c.now)
+				c.now = c.now.Add(time.Duration(random.IntN(150)) * time.Millisecond)
+				continue
+			}
+			c.now = c.now.Add(wait)
+			if b.Take() != 0 {
+				t.Fatalf("seed %d: refused again after waiting the %v that were asked for", seed, wait)
+			}
+			admitted = append(admitted, c.now)
+		}
+		for i := 400; i < len(admitted); i++ {
+			if span := admitted[i].Sub(admitted[i-400]); span < Window {
+				t.Fatalf("seed %d: 401 calls within %v", seed, span)
+			}
+		}
+	}
+}
