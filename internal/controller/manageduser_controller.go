@@ -143,7 +143,7 @@ func (r *ManagedUserReconciler) reconcile(ctx context.Context, v *visit) error {
 // checkSpec finds what the API server cannot check.
 func checkSpec(mu *v1alpha1.ManagedUser) error {
 	if zone := mu.Spec.TimeZone; zone != "" && !timezone.Valid(zone) {
-		return synced(v1alpha1.ReasonInvalidSpec, "timeZone is no name in the IANA time zone database; give one like Europe/Rome")
+		return synced(v1alpha1.ReasonInvalidSpec, "The timeZone is no name in the IANA time zone database; give one like Europe/Rome")
 	}
 	return nil
 }

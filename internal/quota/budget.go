@@ -32,7 +32,8 @@ type Budget struct {
 	share float64
 
 	mu      sync.Mutex
-	limit   int         // Calls per window that the server allows; 0 once it is known to count none.
+	limit   int         // Calls per window that the server allows; 0 while it seems to count none.
+	counted bool        // The server has shown that it counts.
 	spent   []time.Time // When the calls of the last window were admitted, oldest first.
 	blocked time.Time   // Nothing is admitted before.
 }
@@ -71,19 +72,25 @@ func (b *Budget) Observe(status int, seen calcom.RateLimit) {
 	defer b.mu.Unlock()
 	switch {
 	case status == http.StatusTooManyRequests:
+		b.counted = true
+		if b.limit == 0 {
+			b.limit = defaultLimit
+		}
 		wait := seen.Reset
 		if wait <= 0 {
 			wait = Window
 		}
 		b.block(wait)
 	case seen.Known:
+		b.counted = true
 		b.limit = seen.Limit
 		// Somebody else uses the quota too. What is left below the reserve is theirs.
 		if reserve := seen.Limit - b.allowed(); seen.Remaining < reserve && seen.Reset > 0 {
 			b.block(min(seen.Reset, Window))
 		}
-	case status/100 == 2:
-		// Every answer of a server that counts carries the headers, errors included, but a proxy's may not.
+	case status/100 == 2 && !b.counted:
+		// Every answer of a server that counts carries the headers; only a proxy's own would not, and that is no
+		// success.
 		b.limit = 0
 	}
 }

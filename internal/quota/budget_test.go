@@ -80,6 +80,15 @@ func TestBudget(t *testing.T) {
 			observe:  func(b *Budget) { b.Observe(http.StatusBadGateway, calcom.RateLimit{}) },
 			admitted: 400, wait: Window,
 		},
+		"CountsAgainWhenAServerWithoutHeadersRefuses": {
+			share: 0.8,
+			observe: func(b *Budget) {
+				b.Observe(http.StatusOK, calcom.RateLimit{})
+				b.Observe(http.StatusTooManyRequests, calcom.RateLimit{})
+				b.Observe(http.StatusOK, calcom.RateLimit{})
+			},
+			wait: Window,
+		},
 		"AdmitsOneCallHoweverSmallTheShare": {
 			share:    0.001,
 			admitted: 1, wait: Window,
