@@ -15,9 +15,6 @@ import (
 	"strings"
 	"time"
 
-	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
-	"github.com/calcom-operator/calcom-operator/internal/controller"
-	"github.com/calcom-operator/calcom-operator/internal/version"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -29,6 +26,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/version"
 )
 
 // gracefulStop is the time for work under way when the operator is told to stop: one call to Cal.com may take 30 s.

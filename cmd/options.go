@@ -9,9 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/calcom-operator/calcom-operator/internal/controller"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/calcom-operator/calcom-operator/internal/controller"
 )
 
 // options are the flags.

@@ -73,14 +73,14 @@ type SecretKeyReference struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	Name string `json:"name"`
+	Name string `json:"name,omitempty"`
 
 	// key in the Secret's data whose value is the secret key of the OAuth client.
 	//
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	Key string `json:"key"`
+	Key string `json:"key,omitempty"`
 }
 
 // OAuthClientCredentials says how to reach one Cal.com Platform OAuth client.
@@ -93,7 +93,7 @@ type OAuthClientCredentials struct {
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]+$')",message="must be the id of an OAuth client: letters, digits, - and _"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable, since the user exists under this client; for another client apply a new object"
-	ID string `json:"id"`
+	ID string `json:"id,omitempty"`
 
 	// secretKeyRef points at the OAuth client's secret key. The Secret may be replaced at any time; the change
 	// is taken up within two seconds.
@@ -137,7 +137,7 @@ type ManagedUserSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[^@]+@[^@]+$')",message="must contain exactly one @"
 	// +kubebuilder:validation:XValidation:rule="self.indexOf('@') < 0 || size(bytes(self.substring(0, self.indexOf('@')))) <= 38",message="may have at most 38 bytes before the @: Cal.com adds 26 of its own, and 64 is the limit"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[^@]+@[^@]+$') || self.matches('^[a-zA-Z0-9!#$%&\\\\x27*+/=?^_`{|}~\\\\x{00a1}-\\\\x{ffff}-]+([.][a-zA-Z0-9!#$%&\\\\x27*+/=?^_`{|}~\\\\x{00a1}-\\\\x{ffff}-]+)*@([a-zA-Z0-9\\\\x{00a1}-\\\\x{ffff}]([a-zA-Z0-9\\\\x{00a1}-\\\\x{ffff}-]{0,61}[a-zA-Z0-9\\\\x{00a1}-\\\\x{ffff}])?[.])+([a-zA-Z\\\\x{00a1}-\\\\x{ffff}]{2,63}|(xn|XN)[a-zA-Z0-9-]{2,61})$')",message="must be an e-mail address like alice@example.com"
-	Email string `json:"email"`
+	Email string `json:"email,omitempty"`
 
 	// name that Cal.com shows and writes in mails.
 	//
@@ -290,7 +290,7 @@ type CalcomUser struct {
 	// booked until somebody makes one.
 	//
 	// +optional
-	DefaultScheduleID *int64 `json:"defaultScheduleId,omitempty"` //nolint:kubeapilinter // Cal.com's own spelling, mirrored
+	DefaultScheduleID *int64 `json:"defaultScheduleId,omitempty"`
 
 	// locale is the language code.
 	//
@@ -300,7 +300,7 @@ type CalcomUser struct {
 	// avatarUrl is the address of the picture.
 	//
 	// +optional
-	AvatarURL *string `json:"avatarUrl,omitempty"` //nolint:kubeapilinter // Cal.com's own spelling, mirrored
+	AvatarURL *string `json:"avatarUrl,omitempty"`
 
 	// metadata with all its keys, the operator's mark and those of others included.
 	//
@@ -311,7 +311,7 @@ type CalcomUser struct {
 
 // ManagedUserStatus is what the operator knows of the user.
 type ManagedUserStatus struct {
-	// conditions: Ready sums up; Synced says whether Cal.com equals the spec; CredentialsReady whether the OAuth
+	// conditions tell how the user is doing. Ready sums up; Synced says whether Cal.com equals the spec; CredentialsReady whether the OAuth
 	// client can be used. Reconciling and Stalled follow kstatus and are absent at rest.
 	//
 	// +optional

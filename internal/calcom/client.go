@@ -5,7 +5,8 @@
 //
 // It does what it is told once: no retries, no redirects, no logging. The answers of the create and refresh
 // calls are secrets, and everything else is somebody's personal data, so no error text holds a request, a
-// response body, a query, an address, a token or the secret key.
+// response body, a query, an address, a token or the secret key. Error, Config, Client and Tokens keep to that
+// however they are printed. User, NewUser and UserUpdate do not: never print them.
 //
 // What is said here of the server's behaviour comes from its source of December 2025 (apps/api/v2) and from
 // answers recorded from a real server of that version.
@@ -49,6 +50,12 @@ type Config struct {
 	OnResponse func(status int, limit RateLimit)
 }
 
+// String keeps the secret key out of whatever prints the struct.
+func (c Config) String() string { return "[config of OAuth client " + c.ClientID + "]" }
+
+// GoString does the same for %#v.
+func (c Config) GoString() string { return c.String() }
+
 // Client calls the API in the name of one OAuth client. It is safe for concurrent use.
 type Client struct {
 	base       *url.URL
@@ -58,6 +65,12 @@ type Client struct {
 	http       http.Client
 	onResponse func(int, RateLimit)
 }
+
+// String keeps the secret key out of whatever prints the struct.
+func (c *Client) String() string { return "[client of OAuth client " + c.clientID + "]" }
+
+// GoString does the same for %#v.
+func (c *Client) GoString() string { return c.String() }
 
 // New returns a client. An unusable configuration is an error that names the field, and never its value where
 // that is secret.
@@ -78,6 +91,9 @@ func New(c Config) (*Client, error) {
 	if !isHeaderValue(c.SecretKey) {
 		return nil, errors.New("secret key holds a character that no HTTP header can carry, such as a line break")
 	}
+	if !isHeaderValue(c.UserAgent) {
+		return nil, errors.New("user agent holds a character that no HTTP header can carry")
+	}
 	return &Client{
 		base:      base,
 		clientID:  c.ClientID,
@@ -97,16 +113,18 @@ func parseBaseURL(s string) (*url.URL, error) {
 	if err != nil {
 		return nil, errors.New("API URL cannot be parsed") // The cause would quote the URL.
 	}
-	if (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" {
+	if (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" {
 		return nil, errors.New("API URL must begin with https:// or http:// and name a host")
 	}
-	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
 		return nil, errors.New("API URL must have no user, query or fragment")
 	}
-	u.Path = strings.TrimRight(u.Path, "/")
-	u.RawPath = ""
+	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
 	if !strings.HasSuffix(u.Path, "/v2") {
 		u.Path += "/v2"
+		if u.RawPath != "" {
+			u.RawPath += "/v2"
+		}
 	}
 	return u, nil
 }
@@ -170,21 +188,21 @@ func (c *Client) do(ctx context.Context, call call, out any) error {
 		c.onResponse(response.StatusCode, limit)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
-	if err == nil && len(body) > maxBody {
-		err = errors.New("answer is larger than 1 MiB")
-	}
 	if response.StatusCode/100 != 2 {
 		return c.statusError(call, response, limit, body)
 	}
-	if err == nil {
-		err = decode(body, out)
-	} else {
+	switch {
+	case err != nil:
 		err = withoutURL(err)
+	case len(body) > maxBody:
+		err = errors.New("answer is larger than 1 MiB")
+	default:
+		err = decode(body, out)
 	}
 	if err != nil {
 		return &Error{
 			Operation: call.name, Status: response.StatusCode, Unreadable: true,
-			RequestID: requestID(response), RateLimit: limit, err: err,
+			RequestID: c.maskFor(call).requestID(response), RateLimit: limit, err: err,
 		}
 	}
 	return nil
@@ -222,11 +240,12 @@ func (c *Client) request(ctx context.Context, call call) (*http.Request, error) 
 }
 
 func escapedPath(base *url.URL, elements []string) string {
-	path := base.EscapedPath()
+	var path strings.Builder
+	path.WriteString(base.EscapedPath())
 	for _, element := range elements {
-		path += "/" + url.PathEscape(element)
+		path.WriteString("/" + url.PathEscape(element))
 	}
-	return path
+	return path.String()
 }
 
 func decode(body []byte, out any) error {
@@ -241,8 +260,4 @@ func decode(body []byte, out any) error {
 		return errors.New("data of the answer has another shape than was expected")
 	}
 	return nil
-}
-
-func requestID(r *http.Response) string {
-	return printable(r.Header.Get("X-Request-Id"), 64)
 }

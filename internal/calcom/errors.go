@@ -4,6 +4,7 @@
 package calcom
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -27,8 +28,8 @@ type Error struct {
 	Status int
 	// Code is the server's error.code: the name of an exception class or a constant, no stable enumeration.
 	Code string
-	// Message is the server's error.message with addresses, tokens and the secret key masked. It can still quote
-	// the request, so the text of the error leaves it out.
+	// Message is the server's error.message with addresses, tokens, the secret key and what the request held
+	// masked. The text of the error leaves it out all the same.
 	Message string
 	// Constraints are the validation rules that the request broke.
 	Constraints []Constraint
@@ -79,6 +80,9 @@ func (e *Error) Error() string {
 	}
 	return b.String()
 }
+
+// GoString keeps %#v from showing more than Error does.
+func (e *Error) GoString() string { return e.Error() }
 
 // Unwrap returns the cause, if there is one, so that errors.Is finds a cancelled context.
 func (e *Error) Unwrap() error { return e.err }
@@ -176,41 +180,47 @@ func withoutURL(err error) error {
 
 // neverSent reports a connection that was not even made, so that nothing can have happened on the server.
 func neverSent(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true // The client ends the handshake, and a request follows only after that.
+	}
 	netError, ok := errors.AsType[*net.OpError](err)
 	return ok && netError.Op == "dial"
 }
 
 // statusError reads what it can of an error's body. There are several forms: Cal.com's envelope, with details
-// that are an object, a string or missing; the framework's own {"statusCode","message"}; and whatever a proxy
-// in front answers.
+// that are an object, a string or missing; the framework's own {"statusCode","message","error"}, whose error is
+// a string or missing; and whatever a proxy in front answers.
 func (c *Client) statusError(call call, response *http.Response, limit RateLimit, body []byte) error {
+	mask := c.maskFor(call)
 	e := &Error{
-		Operation: call.name, Status: response.StatusCode, RequestID: requestID(response), RateLimit: limit,
+		Operation: call.name, Status: response.StatusCode, RequestID: mask.requestID(response), RateLimit: limit,
 		RetryAfter: parseReset(response.Header.Get("Retry-After")),
 	}
 	var parsed struct {
 		Message json.RawMessage `json:"message"`
-		Error   struct {
-			Code    json.RawMessage `json:"code"`
-			Message json.RawMessage `json:"message"`
-			Details json.RawMessage `json:"details"`
-		} `json:"error"`
+		Error   json.RawMessage `json:"error"`
+	}
+	var detail struct {
+		Code    json.RawMessage `json:"code"`
+		Message json.RawMessage `json:"message"`
+		Details json.RawMessage `json:"details"`
 	}
 	if json.Unmarshal(body, &parsed) != nil {
 		return e
 	}
-	e.Code = printable(text(parsed.Error.Code), 64)
-	e.Message = c.masked(text(parsed.Error.Message))
-	if e.Message == "" {
-		e.Message = c.masked(text(parsed.Message))
+	message := text(parsed.Message)
+	if json.Unmarshal(parsed.Error, &detail) == nil {
+		message = cmp.Or(text(detail.Message), message)
 	}
-	e.Constraints = c.constraints(parsed.Error.Details)
+	e.Code = mask.word(text(detail.Code))
+	e.Message = mask.message(message)
+	e.Constraints = constraints(detail.Details, mask)
 	return e
 }
 
 // constraints takes property and rules out of the details and leaves the rest: target and value echo the
 // request.
-func (c *Client) constraints(details json.RawMessage) []Constraint {
+func constraints(details json.RawMessage, mask *mask) []Constraint {
 	var parsed struct {
 		Errors []struct {
 			Property    string            `json:"property"`
@@ -224,26 +234,13 @@ func (c *Client) constraints(details json.RawMessage) []Constraint {
 	var found []Constraint
 	for _, e := range parsed.Errors {
 		for _, rule := range e.Constraints {
-			found = append(found, Constraint{Property: printable(e.Property, 64), Rule: c.masked(rule)})
+			found = append(found, Constraint{Property: mask.word(e.Property), Rule: mask.text(rule)})
 		}
 	}
 	slices.SortFunc(found, func(a, b Constraint) int {
 		return strings.Compare(a.Property+"\x00"+a.Rule, b.Property+"\x00"+b.Rule)
 	})
 	return found[:min(len(found), most)]
-}
-
-var (
-	address = regexp.MustCompile(`[^\s"'<>=,;:()]+(@|%40)[^\s"'<>,;:()]+`)
-	jwt     = regexp.MustCompile(`[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`)
-)
-
-// masked cuts a text of the server's to a line and takes out what must not be shown.
-func (c *Client) masked(s string) string {
-	s = strings.ReplaceAll(s, c.secretKey, "[secret]")
-	s = jwt.ReplaceAllString(s, "[token]")
-	s = address.ReplaceAllString(s, "[address]")
-	return printable(s, 300)
 }
 
 // text returns a JSON string's value, and nothing for any other JSON.
@@ -253,18 +250,4 @@ func text(raw json.RawMessage) string {
 		return ""
 	}
 	return s
-}
-
-// printable returns s without control characters and no longer than most runes.
-func printable(s string, most int) string {
-	runes := []rune(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s))
-	if len(runes) > most {
-		return string(runes[:most]) + "…"
-	}
-	return string(runes)
 }

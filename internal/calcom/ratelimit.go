@@ -4,6 +4,7 @@
 package calcom
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -48,11 +49,19 @@ func parseRateLimit(h http.Header) RateLimit {
 		if errLimit != nil || errRemaining != nil || limit <= 0 || remaining < 0 {
 			continue
 		}
-		if !tightest.Known || remaining < tightest.Remaining {
-			tightest = RateLimit{Known: true, Limit: limit, Remaining: remaining, Reset: parseReset(h.Get(resetPrefix + suffix))}
+		found := RateLimit{Known: true, Limit: limit, Remaining: remaining, Reset: parseReset(h.Get(resetPrefix + suffix))}
+		if !tightest.Known || tighter(found, tightest) {
+			tightest = found
 		}
 	}
 	return tightest
+}
+
+// tighter orders limits in full, since a map of headers has no order of its own.
+func tighter(a, b RateLimit) bool {
+	return cmp.Or(
+		cmp.Compare(a.Remaining, b.Remaining), cmp.Compare(b.Reset, a.Reset), cmp.Compare(a.Limit, b.Limit),
+	) < 0
 }
 
 func parseReset(s string) time.Duration {

@@ -5,6 +5,7 @@ package calcom
 
 import (
 	"context"
+	"errors"
 	"net/http"
 )
 
@@ -45,6 +46,11 @@ func (c *Client) tokens(ctx context.Context, call call) (Tokens, error) {
 	var tokens Tokens
 	if err := c.do(ctx, call, &tokens); err != nil {
 		return Tokens{}, err
+	}
+	if tokens.AccessToken == "" || tokens.RefreshToken == "" {
+		return Tokens{}, &Error{
+			Operation: call.name, Status: http.StatusOK, Unreadable: true, err: errors.New("answer lacks a token"),
+		}
 	}
 	return tokens, nil
 }

@@ -73,13 +73,16 @@ func (c *Client) CreateUser(ctx context.Context, user NewUser) (User, Tokens, er
 	if err := c.do(ctx, call, &created); err != nil {
 		return User{}, Tokens{}, err
 	}
-	return created.User, created.Tokens, checkUsers(call, created.User)
+	if err := checkUsers(call, created.User); err != nil {
+		return User{}, Tokens{}, err
+	}
+	return created.User, created.Tokens, nil
 }
 
 // User returns the user with the id. A 404 means that it does not exist, or belongs to another client, or is not
 // managed: the server does not tell these apart.
 func (c *Client) User(ctx context.Context, id int64) (User, error) {
-	return c.one(ctx, call{name: OpGet, method: http.MethodGet, path: c.userPath(id)})
+	return c.one(ctx, id, call{name: OpGet, method: http.MethodGet, path: c.userPath(id)})
 }
 
 // UpdateUser changes what the update names and returns the user as it is then. A changed e-mail renames the
@@ -89,12 +92,12 @@ func (c *Client) UpdateUser(ctx context.Context, id int64, update UserUpdate) (U
 		// The server stores an empty address, and then nothing finds the user any more.
 		return User{}, &Error{Operation: OpUpdate, NotSent: true, err: errors.New("e-mail is empty")}
 	}
-	return c.one(ctx, call{name: OpUpdate, method: http.MethodPatch, path: c.userPath(id), body: update})
+	return c.one(ctx, id, call{name: OpUpdate, method: http.MethodPatch, path: c.userPath(id), body: update})
 }
 
 // DeleteUser deletes the user with its bookings and calendars and returns it as it was. A second call is a 404.
 func (c *Client) DeleteUser(ctx context.Context, id int64) (User, error) {
-	return c.one(ctx, call{name: OpDelete, method: http.MethodDelete, path: c.userPath(id)})
+	return c.one(ctx, id, call{name: OpDelete, method: http.MethodDelete, path: c.userPath(id)})
 }
 
 // UsersByEmail returns those users that have one of the addresses, plain or stored, in no certain order. The
@@ -114,6 +117,9 @@ func (c *Client) UsersByEmail(ctx context.Context, emails ...string) ([]User, er
 	if err := c.do(ctx, call, &users); err != nil {
 		return nil, err
 	}
+	if err := checkUsers(call, users...); err != nil {
+		return nil, err
+	}
 	asked := make(map[string]bool, len(emails))
 	for _, email := range emails {
 		asked[PlainEmail(email, c.clientID)] = true
@@ -126,15 +132,25 @@ func (c *Client) UsersByEmail(ctx context.Context, emails ...string) ([]User, er
 			}
 		}
 	}
-	return users, checkUsers(call, users...)
+	return users, nil
 }
 
-func (c *Client) one(ctx context.Context, call call) (User, error) {
+// one makes a call that is answered with the user that it names.
+func (c *Client) one(ctx context.Context, id int64, call call) (User, error) {
 	var user User
 	if err := c.do(ctx, call, &user); err != nil {
 		return User{}, err
 	}
-	return user, checkUsers(call, user)
+	if err := checkUsers(call, user); err != nil {
+		return User{}, err
+	}
+	if user.ID != id {
+		return User{}, &Error{
+			Operation: call.name, Status: http.StatusOK, Unreadable: true,
+			err: errors.New("answer shows another user than the one that was named"),
+		}
+	}
+	return user, nil
 }
 
 // checkUsers refuses a success that is none: without an id nothing could ever be done with the user again.

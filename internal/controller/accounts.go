@@ -11,10 +11,11 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/utils/clock"
+
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
-	"k8s.io/utils/clock"
 )
 
 // users is what the reconciler needs of Cal.com: one call each, as package calcom documents them.

@@ -7,11 +7,12 @@ import (
 	"sync"
 	"time"
 
-	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
 
 // checks knows when each user's next drift check is due. It is kept in memory only: after a restart, the checks of

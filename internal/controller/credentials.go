@@ -10,10 +10,11 @@ import (
 	"net/url"
 	"strings"
 
-	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
 
 // connect reads the credentials and readies the visit's session with Cal.com. It makes no call there.

@@ -9,10 +9,11 @@ import (
 	"fmt"
 	"time"
 
-	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
-	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
 // unmarkTimeout bounds the attempt to take the mark off a user that is left behind. The release does not wait for

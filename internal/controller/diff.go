@@ -25,42 +25,49 @@ type difference struct {
 }
 
 // empty reports whether there is nothing to send.
-func (d difference) empty() bool { return len(d.fields) == 0 }
+func (d *difference) empty() bool { return len(d.fields) == 0 }
 
 // diff compares the fields that the spec sets with the user as Cal.com returned it. A field that is absent from
 // the spec, or named in createOnly, is never part of it. Both sides are normalised first: the address loses
 // its +<client id>, and time zones are compared without regard to case.
-func diff(mu *v1alpha1.ManagedUser, user calcom.User, m mark) difference {
-	var d difference
+func diff(mu *v1alpha1.ManagedUser, user calcom.User, m mark) *difference {
+	d := &difference{}
 	spec := &mu.Spec
-	managed := func(field v1alpha1.SpecField) bool { return !slices.Contains(spec.CreateOnly, field) }
 	if spec.Email != calcom.PlainEmail(user.Email, clientID(mu)) {
 		d.update.Email = &spec.Email
 		d.fields = append(d.fields, "email")
 	}
-	text := func(field v1alpha1.SpecField, want string, have *string, update **string) {
-		if want != "" && (have == nil || *have != want) && managed(field) {
-			*update = &want
-			d.fields = append(d.fields, string(field))
-		}
+	zone := user.TimeZone
+	if timezone.Equal(zone, spec.TimeZone) {
+		zone = spec.TimeZone
 	}
-	text(v1alpha1.FieldName, spec.Name, user.Name, &d.update.Name)
-	if !timezone.Equal(spec.TimeZone, user.TimeZone) {
-		text(v1alpha1.FieldTimeZone, spec.TimeZone, &user.TimeZone, &d.update.TimeZone)
-	}
-	text(v1alpha1.FieldWeekStart, spec.WeekStart, &user.WeekStart, &d.update.WeekStart)
-	if spec.TimeFormat != 0 && (user.TimeFormat == nil || *user.TimeFormat != spec.TimeFormat) && managed(v1alpha1.FieldTimeFormat) {
-		d.update.TimeFormat = &spec.TimeFormat
-		d.fields = append(d.fields, string(v1alpha1.FieldTimeFormat))
-	}
-	text(v1alpha1.FieldLocale, spec.Locale, user.Locale, &d.update.Locale)
-	if spec.Bio != nil && (user.Bio == nil || *user.Bio != *spec.Bio) && managed(v1alpha1.FieldBio) {
-		d.update.Bio = spec.Bio
-		d.fields = append(d.fields, string(v1alpha1.FieldBio))
-	}
-	text(v1alpha1.FieldAvatarURL, spec.AvatarURL, user.AvatarURL, &d.update.AvatarURL)
+	d.update.Name = changed(d, spec, v1alpha1.FieldName, set(spec.Name), user.Name)
+	d.update.TimeZone = changed(d, spec, v1alpha1.FieldTimeZone, set(spec.TimeZone), &zone)
+	d.update.WeekStart = changed(d, spec, v1alpha1.FieldWeekStart, set(spec.WeekStart), &user.WeekStart)
+	d.update.TimeFormat = changed(d, spec, v1alpha1.FieldTimeFormat, set(spec.TimeFormat), user.TimeFormat)
+	d.update.Locale = changed(d, spec, v1alpha1.FieldLocale, set(spec.Locale), user.Locale)
+	d.update.Bio = changed(d, spec, v1alpha1.FieldBio, spec.Bio, user.Bio)
+	d.update.AvatarURL = changed(d, spec, v1alpha1.FieldAvatarURL, set(spec.AvatarURL), user.AvatarURL)
 	d.compareMetadata(mu, user, m)
 	return d
+}
+
+// changed returns the value to send for a field, and nil when it is not managed or right already.
+func changed[T comparable](d *difference, spec *v1alpha1.ManagedUserSpec, field v1alpha1.SpecField, want, have *T) *T {
+	if want == nil || have != nil && *have == *want || slices.Contains(spec.CreateOnly, field) {
+		return nil
+	}
+	d.fields = append(d.fields, string(field))
+	return want
+}
+
+// set returns a pointer to an optional value, and nil for one that the spec leaves out.
+func set[T comparable](value T) *T {
+	var unset T
+	if value == unset {
+		return nil
+	}
+	return &value
 }
 
 // compareMetadata compares only the keys that are ours, the mark among them. The server replaces the whole

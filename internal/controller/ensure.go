@@ -9,9 +9,10 @@ import (
 	"fmt"
 	"strings"
 
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // ensure brings the user to what the spec says: creates it when there is none, takes it over when it is another's

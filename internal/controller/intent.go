@@ -10,9 +10,10 @@ import (
 	"strconv"
 	"time"
 
-	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
 
 const (

@@ -15,17 +15,17 @@ import (
 	"strings"
 	"time"
 
-	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
-	"github.com/calcom-operator/calcom-operator/internal/timezone"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/timezone"
 )
 
 // +kubebuilder:rbac:groups=platform.cal.com,resources=managedusers,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=platform.cal.com,resources=managedusers/status,verbs=patch
-// +kubebuilder:rbac:groups=platform.cal.com,resources=managedusers/finalizers,verbs=update
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,resourceNames=kube-system,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
@@ -63,19 +63,30 @@ type ManagedUserReconciler struct {
 	checks   *checks
 }
 
-// New returns a reconciler, or an error that names what the configuration lacks.
-func New(c client.Client, reader client.Reader, recorder events.EventRecorder, config Config) (*ManagedUserReconciler, error) {
+// check returns an error that names what is missing or out of bounds.
+func (c *Config) check() error {
 	switch {
-	case c == nil || reader == nil || recorder == nil || config.Clock == nil || config.Jitter == nil || config.Transport == nil:
-		return nil, errors.New("client, reader, recorder, clock, jitter and transport are all needed")
-	case config.OwnerID == "" || len(config.OwnerID) > 63 || strings.ContainsAny(config.OwnerID, "/ \n"):
-		return nil, errors.New("owner id must have 1 to 63 characters, none of them a slash or a space")
-	case config.ResyncInterval <= 0:
-		return nil, errors.New("resync interval must be above zero")
-	case config.RateLimitShare <= 0 || config.RateLimitShare > 1:
-		return nil, errors.New("rate limit share must be above 0 and at most 1")
-	case len(config.AllowedAPIURLs) == 0:
-		return nil, errors.New("at least one allowed API URL is needed")
+	case c.Clock == nil || c.Jitter == nil || c.Transport == nil:
+		return errors.New("clock, jitter and transport are needed")
+	case c.OwnerID == "" || len(c.OwnerID) > 63 || strings.ContainsAny(c.OwnerID, "/ \n"):
+		return errors.New("owner id must have 1 to 63 characters, none of them a slash or a space")
+	case c.ResyncInterval <= 0:
+		return errors.New("resync interval must be above zero")
+	case c.RateLimitShare <= 0 || c.RateLimitShare > 1:
+		return errors.New("rate limit share must be above 0 and at most 1")
+	case len(c.AllowedAPIURLs) == 0:
+		return errors.New("at least one allowed API URL is needed")
+	}
+	return nil
+}
+
+// New returns a reconciler. Objects are read from c, which may be a cache, and Secrets from reader, which must be none.
+func New(c client.Client, reader client.Reader, recorder events.EventRecorder, config Config) (*ManagedUserReconciler, error) {
+	if c == nil || reader == nil || recorder == nil {
+		return nil, errors.New("client, reader and recorder are needed")
+	}
+	if err := config.check(); err != nil {
+		return nil, err
 	}
 	return &ManagedUserReconciler{
 		client: c, reader: reader, recorder: recorder, config: config, clock: config.Clock,
@@ -103,6 +114,10 @@ type visit struct {
 // Reconcile brings one user and its object into step. Whatever happens on the way, finish writes the status and
 // decides when to look again.
 func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Request) (result ctrl.Result, err error) {
+	// When the operator is told to stop, what is under way is finished: a create call that is cut off would have to be
+	// cleared up by the next process.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reconcileTimeout)
+	defer cancel()
 	mu := &v1alpha1.ManagedUser{}
 	if err := r.client.Get(ctx, request.NamespacedName, mu); err != nil {
 		r.checks.forget(request.NamespacedName)

@@ -7,10 +7,11 @@ import (
 	"encoding/json"
 	"reflect"
 
-	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
-	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
 // identity returns the id of the user that the object stands for. It counts only under the client that it was

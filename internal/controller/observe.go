@@ -10,9 +10,10 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
-	"k8s.io/apimachinery/pkg/api/meta"
 )
 
 // sighting is a user as it was found, and by which right the object may touch it.
@@ -219,5 +220,5 @@ func (r *ManagedUserReconciler) resolveConflict(ctx context.Context, v *visit, c
 			"Cal.com refuses the e-mail because of user %d and shows no such user; a half-made user, which only Cal.com's support or the server's administrator can remove", id))
 	}
 	return nil, synced(v1alpha1.ReasonUsernameConflict,
-		"Another user has the username that Cal.com derives from this e-mail (the part before the @ and the first two labels of the domain, punctuation alike); choose an e-mail that differs in those")
+		"Another user has the username that Cal.com derives from this e-mail (its local part and the first two labels of its domain, all punctuation counted alike); choose an e-mail that differs in those")
 }

@@ -92,21 +92,34 @@ func describe(e *calcom.Error) *problem {
 	case e.Status == http.StatusForbidden:
 		return credentials(v1alpha1.ReasonForbidden, "Cal.com accepts the credentials and forbids the call"+serverSays(e)+
 			"; the OAuth client's organization must be a Platform organization with an owner or admin")
-	case calcom.IsNoSuchAPI(e), e.Status == http.StatusNotFound && (e.Operation == calcom.OpCreate || e.Operation == calcom.OpList):
-		return synced(v1alpha1.ReasonUnexpectedResponse, fmt.Sprintf(
-			"The server at the API URL has no managed users (status %d); check apiURL, and whether Cal.com still offers its Platform API", e.Status))
-	case e.Status == http.StatusNotFound:
-		// A user that is there and then is not: look again, and prove it.
-		p := unavailable(e)
-		p.message = "Cal.com denied a user that it had shown a moment before; looking again"
-		return p
+	case e.Status == http.StatusNotFound, e.Status == http.StatusGone:
+		return missing(e)
 	case e.Status == http.StatusConflict && e.Operation == calcom.OpUpdate:
 		return synced(v1alpha1.ReasonAlreadyExists,
 			"Another user has the new e-mail, or the username that Cal.com derives from it; choose another e-mail or remove that user")
-	case e.Status == http.StatusBadRequest && e.Operation == calcom.OpDelete:
-		return synced(v1alpha1.ReasonDeletionBlocked,
-			"Cal.com refuses to delete the user, as it does while other records refer to it; have them removed in Cal.com, or set deletionPolicy to Orphan")
-	case e.Status == http.StatusBadRequest, e.Status == http.StatusRequestEntityTooLarge, e.Status == http.StatusUnprocessableEntity:
+	}
+	return refused(e)
+}
+
+// missing tells a server without the API from a user that is there and then is not.
+func missing(e *calcom.Error) *problem {
+	if calcom.IsNoSuchAPI(e) || e.Operation == calcom.OpCreate || e.Operation == calcom.OpList {
+		return synced(v1alpha1.ReasonUnexpectedResponse, fmt.Sprintf(
+			"The server at the API URL has no managed users (status %d); check apiURL, and whether Cal.com still offers its Platform API", e.Status))
+	}
+	p := unavailable(e)
+	p.message = "Cal.com denied a user that it had shown a moment before; looking again"
+	return p
+}
+
+// refused is about a request that Cal.com understood and does not want.
+func refused(e *calcom.Error) *problem {
+	switch e.Status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		if e.Operation == calcom.OpDelete {
+			return synced(v1alpha1.ReasonDeletionBlocked,
+				"Cal.com refuses to delete the user, as it does while other records refer to it; have them removed in Cal.com, or set deletionPolicy to Orphan")
+		}
 		return synced(v1alpha1.ReasonInvalidSpec, "Cal.com refuses the spec ("+refusal(e)+"); correct it")
 	}
 	p := unavailable(e)
@@ -124,7 +137,7 @@ func unavailable(e *calcom.Error) *problem {
 		what = fmt.Sprintf("answered with status %d", e.Status)
 	}
 	return &problem{
-		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRemoteUnavailable,
+		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRemoteUnavailable, severity: transient, pace: backOff,
 		message: fmt.Sprintf("Cal.com %s to %s; trying again with back-off", what, e.Operation),
 	}
 }

@@ -14,7 +14,7 @@ import (
 //
 // ManagedUserStatus is what the operator knows of the user.
 type ManagedUserStatusApplyConfiguration struct {
-	// conditions: Ready sums up; Synced says whether Cal.com equals the spec; CredentialsReady whether the OAuth
+	// conditions tell how the user is doing. Ready sums up; Synced says whether Cal.com equals the spec; CredentialsReady whether the OAuth
 	// client can be used. Reconciling and Stalled follow kstatus and are absent at rest.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that was last dealt with.

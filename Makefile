@@ -1,0 +1,117 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+IMAGE := ghcr.io/calcom-operator/calcom-operator
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMG ?= $(IMAGE):$(VERSION)
+PKG ?= ./...
+KUBECTL ?= kubectl
+
+# Tools are compiled once and kept in Go's build cache.
+TOOL := go tool -modfile=hack/tools/go.mod
+LINT := $(TOOL) golangci-lint-kube-api-linter
+ACTIONLINT := go tool -modfile=hack/tools/actionlint/go.mod actionlint
+ASSETS := assets=$$(hack/controlplane/assets.sh); export KUBEBUILDER_ASSETS=$$assets
+LDFLAGS := -X github.com/calcom-operator/calcom-operator/internal/version.Version=$(VERSION)
+MODULES := . hack/controlplane hack/dockerfilelint hack/tools hack/tools/actionlint
+SCRIPTS := .ci/run $(wildcard hack/*.sh hack/*/*.sh)
+GENERATED := api config/crd/bases config/rbac/role.yaml
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^##@/ { print substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+##@ Develop
+
+.PHONY: build
+build: ## Compile bin/manager and bin/calcom-sandbox
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/manager ./cmd
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/calcom-sandbox ./cmd/calcom-sandbox
+
+.PHONY: generate
+generate: ## Regenerate deep copies, apply configurations, the CRD and the role
+	$(TOOL) controller-gen paths=./api/... paths=./internal/controller/... \
+		object:headerFile=hack/boilerplate.go.txt \
+		applyconfiguration:headerFile=hack/boilerplate.go.txt \
+		crd output:crd:artifacts:config=config/crd/bases \
+		rbac:roleName=calcom-operator-manager output:rbac:artifacts:config=config/rbac
+
+.PHONY: test
+test: ## Run the tests, on a real control plane (PKG=./internal/... TESTFLAGS='-run Name')
+	$(ASSETS); go test -race -shuffle=on -timeout=15m $(TESTFLAGS) $(PKG)
+
+.PHONY: fmt
+fmt: ## Format Go code and shell scripts
+	$(LINT) fmt
+	$(TOOL) shfmt -w $(SCRIPTS)
+
+.PHONY: lint-fix
+lint-fix: fmt ## Apply the fixes that linters know
+	$(LINT) run --fix
+	$(LINT) run --fix -c .golangci-kal.yml ./api/...
+
+##@ Check
+
+.PHONY: lint
+lint: ## Lint code, API types, workflows, scripts, the Dockerfile and go.mod files
+	$(LINT) run
+	$(LINT) run -c .golangci-kal.yml ./api/...
+	$(ACTIONLINT)
+	$(TOOL) shfmt -d $(SCRIPTS)
+	go -C hack/dockerfilelint run . ../../Dockerfile
+	for module in $(MODULES); do go -C $$module mod tidy -diff; done
+
+.PHONY: verify
+verify: ## Check that generated files are current and the installer builds
+	sums() { find $(GENERATED) -type f -exec sha256sum {} + | sort -k 2; }; before=$$(sums); \
+	$(MAKE) --no-print-directory generate; \
+	if ! diff <(echo "$$before") <(sums); then \
+		echo 'verify: the files above were out of date; run "make generate" and commit the result' >&2; exit 1; \
+	fi
+	for module in $(MODULES); do go -C $$module mod tidy -diff; done
+	$(MAKE) --no-print-directory installer
+
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities in what the code calls
+	$(TOOL) govulncheck ./...
+
+##@ Run
+
+.PHONY: demo
+demo: ## Show the operator at work on a throw-away control plane
+	$(ASSETS); go run ./hack/dev demo
+
+.PHONY: dev
+dev: ## Start a control plane, a sandbox of Cal.com and the operator, until interrupted
+	$(ASSETS); go run ./hack/dev up
+
+.PHONY: run
+run: ## Run the operator here against the current kubeconfig
+	go run -ldflags '$(LDFLAGS)' ./cmd --metrics-bind-address=0 --leader-elect=false
+
+##@ Deliver
+
+.PHONY: installer
+installer: ## Write dist/install.yaml, everything that a cluster needs (IMG=name:tag)
+	mkdir -p dist
+	$(TOOL) kustomize build config/default | sed 's|image: $(IMAGE)$$|image: $(IMG)|' >dist/install.yaml
+	grep -qF 'image: $(IMG)' dist/install.yaml
+
+.PHONY: install
+install: ## Apply the CRD to the current cluster
+	$(TOOL) kustomize build config/crd | $(KUBECTL) apply --server-side -f -
+
+.PHONY: uninstall
+uninstall: ## Delete the CRD, and with it every managed user, from the current cluster
+	$(TOOL) kustomize build config/crd | $(KUBECTL) delete --ignore-not-found -f -
+
+.PHONY: docker-build
+docker-build: ## Build the image (IMG=name:tag, DOCKERFLAGS='--platform=linux/amd64,linux/arm64 --push')
+	docker buildx build $(DOCKERFLAGS) --build-arg VERSION=$(VERSION) \
+		--build-arg REVISION=$$(git rev-parse HEAD) -t $(IMG) .
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin dist

@@ -1,0 +1,329 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/test/calcomtest"
+)
+
+func byEmail(spec *v1alpha1.ManagedUserSpec) { spec.AdoptionPolicy = v1alpha1.AdoptionPolicyByEmail }
+
+// existing adds a user alice as somebody else would, with or without a mark.
+func (s *story) existing(mark string) calcomtest.User {
+	s.Helper()
+	metadata := map[string]any{"seats": float64(3)}
+	if mark != "" {
+		metadata["kubernetesOwner"] = mark
+	}
+	return s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "alice@example.com", Name: new("Alice"), Metadata: metadata})
+}
+
+// What a 409 on create leads to, by the mark of the user that is in the way and the policy.
+func TestConflictOnCreate(t *testing.T) {
+	cases := map[string]struct {
+		mark       func(*story) string
+		spec       func(*v1alpha1.ManagedUserSpec)
+		conditions []string
+		words      []string
+		writes     bool // Whether the user may be written to.
+		deleted    bool // Whether the user goes with the object.
+	}{
+		"OurMarkIsTakenOver": {
+			mark:       func(s *story) string { return "test-cluster/" + s.namespace + "/alice/an-older-uid" },
+			conditions: []string{"Ready=True/Available", "Synced=True/Updated", "CredentialsReady=True/Verified"},
+			writes:     true, deleted: true,
+		},
+		"OurMarkOnAUserThatWasToBeAdopted": {
+			mark:       func(s *story) string { return "test-cluster/" + s.namespace + "/alice/an-older-uid" },
+			spec:       byEmail,
+			conditions: []string{"Ready=True/Available", "Synced=True/Updated", "CredentialsReady=True/Verified"},
+			writes:     true, deleted: true, // The create call says that it meant to create.
+		},
+		"NoMarkIsLeftAlone": {
+			mark:       func(*story) string { return "" },
+			conditions: []string{"Ready=False/AlreadyExists", "Synced=False/AlreadyExists", "CredentialsReady=True/Verified", "Stalled=True/AlreadyExists"},
+			words:      []string{"adoptionPolicy to ByEmail", "userID to 1"},
+		},
+		"NoMarkIsAdoptedByEmail": {
+			mark:       func(*story) string { return "" },
+			spec:       byEmail,
+			conditions: []string{"Ready=True/Available", "Synced=True/Adopted", "CredentialsReady=True/Verified"},
+			writes:     true,
+		},
+		"AnotherClusterIsLeftAlone": {
+			mark:       func(s *story) string { return "other-cluster/" + s.namespace + "/alice/uid" },
+			spec:       byEmail,
+			conditions: []string{"Ready=False/OwnedElsewhere", "Synced=False/OwnedElsewhere", "CredentialsReady=True/Verified", "Stalled=True/OwnedElsewhere"},
+			words:      []string{"another cluster"},
+		},
+		"AnotherObjectIsLeftAlone": {
+			mark:       func(s *story) string { return "test-cluster/" + s.namespace + "/bob/uid" },
+			spec:       byEmail,
+			conditions: []string{"Ready=False/OwnedElsewhere", "Synced=False/OwnedElsewhere", "CredentialsReady=True/Verified", "Stalled=True/OwnedElsewhere"},
+			words:      []string{"ManagedUser bob"},
+		},
+		"AMarkThatNobodyCanReadIsAnothers": {
+			mark:       func(*story) string { return "scribble" },
+			spec:       byEmail,
+			conditions: []string{"Ready=False/OwnedElsewhere", "Synced=False/OwnedElsewhere", "CredentialsReady=True/Verified", "Stalled=True/OwnedElsewhere"},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t)
+			user := s.existing(tc.mark(s))
+			mu := s.user()
+			if tc.spec != nil {
+				tc.spec(&mu.Spec)
+			}
+			s.must(s.client.Create(t.Context(), mu))
+			s.reconcile(mu)
+			s.wantConditions(mu, tc.conditions...)
+			s.wantMessage(mu, tc.words...)
+			if n := s.sandbox.Count(calcomtest.OpUpdate); (n > 0) != tc.writes {
+				t.Errorf("%d updates", n)
+			}
+			now, _ := s.sandbox.User(s.clientID(), user.ID)
+			if !tc.writes && !cmp.Equal(user, now) {
+				t.Errorf("a foreign user was changed:\n%s", cmp.Diff(user, now))
+			}
+			if tc.writes && (now.Metadata["kubernetesOwner"] != s.reconciler.markOf(mu).String() || now.Metadata["seats"] != float64(3)) {
+				t.Errorf("metadata after the take-over is %v", now.Metadata)
+			}
+			if !tc.writes { // The poll looks, and neither writes nor creates.
+				s.writes.take()
+				s.sandbox.ResetCalls()
+				s.due(mu)
+				s.wantCalls(calcomtest.OpList)
+				s.wantWrites()
+				s.deleteSecret() // A conflict holds nothing back.
+			}
+			s.delete(mu)
+			s.wantGone(mu)
+			if _, exists := s.sandbox.User(s.clientID(), user.ID); exists == tc.deleted {
+				t.Errorf("user exists after the deletion: %v", exists)
+			}
+			if after, ok := s.sandbox.User(s.clientID(), user.ID); ok && tc.writes {
+				if d := cmp.Diff(map[string]any{"seats": float64(3)}, after.Metadata); d != "" {
+					t.Errorf("metadata after orphaning:\n%s", d)
+				}
+			}
+		})
+	}
+}
+
+// A conflict ends when the other user goes, or when the spec allows the adoption.
+func TestConflictThatEnds(t *testing.T) {
+	s := newStory(t)
+	user := s.existing("")
+	mu := s.create()
+	s.edit(mu, byEmail)
+	s.reconcile(mu)
+	s.wantReady(mu, "Adopted")
+	if mu.Status.User.ID != user.ID {
+		t.Errorf("status.user.id is %d, want %d", mu.Status.User.ID, user.ID)
+	}
+
+	s = newStory(t)
+	user = s.existing("")
+	mu = s.create()
+	s.sandbox.RemoveUser(s.clientID(), user.ID)
+	s.due(mu)
+	s.wantReady(mu, "Created")
+}
+
+func TestConflictOfUsernames(t *testing.T) {
+	s := newStory(t)
+	s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "alice@mail.example.org"})
+	mu := s.create(func(spec *v1alpha1.ManagedUserSpec) { spec.Email = "alice@mail.example.com" })
+	want := []string{"Ready=False/UsernameConflict", "Synced=False/UsernameConflict", "CredentialsReady=True/Verified", "Stalled=True/UsernameConflict"}
+	s.wantConditions(mu, want...)
+	s.wantMessage(mu, "username", "first two labels")
+	s.wantCalls(calcomtest.OpCreate, calcomtest.OpList)
+	s.due(mu)
+	s.wantConditions(mu, want...)
+	s.delete(mu)
+	s.wantGone(mu)
+}
+
+func TestHalfMadeUser(t *testing.T) {
+	s := newStory(t)
+	id := s.sandbox.AddHalfMadeUser(s.clientID(), "alice@example.com")
+	mu := s.create()
+	want := []string{"Ready=False/RemoteInconsistent", "Synced=False/RemoteInconsistent", "CredentialsReady=True/Verified", "Stalled=True/RemoteInconsistent"}
+	s.wantConditions(mu, want...)
+	s.wantMessage(mu, fmt.Sprintf("user %d", id), "support")
+	s.wantCalls(calcomtest.OpCreate, calcomtest.OpGet, calcomtest.OpList)
+	s.advance(30 * time.Second)
+	s.reconcile(mu)
+	s.wantConditions(mu, want...)
+	result, err := s.due(mu).unpack()
+	if err != nil || result.RequeueAfter < resync {
+		t.Errorf("reconcile ends with %v, %v; want a slow poll", result, err)
+	}
+	s.wantConditions(mu, want...)
+	s.advance(3 * time.Minute)
+	s.delete(mu)
+	s.wantGone(mu)
+}
+
+// The server dies half-way through our own create: 500, and then a user that nobody can reach.
+func TestHalfMadeByOurOwnCall(t *testing.T) {
+	s := newStory(t)
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, HalfMade: true})
+	mu := s.create()
+	s.advance(3 * time.Minute)
+	s.reconcile(mu)
+	s.wantConditions(mu, "Ready=False/RemoteInconsistent", "Synced=False/RemoteInconsistent", "CredentialsReady=True/Verified", "Stalled=True/RemoteInconsistent")
+}
+
+func TestUserID(t *testing.T) {
+	s := newStory(t)
+	user := s.existing("")
+	mu := s.create(func(spec *v1alpha1.ManagedUserSpec) {
+		spec.UserID = user.ID
+		spec.Name = ""
+		spec.Email = "alicia@example.com"
+	})
+	s.wantReady(mu, "Adopted")
+	s.wantCalls(calcomtest.OpGet, calcomtest.OpUpdate)
+	s.wantEvents("Adopted")
+	if mu.Status.User.ID != user.ID || !strings.HasPrefix(mu.Status.User.Email, "alicia+") {
+		t.Errorf("status.user is %+v", mu.Status.User)
+	}
+	s.delete(mu) // Without a deletionPolicy, what was adopted stays.
+	s.wantGone(mu)
+	s.wantEvents("Orphaned")
+	if n := len(s.sandbox.Users(s.clientID())); n != 1 {
+		t.Errorf("Cal.com has %d users, want 1", n)
+	}
+}
+
+func TestUserIDThatDoesNotExist(t *testing.T) {
+	s := newStory(t)
+	mu := s.create(func(spec *v1alpha1.ManagedUserSpec) { spec.UserID = 4711 })
+	s.wantConditions(mu, "Ready=False/NotFound", "Synced=False/NotFound", "CredentialsReady=Unknown/Progressing", "Stalled=True/NotFound")
+	s.wantMessage(mu, "4711")
+	s.wantCalls(calcomtest.OpGet)
+	s.delete(mu)
+	s.wantGone(mu)
+}
+
+// Somebody else takes a user over: it is neither changed nor deleted from then on.
+func TestUserThatWasTakenOverElsewhere(t *testing.T) {
+	s := newStory(t)
+	mu := s.create()
+	s.sandbox.UpdateUser(s.clientID(), mu.Status.User.ID, func(u *calcomtest.User) {
+		u.Metadata["kubernetesOwner"] = "other-cluster/x/alice/uid"
+		u.Name = new("Other")
+	})
+	s.due(mu)
+	s.wantConditions(mu, "Ready=False/OwnedElsewhere", "Synced=False/OwnedElsewhere", "CredentialsReady=True/Verified", "Stalled=True/OwnedElsewhere")
+	s.delete(mu)
+	s.wantConditions(mu, "Ready=False/DeletionBlocked", "Synced=False/OwnedElsewhere", "CredentialsReady=True/Verified", "Stalled=True/DeletionBlocked")
+	s.wantMessage(mu, "Orphan")
+	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan })
+	s.reconcile(mu)
+	s.wantGone(mu)
+	if n := s.sandbox.Count(calcomtest.OpUpdate) + s.sandbox.Count(calcomtest.OpDelete); n != 0 {
+		t.Errorf("%d writes to a foreign user", n)
+	}
+}
+
+// The object comes back from a backup without its status, or is applied to a new cluster with the same owner id.
+func TestStatusLost(t *testing.T) {
+	s := newStory(t)
+	mu := s.create()
+	id := mu.Status.User.ID
+	s.reload(mu)
+	mu.Status = v1alpha1.ManagedUserStatus{}
+	s.must(s.client.Status().Update(t.Context(), mu))
+	s.restart()
+	s.reconcile(mu)
+	s.wantReady(mu, "InSync")
+	s.wantCalls(calcomtest.OpCreate, calcomtest.OpList)
+	if mu.Status.User.ID != id {
+		t.Errorf("status.user.id is %d, want %d", mu.Status.User.ID, id)
+	}
+}
+
+func TestObserve(t *testing.T) {
+	observe := func(spec *v1alpha1.ManagedUserSpec) {
+		spec.ReconcilePolicy = v1alpha1.ReconcilePolicyObserve
+		spec.Name = ""
+		spec.TimeZone = "Asia/Tokyo"
+	}
+	s := newStory(t)
+	mu := s.create(observe)
+	s.wantConditions(mu, "Ready=False/NotFound", "CredentialsReady=True/Verified")
+	user := s.existing("other-cluster/x/y/z")
+	s.due(mu)
+	s.wantConditions(mu, "Ready=True/Observed", "CredentialsReady=True/Verified")
+	if mu.Status.User.ID != user.ID || mu.Status.User.TimeZone == "Asia/Tokyo" {
+		t.Errorf("status.user is %+v, want the user as it is", mu.Status.User)
+	}
+	for _, call := range s.sandbox.Calls() {
+		if call.Method != http.MethodGet {
+			t.Errorf("%s %s by an object that observes", call.Method, call.Path)
+		}
+	}
+	if len(mu.Finalizers) != 0 {
+		t.Errorf("finalizers are %v", mu.Finalizers)
+	}
+
+	// What was merely seen is not the object's own: managing begins with the same questions as for any other.
+	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) {
+		spec.ReconcilePolicy = ""
+		spec.Name = "Alice"
+	})
+	s.reconcile(mu)
+	s.wantConditions(mu, "Ready=False/OwnedElsewhere", "Synced=False/OwnedElsewhere", "CredentialsReady=True/Verified", "Stalled=True/OwnedElsewhere")
+	if now, _ := s.sandbox.User(s.clientID(), user.ID); !cmp.Equal(user, now) {
+		t.Errorf("a foreign user was changed:\n%s", cmp.Diff(user, now))
+	}
+	s.delete(mu)
+	s.wantGone(mu)
+}
+
+func TestObserveByUserID(t *testing.T) {
+	s := newStory(t)
+	user := s.existing("")
+	mu := s.create(func(spec *v1alpha1.ManagedUserSpec) {
+		spec.ReconcilePolicy = v1alpha1.ReconcilePolicyObserve
+		spec.Email = "somebody.else@example.com"
+		spec.UserID = user.ID
+	})
+	s.wantConditions(mu, "Ready=True/Observed", "CredentialsReady=True/Verified")
+	s.wantCalls(calcomtest.OpGet)
+	s.delete(mu)
+	s.wantGone(mu)
+	s.wantCalls()
+}
+
+// The adopted user keeps nested metadata, so the mark cannot be written; everything else is done, and it is said.
+func TestAdoptionWithNestedMetadata(t *testing.T) {
+	s := newStory(t)
+	nested := map[string]any{"defaultConferencingApp": map[string]any{"appSlug": "zoom"}}
+	user := s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "alice@example.com", Metadata: nested})
+	mu := s.create(byEmail)
+	s.wantConditions(mu, "Ready=False/MetadataBlocked", "Synced=False/MetadataBlocked", "CredentialsReady=True/Verified", "Stalled=True/MetadataBlocked")
+	now, _ := s.sandbox.User(s.clientID(), user.ID)
+	if d := cmp.Diff(nested, now.Metadata); d != "" || now.Name == nil || *now.Name != "Alice" {
+		t.Errorf("name %v, metadata:\n%s", now.Name, d)
+	}
+	s.delete(mu)
+	s.wantGone(mu)
+	if n := s.sandbox.Count(calcomtest.OpDelete); n != 0 {
+		t.Error("an adopted user was deleted")
+	}
+}

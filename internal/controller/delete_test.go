@@ -1,0 +1,274 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/test/calcomtest"
+)
+
+func orphan(spec *v1alpha1.ManagedUserSpec) { spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan }
+
+func TestDelete(t *testing.T) {
+	s := newStory(t)
+	mu := s.create()
+	s.sandbox.ResetCalls()
+	s.writes.take()
+	s.events.take()
+	s.delete(mu)
+	s.wantGone(mu)
+	s.wantCalls(calcomtest.OpGet, calcomtest.OpDelete)
+	s.wantWrites("patch")
+	s.wantEvents("Deleted")
+	if n := len(s.sandbox.Users(s.clientID())); n != 0 {
+		t.Errorf("Cal.com has %d users left", n)
+	}
+}
+
+// An object that never created anything goes at once, whatever else is missing.
+func TestDeleteOfAnObjectThatNeverCreated(t *testing.T) {
+	s := newStory(t)
+	s.deleteSecret()
+	mu := s.create()
+	s.must(s.client.Delete(t.Context(), mu))
+	s.wantGone(mu)
+	s.wantCalls()
+}
+
+func TestOrphan(t *testing.T) {
+	s := newStory(t)
+	mu := s.create(orphan, full)
+	s.sandbox.ResetCalls()
+	s.delete(mu)
+	s.wantGone(mu)
+	s.wantCalls(calcomtest.OpGet, calcomtest.OpUpdate)
+	users := s.sandbox.Users(s.clientID())
+	if len(users) != 1 || users[0].Metadata["kubernetesOwner"] != nil || users[0].Metadata["plan"] != "gold" {
+		t.Errorf("Cal.com has %+v, want the user without its mark", users)
+	}
+}
+
+// Orphan is the way out that is always open.
+func TestOrphanWithoutAnything(t *testing.T) {
+	worlds := map[string]func(*story){
+		"NoSecret":      func(s *story) { s.deleteSecret() },
+		"WrongSecret":   func(s *story) { s.setSecret("wrong") },
+		"NoServer":      func(s *story) { s.sandbox.Close() },
+		"NoQuota":       func(s *story) { s.sandbox.Inject(calcomtest.Fault{Times: -1, Status: 429}) },
+		"URLNotAllowed": func(s *story) { s.config.AllowedAPIURLs = URLPrefixes{"https://"}; s.restart() },
+		"UserGone":      func(s *story) { s.sandbox.RemoveUser(s.clientID(), 1) },
+		"ClientGone":    func(s *story) { s.sandbox.RemoveClient(s.clientID()) },
+	}
+	for name, spoil := range worlds {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t)
+			mu := s.create()
+			spoil(s)
+			s.edit(mu, orphan)
+			if err := s.delete(mu).err; err != nil {
+				t.Error(err)
+			}
+			s.wantGone(mu)
+		})
+	}
+}
+
+// Whatever is neither a 200 nor a proven absence keeps the object, says why, and ends when the cause does.
+func TestDeletionHeld(t *testing.T) {
+	cases := map[string]struct {
+		spoil      func(*story)
+		repair     func(*story)
+		conditions []string
+		words      []string
+	}{
+		"NoSecret": {
+			spoil:      func(s *story) { s.deleteSecret() },
+			repair:     func(s *story) { s.createSecret(calcomtest.DefaultClient().Secret) },
+			conditions: []string{"Ready=False/DeletionBlocked", "CredentialsReady=False/SecretNotFound", "Synced=True/Created", "Reconciling=True/Progressing"},
+			words:      []string{"Secret calcom", "Orphan"},
+		},
+		"WrongSecret": {
+			spoil:      func(s *story) { s.setSecret("wrong") },
+			repair:     func(s *story) { s.setSecret(calcomtest.DefaultClient().Secret) },
+			conditions: []string{"Ready=False/DeletionBlocked", "CredentialsReady=False/Unauthorized", "Synced=True/Created", "Stalled=True/DeletionBlocked"},
+			words:      []string{"refuses the credentials", "Orphan"},
+		},
+		"ServerError": {
+			spoil:      func(s *story) { s.sandbox.Inject(calcomtest.Fault{Times: -1, Status: 500}) },
+			repair:     func(s *story) { s.sandbox.ClearFaults() },
+			conditions: []string{"Ready=False/Deleting", "CredentialsReady=True/Verified", "Synced=False/RemoteUnavailable", "Reconciling=True/Progressing"},
+		},
+		"TooManyRequests": {
+			spoil:      func(s *story) { s.sandbox.Inject(calcomtest.Fault{Status: 429}) },
+			repair:     func(*story) {},
+			conditions: []string{"Ready=False/Deleting", "CredentialsReady=True/Verified", "Synced=False/RateLimited", "Reconciling=True/Progressing"},
+		},
+		"CalcomRefuses": {
+			spoil: func(s *story) {
+				s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpDelete, Status: 400, Body: `{"status":"error","error":{"code":"BAD_REQUEST","message":"Invalid input: The referenced data does not exist."}}`})
+			},
+			repair:     func(*story) {},
+			conditions: []string{"Ready=False/DeletionBlocked", "CredentialsReady=True/Verified", "Synced=False/DeletionBlocked", "Stalled=True/DeletionBlocked"},
+			words:      []string{"other records", "Orphan"},
+		},
+		"NoSuchAPI": {
+			spoil: func(s *story) {
+				s.sandbox.Inject(calcomtest.Fault{Times: -1, Status: 404, Body: `{"status":"error","error":{"code":"NotFoundException","message":"Cannot GET /v2/x"}}`})
+			},
+			repair:     func(s *story) { s.sandbox.ClearFaults() },
+			conditions: []string{"Ready=False/DeletionBlocked", "CredentialsReady=True/Verified", "Synced=False/UnexpectedResponse", "Stalled=True/DeletionBlocked"},
+		},
+		"NotFoundByAProxy": {
+			spoil: func(s *story) {
+				s.sandbox.Inject(calcomtest.Fault{Times: -1, Status: 404, Body: "<html>", ContentType: "text/html"})
+			},
+			repair:     func(s *story) { s.sandbox.ClearFaults() },
+			conditions: []string{"Ready=False/DeletionBlocked", "CredentialsReady=True/Verified", "Synced=False/UnexpectedResponse", "Stalled=True/DeletionBlocked"},
+		},
+		"ListThatIsNoProof": {
+			spoil: func(s *story) {
+				s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpGet, Times: -1, Status: 404}, calcomtest.Fault{Op: calcomtest.OpList, Times: -1, Status: 200, Body: `{"status":"success"}`})
+			},
+			repair:     func(s *story) { s.sandbox.ClearFaults() },
+			conditions: []string{"Ready=False/Deleting", "CredentialsReady=True/Verified", "Synced=False/RemoteUnavailable", "Reconciling=True/Progressing"},
+		},
+		"Observe": {
+			spoil: func(s *story) {
+				mu := s.user()
+				s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.ReconcilePolicy = v1alpha1.ReconcilePolicyObserve })
+			},
+			repair: func(s *story) {
+				s.edit(s.user(), func(spec *v1alpha1.ManagedUserSpec) { spec.ReconcilePolicy = "" })
+			},
+			conditions: []string{"Ready=False/DeletionBlocked", "CredentialsReady=True/Verified", "Stalled=True/DeletionBlocked"},
+			words:      []string{"Observe", "Orphan"},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t)
+			mu := s.create()
+			tc.spoil(s)
+			s.delete(mu)
+			s.wantConditions(mu, tc.conditions...)
+			s.wantMessage(mu, tc.words...)
+			writes := len(s.writes.take())
+			s.reconcile(mu)
+			if again := s.writes.take(); len(again) > 0 && tc.conditions[0] == "Ready=False/DeletionBlocked" && name != "CalcomRefuses" {
+				t.Errorf("%d writes and then %v with nothing changed", writes, again)
+			}
+			if n := len(s.sandbox.Users(s.clientID())); n != 1 && name != "CalcomRefuses" && name != "TooManyRequests" {
+				t.Fatalf("Cal.com has %d users while the deletion is held", n)
+			}
+			tc.repair(s)
+			s.advance(2 * resync)
+			s.reconcile(mu)
+			s.wantGone(mu)
+			if n := len(s.sandbox.Users(s.clientID())); n != 0 {
+				t.Errorf("Cal.com has %d users left", n)
+			}
+		})
+	}
+}
+
+// The answer of the delete call is lost, or the finalizer's removal fails: the next look proves the absence.
+func TestDeleteWithALostAnswer(t *testing.T) {
+	s := newStory(t)
+	mu := s.create()
+	s.advance(time.Minute)
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpDelete, Cut: true, After: true})
+	s.writes.take()
+	s.writes.fail = func(write string) error {
+		if write == "patch" && s.sandbox.Count(calcomtest.OpDelete) == 1 {
+			return http.ErrServerClosed
+		}
+		return nil
+	}
+	if s.delete(mu).err == nil {
+		t.Error("no back-off after a lost answer")
+	}
+	if s.reconcile(mu).err == nil {
+		t.Error("a failed removal of the finalizer was not reported")
+	}
+	s.writes.fail = nil
+	s.restart()
+	s.reconcile(mu)
+	s.wantGone(mu)
+	if n := s.sandbox.Count(calcomtest.OpDelete); n != 1 {
+		t.Errorf("%d delete calls, want 1", n)
+	}
+}
+
+// A delete that answers 404 for a user that the list still shows is not believed.
+func TestDeleteThatIsDenied(t *testing.T) {
+	s := newStory(t)
+	mu := s.create()
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpDelete, Status: 404})
+	if s.delete(mu).err == nil {
+		t.Error("no back-off")
+	}
+	if !s.reload(mu) {
+		t.Fatal("the object went on the word of a 404")
+	}
+	s.reconcile(mu)
+	s.wantGone(mu)
+	if n := len(s.sandbox.Users(s.clientID())); n != 0 {
+		t.Errorf("Cal.com has %d users left", n)
+	}
+}
+
+// A user that was deleted by hand does not hold its object; a replica that lags gets ten seconds.
+func TestDeleteOfAUserThatIsGone(t *testing.T) {
+	s := newStory(t)
+	mu := s.create()
+	s.sandbox.RemoveUser(s.clientID(), mu.Status.User.ID)
+	s.delete(mu)
+	s.wantConditions(mu, "Ready=False/Deleting", "CredentialsReady=True/Verified", "Synced=False/RemoteUnavailable", "Reconciling=True/Progressing")
+	s.advance(10 * time.Second)
+	s.reconcile(mu)
+	s.wantGone(mu)
+}
+
+// While a create call may still take effect, its object stays; then the user is found, deleted, and nobody is left.
+func TestDeleteWhileTheCreateIsUnknown(t *testing.T) {
+	s := newStory(t)
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Cut: true, After: true, EffectDelay: 100 * time.Second})
+	mu := s.create()
+	s.delete(mu)
+	s.wantConditions(mu, "Ready=False/Deleting", "CredentialsReady=True/Verified", "Synced=False/RemoteUnavailable", "Reconciling=True/Progressing")
+	s.wantMessage(mu, "outcome of the create call is unknown")
+	s.advance(101 * time.Second)
+	s.reconcile(mu)
+	s.wantGone(mu)
+	if n := len(s.sandbox.Users(s.clientID())); n != 0 {
+		t.Errorf("Cal.com has %d users left", n)
+	}
+
+	s = newStory(t)
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Cut: true})
+	mu = s.create()
+	s.delete(mu)
+	s.advance(2 * time.Minute)
+	s.reconcile(mu)
+	s.wantGone(mu)
+}
+
+// The address was edited while the create was unknown, and meanwhile somebody else has the new one.
+func TestDeleteWithAnEditedAddress(t *testing.T) {
+	s := newStory(t)
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Cut: true, After: true})
+	mu := s.create()
+	stranger := s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "stranger@example.com"})
+	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.Email = "stranger@example.com" })
+	s.delete(mu)
+	s.wantGone(mu)
+	users := s.sandbox.Users(s.clientID())
+	if len(users) != 1 || users[0].ID != stranger.ID {
+		t.Errorf("Cal.com has %+v, want the stranger alone", users)
+	}
+}
