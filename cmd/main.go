@@ -140,6 +140,7 @@ func addController(ctx context.Context, mgr ctrl.Manager, o *options) error {
 		AllowedAPIURLs:          o.allowed,
 		ResyncInterval:          o.resyncInterval,
 		RateLimitShare:          o.rateLimitShare,
+		UnknownOutcomeGrace:     o.unknownOutcomeGrace,
 		MaxConcurrentReconciles: o.workers,
 		UserAgent:               "calcom-operator/" + version.Version,
 		Transport:               controller.NewTransport(o.workers),

@@ -26,6 +26,7 @@ type options struct {
 	allowedAPIURLs               string
 	watchNamespaces              string
 	resyncInterval               time.Duration
+	unknownOutcomeGrace          time.Duration
 	workers                      int
 	rateLimitShare               float64
 	version                      bool
@@ -48,6 +49,7 @@ func parseOptions(args []string) (*options, error) {
 	flags.StringVar(&o.allowedAPIURLs, "allowed-api-urls", "https://", "comma-separated beginnings of the API URLs that may be called, as https://api.cal.com")
 	flags.StringVar(&o.watchNamespaces, "watch-namespaces", "", "comma-separated namespaces to work in; all when empty")
 	flags.DurationVar(&o.resyncInterval, "resync-interval", 10*time.Minute, "time between two drift checks of one user")
+	flags.DurationVar(&o.unknownOutcomeGrace, "unknown-outcome-grace", controller.UnknownOutcomeGrace, "after a create call whose outcome is unknown, how long a user that cannot be found is waited for. Cal.com can finish such a call late; a server that is slower than most needs more")
 	flags.IntVar(&o.workers, "max-concurrent-reconciles", 8, "number of users that are worked on at a time")
 	flags.Float64Var(&o.rateLimitShare, "rate-limit-share", 0.8, "part of each OAuth client's quota that the operator uses, above 0 and up to 1; the rest is left to your own backend")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
@@ -76,6 +78,8 @@ func (o *options) check(rest []string) error {
 	switch {
 	case o.resyncInterval < time.Second:
 		return fmt.Errorf("--resync-interval is %v; it must be at least 1s", o.resyncInterval)
+	case o.unknownOutcomeGrace < time.Second:
+		return fmt.Errorf("--unknown-outcome-grace is %v; it must be at least 1s", o.unknownOutcomeGrace)
 	case o.workers < 1:
 		return fmt.Errorf("--max-concurrent-reconciles is %d; it must be at least 1", o.workers)
 	case !(o.rateLimitShare > 0 && o.rateLimitShare <= 1):

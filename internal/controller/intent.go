@@ -16,15 +16,13 @@ import (
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
 
-const (
-	// unknownOutcomeGrace is how long after a create call of unknown outcome an absent user proves nothing. The
-	// server has no time-out of its own: it was seen to finish a create long after its caller had gone.
-	unknownOutcomeGrace = 2 * time.Minute
+// UnknownOutcomeGrace is how long, as a rule, an absent user proves nothing after a create call of unknown outcome.
+// The server has no time-out of its own: it was seen to finish a create long after its caller had gone.
+const UnknownOutcomeGrace = 2 * time.Minute
 
-	// replicaGrace is how long after a create call that succeeded a 404 may come from a read replica that has
-	// not heard of the user yet.
-	replicaGrace = 10 * time.Second
-)
+// replicaGrace is how long after a create call that succeeded a 404 may come from a read replica that has not
+// heard of the user yet.
+const replicaGrace = 10 * time.Second
 
 // intent is the record of a create call, written before it is sent.
 type intent struct {
@@ -60,13 +58,13 @@ func (i intent) settled(mu *v1alpha1.ManagedUser) bool {
 	return ok && id != i.Replaces
 }
 
-// absenceCountsIn returns how long it takes until a user that cannot be found proves to be gone; 0 means now.
-func absenceCountsIn(mu *v1alpha1.ManagedUser, now time.Time) time.Duration {
+// absenceCountsIn returns how long it takes until a user that cannot be found proves to be gone; 0 means now. grace is
+// how long that takes after a call of unknown outcome.
+func absenceCountsIn(mu *v1alpha1.ManagedUser, grace time.Duration, now time.Time) time.Duration {
 	i, ok := intentOf(mu, now)
 	if !ok {
 		return 0
 	}
-	grace := unknownOutcomeGrace
 	if i.settled(mu) {
 		grace = replicaGrace
 	}

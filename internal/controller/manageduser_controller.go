@@ -40,6 +40,9 @@ type Config struct {
 	ResyncInterval time.Duration
 	// RateLimitShare is the part of an OAuth client's quota that the operator uses, above 0 and up to 1.
 	RateLimitShare float64
+	// UnknownOutcomeGrace is how long an absent user proves nothing after a create call of unknown outcome, neither for
+	// a second call nor for a deletion; see the constant of that name.
+	UnknownOutcomeGrace time.Duration
 	// MaxConcurrentReconciles is the number of workers.
 	MaxConcurrentReconciles int
 	// UserAgent is sent to Cal.com.
@@ -70,8 +73,8 @@ func (c *Config) check() error {
 		return errors.New("clock, jitter and transport are needed")
 	case c.OwnerID == "" || len(c.OwnerID) > 63 || strings.ContainsAny(c.OwnerID, "/ \n"):
 		return errors.New("owner id must have 1 to 63 characters, none of them a slash or a space")
-	case c.ResyncInterval <= 0:
-		return errors.New("resync interval must be above zero")
+	case c.ResyncInterval <= 0 || c.UnknownOutcomeGrace <= 0:
+		return errors.New("resync interval and unknown outcome grace must be above zero")
 	case c.RateLimitShare <= 0 || c.RateLimitShare > 1:
 		return errors.New("rate limit share must be above 0 and at most 1")
 	case len(c.AllowedAPIURLs) == 0:

@@ -89,7 +89,7 @@ func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing in
 	if found := chooseRow(v, rows, missing); found != nil {
 		return found, nil
 	}
-	wait := absenceCountsIn(v.mu, r.clock.Now())
+	wait := absenceCountsIn(v.mu, r.config.UnknownOutcomeGrace, r.clock.Now())
 	stranger := rowOf(rows, v.mu.Spec.Email, clientID(v.mu))
 	if i, ok := intentOf(v.mu, r.clock.Now()); stranger != nil && (!ok || i.Email == v.mu.Spec.Email) {
 		wait = 0 // The address is somebody else's, so the call that named it has come to nothing.
@@ -148,7 +148,7 @@ func (r *ManagedUserReconciler) outcomeUnknown(v *visit, wait time.Duration) *pr
 	p := &problem{
 		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRemoteUnavailable, severity: waiting,
 		pace: later, after: min(wait, lookAgain),
-		message: "The outcome of the create call is unknown, and Cal.com may still finish it; looking for the user until it shows or two minutes have passed",
+		message: "The outcome of the create call is unknown, and Cal.com may still finish it; looking for the user until it shows or some minutes have passed",
 	}
 	// A conflict that has just been reported is still the best explanation.
 	last := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionSynced)

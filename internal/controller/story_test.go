@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -46,6 +47,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, `KUBEBUILDER_ASSETS is not set: run "make test", or export KUBEBUILDER_ASSETS=$(hack/controlplane/assets.sh)`)
 		return 1
 	}
+	ctrl.SetLogger(logr.Discard()) // What the tests look at is what users see.
 	environment := &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "config", "crd", "bases")},
 		ErrorIfCRDPathMissing: true,
@@ -98,7 +100,7 @@ func newStory(t *testing.T) *story {
 		}
 	}
 	s.config = Config{
-		OwnerID: "test-cluster", AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8,
+		OwnerID: "test-cluster", AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8, UnknownOutcomeGrace: UnknownOutcomeGrace,
 		MaxConcurrentReconciles: 2, UserAgent: "calcom-operator/test", Transport: http.DefaultTransport,
 		Clock: clock, Jitter: func(time.Duration) time.Duration { return 0 },
 	}

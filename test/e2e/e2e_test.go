@@ -1,0 +1,261 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package e2e tests the built binaries on a real control plane: installed from config/default, under the operator's
+// own ServiceAccount.
+package e2e
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/calcom-operator/calcom-operator/test/calcomtest"
+	"github.com/calcom-operator/calcom-operator/test/stack"
+)
+
+// patience bounds every wait; see the operator's benchmarks for how long things take.
+const patience = 60 * time.Second
+
+// world is the stack with what its processes said.
+type world struct {
+	*testing.T
+	*stack.Stack
+
+	mu  sync.Mutex
+	log []string
+}
+
+func newWorld(t *testing.T, config stack.Config) *world {
+	t.Helper()
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		t.Fatal(`KUBEBUILDER_ASSETS is not set: run "make test", or export KUBEBUILDER_ASSETS=$(hack/controlplane/assets.sh)`)
+	}
+	w := &world{T: t}
+	config.Dir = t.TempDir()
+	config.Operator = func(line string) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.log = append(w.log, line)
+	}
+	started, err := stack.Start(t.Context(), config)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(w.lines(), "\n"))
+	}
+	w.Stack = started
+	t.Cleanup(func() {
+		if err := started.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the operator's log:\n%s", strings.Join(w.lines(), "\n"))
+		}
+	})
+	return w
+}
+
+func (w *world) lines() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.log...)
+}
+
+// kubectl runs a command that has to succeed.
+func (w *world) kubectl(stdin string, args ...string) string {
+	w.Helper()
+	out, err := w.Kubectl(w.Context(), stdin, args...)
+	if err != nil {
+		w.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// eventually waits until a condition holds.
+func (w *world) eventually(what string, holds func() bool) {
+	w.Helper()
+	err := wait.PollUntilContextTimeout(w.Context(), 100*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		return holds(), nil
+	})
+	if err != nil {
+		w.Fatalf("waiting for %s: %v", what, err)
+	}
+}
+
+// remoteUser is a user as the sandbox shows it to any client.
+type remoteUser struct {
+	ID    int64
+	Email string
+}
+
+func (w *world) remoteUsers() []remoteUser {
+	w.Helper()
+	client := calcomtest.DefaultClient()
+	url := fmt.Sprintf("%s/oauth-clients/%s/users?limit=250", w.API, client.ID)
+	request, err := http.NewRequestWithContext(w.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		w.Fatal(err)
+	}
+	request.Header.Set("x-cal-secret-key", client.Secret)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	var list struct{ Data []remoteUser }
+	if err := json.NewDecoder(response.Body).Decode(&list); err != nil {
+		w.Fatal(err)
+	}
+	return list.Data
+}
+
+// users returns a manifest of n users.
+func (w *world) users(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `---
+apiVersion: platform.cal.com/v1alpha1
+kind: ManagedUser
+metadata: {name: canary-%d}
+spec:
+  oauthClient: {id: %s, secretKeyRef: {name: calcom, key: secretKey}, apiURL: %s}
+  email: canary.%d@example.com
+  name: Canary Name
+  bio: Canary Bio
+`, i, calcomtest.DefaultClient().ID, w.API, i)
+	}
+	return b.String()
+}
+
+// The operator is killed again and again while it creates users, and once more while it deletes them: everybody is
+// there once, and then nobody is. Nothing that anybody can read shows an address or a secret.
+func TestKilledWhileCreatingAndDeleting(t *testing.T) {
+	const n = 20
+	w := newWorld(t, stack.Config{
+		SandboxArgs: []string{"--latency=300ms", "--rate-limit=0"}, // Slow enough to be killed in the middle of a call.
+		// Time is real here: neither the lease of a killed operator nor a call of unknown outcome may take minutes.
+		OperatorArgs: []string{"--leader-elect=false", "--unknown-outcome-grace=5s", "--zap-log-level=5"},
+	})
+	w.kubectl("", "create", "secret", "generic", "calcom", "--from-literal=secretKey="+calcomtest.DefaultClient().Secret)
+	w.kubectl(w.users(n), "apply", "-f", "-")
+	for _, atLeast := range []int{2, 8, 14} {
+		w.eventually("some users", func() bool { return len(w.remoteUsers()) >= atLeast })
+		w.KillOperator()
+		if err := w.StartOperator(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.kubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "--timeout="+patience.String())
+	seen := make(map[string]bool)
+	for _, user := range w.remoteUsers() {
+		if seen[user.Email] {
+			t.Errorf("%s exists twice", user.Email)
+		}
+		seen[user.Email] = true
+	}
+	if len(seen) != n {
+		t.Errorf("Cal.com has %d users, want %d", len(seen), n)
+	}
+
+	w.kubectl("", "delete", "managedusers", "--all", "--wait=false")
+	w.eventually("some deletions", func() bool { return len(w.remoteUsers()) < n-4 })
+	w.KillOperator()
+	if err := w.StartOperator(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.kubectl("", "wait", "--for=delete", "managedusers", "--all", "--timeout="+patience.String())
+	if left := w.remoteUsers(); len(left) > 0 {
+		t.Errorf("%d users are left in Cal.com", len(left))
+	}
+
+	if err := w.StopOperator(); err != nil {
+		t.Error(err)
+	}
+	events := w.kubectl("", "get", "events", "-o", "json")
+	if !strings.Contains(events, "Created user") {
+		t.Error("there is no event of a creation to look into")
+	}
+	w.wantNothingShown("the operator's log", strings.Join(w.lines(), "\n"))
+	w.wantNothingShown("events", events)
+}
+
+// wantNothingShown searches a text for what belongs to the users and to the client.
+func (w *world) wantNothingShown(where, text string) {
+	w.Helper()
+	canaries := regexp.MustCompile(`(?i)canary\.\d+|\S*@example|%40example|canary name|canary bio|` + regexp.QuoteMeta(calcomtest.DefaultClient().Secret))
+	for _, line := range strings.Split(text, "\n") {
+		if found := canaries.FindString(line); found != "" {
+			w.Errorf("%s shows %q: %.300s", where, found, line)
+		}
+	}
+}
+
+// kubectl explain is documentation, kubectl get tells how things are, and the metrics are for those who may see them.
+func TestWhatUsersSee(t *testing.T) {
+	const metrics = "127.0.0.1:18443"
+	w := newWorld(t, stack.Config{OperatorArgs: []string{"--metrics-bind-address=" + metrics}})
+	w.eventually("the documentation", func() bool { // Published some time after the CRD is established.
+		text, err := w.Kubectl(t.Context(), "", "explain", "manageduser.spec.createOnly")
+		return err == nil && strings.Contains(strings.Join(strings.Fields(string(text)), " "), "time zone from the browser")
+	})
+	w.kubectl(w.users(1), "apply", "-f", "-")
+	w.eventually("the reason", func() bool {
+		return strings.Contains(w.kubectl("", "get", "calusr"), "SecretNotFound")
+	})
+	table := w.kubectl("", "get", "calcom", "-o", "wide")
+	for _, part := range []string{"NAME", "READY", "REASON", "USER ID", "AGE", "CLIENT", "POLICY", "MESSAGE", "False", "There is no Secret calcom"} {
+		if !strings.Contains(table, part) {
+			t.Errorf("the table lacks %q:\n%s", part, table)
+		}
+	}
+	w.wantNothingShown("kubectl get", table)
+
+	if status, _ := w.getMetrics(metrics, ""); status != http.StatusUnauthorized {
+		t.Errorf("metrics without a token answer %d, want 401", status)
+	}
+	w.kubectl("", "create", "serviceaccount", "prometheus")
+	token := strings.TrimSpace(w.kubectl("", "create", "token", "prometheus"))
+	if status, _ := w.getMetrics(metrics, token); status != http.StatusForbidden {
+		t.Errorf("metrics without the role answer %d, want 403", status)
+	}
+	w.kubectl("", "create", "clusterrolebinding", "prometheus", "--clusterrole=calcom-operator-metrics-reader", "--serviceaccount=default:prometheus")
+	w.eventually("the metrics", func() bool {
+		status, body := w.getMetrics(metrics, token)
+		w.wantNothingShown("metrics", body)
+		return status == http.StatusOK && strings.Contains(body, "controller_runtime_reconcile_total")
+	})
+}
+
+func (w *world) getMetrics(address, token string) (int, string) {
+	w.Helper()
+	request, err := http.NewRequestWithContext(w.Context(), http.MethodGet, "https://"+address+"/metrics", http.NoBody)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	client := http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // The certificate is self-signed and new.
+	}}
+	response, err := client.Do(request)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return response.StatusCode, string(body)
+}

@@ -1,0 +1,240 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package stack runs the whole thing on one machine, as demos and end-to-end tests need it: a real API server, the
+// sandbox of Cal.com and the operator, the latter two as built binaries in processes of their own. The operator is
+// installed from config/default and runs under its own ServiceAccount, with just the rights that are shipped.
+// Everything listens on 127.0.0.1 and keeps its files in one folder.
+package stack
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+// Namespace is where config/default puts the operator.
+const Namespace = "calcom-system"
+
+// patience bounds each wait for a process to be ready.
+const patience = 60 * time.Second
+
+// Config says what to run and where.
+type Config struct {
+	// Dir is an existing folder for binaries, kubeconfigs and logs.
+	Dir string
+	// SandboxArgs and OperatorArgs are added to the flags that the stack itself needs.
+	SandboxArgs, OperatorArgs []string
+	// Sandbox and Operator are told each line that the processes print; nil drops them.
+	Sandbox, Operator func(line string)
+}
+
+// Stack is what runs. Its methods are not safe for concurrent use.
+type Stack struct {
+	// Kubeconfig is the path of an administrator's kubeconfig.
+	Kubeconfig string
+	// API is the base URL of the sandbox, with /v2.
+	API string
+
+	config       Config
+	root         string
+	controlPlane *envtest.Environment
+	sandbox      *process
+	operator     *process
+}
+
+// Start builds the binaries and starts the control plane, the sandbox and the operator. KUBEBUILDER_ASSETS has to name
+// the folder with etcd, kube-apiserver and kubectl. After an error nothing is left running.
+func Start(ctx context.Context, config Config) (*Stack, error) {
+	s := &Stack{config: config, Kubeconfig: filepath.Join(config.Dir, "kubeconfig")}
+	for _, step := range []func(context.Context) error{s.build, s.startControlPlane, s.startSandbox, s.install, s.StartOperator} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, s.Stop())
+		}
+	}
+	return s, nil
+}
+
+// Stop ends everything, in the opposite order.
+func (s *Stack) Stop() error {
+	errs := []error{s.StopOperator(), s.sandbox.stop()}
+	if s.controlPlane != nil {
+		errs = append(errs, s.controlPlane.Stop())
+		s.controlPlane = nil
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Stack) build(ctx context.Context) error {
+	gomod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return fmt.Errorf("finding the module: %w", err)
+	}
+	s.root = filepath.Dir(strings.TrimSpace(string(gomod)))
+	build := exec.CommandContext(ctx, "go", "build", "-o", s.config.Dir+string(filepath.Separator), "./cmd/calcom-sandbox")
+	build.Dir = s.root
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the sandbox: %w\n%s", err, out)
+	}
+	build = exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(s.config.Dir, "manager"), "./cmd")
+	build.Dir = s.root
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the operator: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func (s *Stack) startControlPlane(context.Context) error {
+	log.SetLogger(logr.Discard()) // envtest's; without this it complains after a while.
+	s.controlPlane = &envtest.Environment{}
+	if _, err := s.controlPlane.Start(); err != nil {
+		return fmt.Errorf("starting the control plane (is KUBEBUILDER_ASSETS set?): %w", err)
+	}
+	if err := os.WriteFile(s.Kubeconfig, s.controlPlane.KubeConfig, 0o600); err != nil {
+		return fmt.Errorf("writing the kubeconfig: %w", err)
+	}
+	return nil
+}
+
+func (s *Stack) startSandbox(context.Context) error {
+	const greeting = "Cal.com sandbox at "
+	url := make(chan string, 1)
+	var err error
+	args := append([]string{"--listen=127.0.0.1:0"}, s.config.SandboxArgs...)
+	s.sandbox, err = start(filepath.Join(s.config.Dir, "calcom-sandbox"), args, nil, func(line string) {
+		if rest, ok := strings.CutPrefix(line, greeting); ok {
+			select {
+			case url <- strings.Fields(rest)[0]:
+			default:
+			}
+			return
+		}
+		if s.config.Sandbox != nil {
+			s.config.Sandbox(line)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("starting the sandbox: %w", err)
+	}
+	select {
+	case s.API = <-url:
+		return nil
+	case <-s.sandbox.ended:
+		return errors.New("the sandbox ended at once")
+	case <-time.After(patience):
+		return errors.New("the sandbox did not say where it listens")
+	}
+}
+
+// install applies config/default, as a user would, and makes a kubeconfig for the operator's ServiceAccount.
+func (s *Stack) install(ctx context.Context) error {
+	if out, err := s.Kubectl(ctx, "", "apply", "--server-side", "-k", filepath.Join(s.root, "config", "default")); err != nil {
+		return fmt.Errorf("installing the operator: %w\n%s", err, out)
+	}
+	if out, err := s.Kubectl(ctx, "", "wait", "--for=condition=Established", "crd/managedusers.platform.cal.com", "--timeout=30s"); err != nil {
+		return fmt.Errorf("waiting for the CRD: %w\n%s", err, out)
+	}
+	token, err := s.Kubectl(ctx, "", "create", "token", "calcom-operator", "-n", Namespace, "--duration=24h")
+	if err != nil {
+		return fmt.Errorf("making the operator's token: %w\n%s", err, token)
+	}
+	// --kubeconfig comes last and wins over the administrator's, which Kubectl gives in the environment.
+	own := s.operatorKubeconfig()
+	if err := os.WriteFile(own, s.controlPlane.KubeConfig, 0o600); err != nil {
+		return fmt.Errorf("writing the operator's kubeconfig: %w", err)
+	}
+	for _, args := range [][]string{
+		{"config", "set-credentials", "operator", "--token=" + strings.TrimSpace(string(token))},
+		{"config", "set-context", "--current", "--user=operator", "--namespace=" + Namespace},
+	} {
+		if out, err := s.Kubectl(ctx, "", append(args, "--kubeconfig="+own)...); err != nil {
+			return fmt.Errorf("writing the operator's kubeconfig: %w\n%s", err, out)
+		}
+	}
+	return nil
+}
+
+func (s *Stack) operatorKubeconfig() string { return filepath.Join(s.config.Dir, "operator.kubeconfig") }
+
+// StartOperator starts the operator, again or for the first time, and waits until it is ready.
+func (s *Stack) StartOperator(ctx context.Context) error {
+	probe, err := freeAddress(ctx)
+	if err != nil {
+		return err
+	}
+	args := append([]string{
+		"--kubeconfig=" + s.operatorKubeconfig(),
+		"--leader-elect", "--leader-election-namespace=" + Namespace,
+		"--metrics-bind-address=0", "--health-probe-bind-address=" + probe,
+		"--allowed-api-urls=" + s.API,
+	}, s.config.OperatorArgs...)
+	if s.operator, err = start(filepath.Join(s.config.Dir, "manager"), args, nil, s.config.Operator); err != nil {
+		return fmt.Errorf("starting the operator: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for tick := time.NewTicker(50 * time.Millisecond); ; {
+		if answers(ctx, "http://"+probe+"/readyz") {
+			tick.Stop()
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-s.operator.ended:
+			return errors.New("the operator ended at once; its log says why")
+		case <-ctx.Done():
+			return errors.New("the operator did not become ready; its log says why")
+		}
+	}
+}
+
+// StopOperator ends the operator as Kubernetes would, by SIGTERM.
+func (s *Stack) StopOperator() error { return s.operator.stop() }
+
+// KillOperator ends the operator at once, by SIGKILL.
+func (s *Stack) KillOperator() { s.operator.kill() }
+
+// Kubectl runs kubectl as an administrator, with the given standard input, and returns what it printed.
+func (s *Stack) Kubectl(ctx context.Context, stdin string, args ...string) ([]byte, error) {
+	kubectl := exec.CommandContext(ctx, filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...)
+	kubectl.Env = append(os.Environ(), "KUBECONFIG="+s.Kubeconfig)
+	kubectl.Stdin = strings.NewReader(stdin)
+	var out bytes.Buffer
+	kubectl.Stdout, kubectl.Stderr = &out, &out
+	err := kubectl.Run()
+	return out.Bytes(), err
+}
+
+func answers(ctx context.Context, url string) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+// freeAddress returns an address that nobody listens on at the moment.
+func freeAddress(ctx context.Context) (string, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("finding a free port: %w", err)
+	}
+	return listener.Addr().String(), listener.Close()
+}
