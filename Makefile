@@ -89,7 +89,7 @@ dev: ## Start a control plane, a sandbox of Cal.com and the operator, until inte
 
 .PHONY: run
 run: ## Run the operator here against the current kubeconfig
-	go run -ldflags '$(LDFLAGS)' ./cmd --metrics-bind-address=0 --leader-elect=false
+	go run -ldflags '$(LDFLAGS)' ./cmd --metrics-bind-address=0 --health-probe-bind-address=0 --zap-encoder=console
 
 ##@ Deliver
 

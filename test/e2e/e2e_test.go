@@ -223,17 +223,23 @@ func TestWhatUsersSee(t *testing.T) {
 	if status, _ := w.getMetrics(metrics, ""); status != http.StatusUnauthorized {
 		t.Errorf("metrics without a token answer %d, want 401", status)
 	}
-	w.kubectl("", "create", "serviceaccount", "prometheus")
-	token := strings.TrimSpace(w.kubectl("", "create", "token", "prometheus"))
-	if status, _ := w.getMetrics(metrics, token); status != http.StatusForbidden {
+	if status, _ := w.getMetrics(metrics, w.token("stranger")); status != http.StatusForbidden {
 		t.Errorf("metrics without the role answer %d, want 403", status)
 	}
+	token := w.token("prometheus")
 	w.kubectl("", "create", "clusterrolebinding", "prometheus", "--clusterrole=calcom-operator-metrics-reader", "--serviceaccount=default:prometheus")
 	w.eventually("the metrics", func() bool {
 		status, body := w.getMetrics(metrics, token)
 		w.wantNothingShown("metrics", body)
 		return status == http.StatusOK && strings.Contains(body, "controller_runtime_reconcile_total")
 	})
+}
+
+// token makes a ServiceAccount and returns a token for it.
+func (w *world) token(name string) string {
+	w.Helper()
+	w.kubectl("", "create", "serviceaccount", name)
+	return strings.TrimSpace(w.kubectl("", "create", "token", name))
 }
 
 func (w *world) getMetrics(address, token string) (int, string) {
