@@ -81,7 +81,8 @@ func (m *mask) add(value, clientID string) {
 }
 
 var (
-	address = regexp.MustCompile(`[^\s"<>,;:()]+(@|%(25)*40)[^\s"'<>,;:()]+`)
+	// address also takes an @ that stands for something else: no @ at all is easier to rely on.
+	address = regexp.MustCompile(`[^\s"<>,;:()]*(@|%(25)*40)[^\s"'<>,;:()]*`)
 	jwt     = regexp.MustCompile(`[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`)
 
 	// readable are the parts of a message that this package reads itself. None quotes the request.

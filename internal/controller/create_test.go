@@ -371,7 +371,7 @@ func TestCreateWithAWrongSecretThatIsCorrected(t *testing.T) {
 
 func TestAPIURLNotAllowed(t *testing.T) {
 	s := newStory(t)
-	s.config.AllowedAPIURLs = URLPrefixes{"https://"}
+	s.config.AllowedAPIURLs = URLPrefixes{{scheme: "https", path: "/"}}
 	s.restart()
 	mu := s.create()
 	s.wantConditions(mu, "Ready=False/APIURLNotAllowed", "CredentialsReady=False/APIURLNotAllowed", "Synced=Unknown/Progressing", "Stalled=True/APIURLNotAllowed")

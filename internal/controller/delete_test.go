@@ -4,9 +4,12 @@
 package controller
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
@@ -60,7 +63,7 @@ func TestOrphanWithoutAnything(t *testing.T) {
 		"WrongSecret":   func(s *story) { s.setSecret("wrong") },
 		"NoServer":      func(s *story) { s.sandbox.Close() },
 		"NoQuota":       func(s *story) { s.sandbox.Inject(calcomtest.Fault{Times: -1, Status: 429}) },
-		"URLNotAllowed": func(s *story) { s.config.AllowedAPIURLs = URLPrefixes{"https://"}; s.restart() },
+		"URLNotAllowed": func(s *story) { s.config.AllowedAPIURLs = URLPrefixes{{scheme: "https", path: "/"}}; s.restart() },
 		"UserGone":      func(s *story) { s.sandbox.RemoveUser(s.clientID(), 1) },
 		"ClientGone":    func(s *story) { s.sandbox.RemoveClient(s.clientID()) },
 	}
@@ -271,4 +274,24 @@ func TestDeleteWithAnEditedAddress(t *testing.T) {
 	if len(users) != 1 || users[0].ID != stranger.ID {
 		t.Errorf("Cal.com has %+v, want the stranger alone", users)
 	}
+}
+
+// A record that somebody scribbled over makes the operator wait, and not for ever.
+func TestDeleteWithAScribbledIntent(t *testing.T) {
+	s := newStory(t)
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Cut: true})
+	mu := s.create()
+	for _, scribble := range []string{"yesterday", `{"email":"x@example.com","time":"2999-01-01T00:00:00Z"}`} {
+		s.must(s.client.Patch(t.Context(), mu, client.RawPatch(client.Merge.Type(),
+			fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.CreateIntentAnnotation, scribble))))
+		s.reconcile(mu)
+		if _, _, sound := readIntent(mu, s.clock.Now()); !sound {
+			t.Errorf("%s was not repaired: %v", scribble, mu.Annotations)
+		}
+	}
+	s.delete(mu)
+	s.wantMessage(mu, "outcome of the create call is unknown")
+	s.advance(2 * time.Minute)
+	s.reconcile(mu)
+	s.wantGone(mu)
 }

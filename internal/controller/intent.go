@@ -34,21 +34,50 @@ type intent struct {
 	Replaces int64 `json:"replaces,omitempty"`
 }
 
-// intentOf returns the object's record of a create call, if there is one. A record that somebody made unreadable
-// counts as one of an unknown e-mail, made now: it can only make the operator more careful.
+// intentOf returns the object's record of a create call, if there is one. A record that cannot be right, because
+// somebody edited it or a clock was set back, counts as one of a call made now: it can only make the operator more
+// careful.
 func intentOf(mu *v1alpha1.ManagedUser, now time.Time) (intent, bool) {
+	i, ok, _ := readIntent(mu, now)
+	return i, ok
+}
+
+// readIntent also reports whether the record is sound as it stands.
+func readIntent(mu *v1alpha1.ManagedUser, now time.Time) (i intent, exists, sound bool) {
 	value, ok := mu.Annotations[v1alpha1.CreateIntentAnnotation]
 	if !ok {
-		return intent{}, false
+		return intent{}, false, true
 	}
-	var i intent
 	if json.Unmarshal([]byte(value), &i) != nil || i.Email == "" {
-		return intent{Time: now, Email: mu.Spec.Email}, true
+		return intent{Time: now, Email: mu.Spec.Email}, true, false
 	}
-	if i.Time.After(now) { // A clock was set back; without this the wait would have no end in sight.
+	if i.Time.IsZero() || i.Time.After(now) {
 		i.Time = now
+		return i, true, false
 	}
-	return i, true
+	return i, true, true
+}
+
+// repairIntent writes a record that is not sound anew, once, so that the wait that it demands comes to an end.
+func (r *ManagedUserReconciler) repairIntent(ctx context.Context, mu *v1alpha1.ManagedUser) error {
+	now := r.clock.Now().UTC().Truncate(time.Second)
+	i, _, sound := readIntent(mu, now.Add(time.Second)) // The records' own precision.
+	if sound {
+		return nil
+	}
+	i.Time = now
+	return r.patchMetadata(ctx, mu, "repairing the create intent", func(mu *v1alpha1.ManagedUser) {
+		setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode())
+	})
+}
+
+// encode returns the record as the annotation holds it.
+func (i intent) encode() string {
+	value, err := json.Marshal(i)
+	if err != nil { // Not possible for these fields.
+		panic(err)
+	}
+	return string(value)
 }
 
 // settled reports whether the outcome of the call is known: a user other than the one to be replaced stands in
@@ -76,13 +105,9 @@ func absenceCountsIn(mu *v1alpha1.ManagedUser, grace time.Duration, now time.Tim
 func (r *ManagedUserReconciler) recordIntent(ctx context.Context, mu *v1alpha1.ManagedUser) error {
 	i := intent{Time: r.clock.Now().UTC().Truncate(time.Second), Email: mu.Spec.Email}
 	i.Replaces, _ = identity(mu)
-	value, err := json.Marshal(i)
-	if err != nil {
-		return fmt.Errorf("encoding the create intent: %w", err)
-	}
 	return r.patchMetadata(ctx, mu, "recording the create intent", func(mu *v1alpha1.ManagedUser) {
 		controllerutil.AddFinalizer(mu, v1alpha1.ManagedUserFinalizer)
-		setAnnotation(mu, v1alpha1.CreateIntentAnnotation, string(value))
+		setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode())
 		delete(mu.Annotations, v1alpha1.AdoptedAnnotation)
 	})
 }

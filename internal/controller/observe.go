@@ -28,6 +28,9 @@ type sighting struct {
 // observe finds the object's user in Cal.com. It returns nil when there is none: proved to be gone, or never
 // created. A user that may be there is an error, and the object waits.
 func (r *ManagedUserReconciler) observe(ctx context.Context, v *visit) (*sighting, error) {
+	if err := r.repairIntent(ctx, v.mu); err != nil {
+		return nil, err
+	}
 	if id, ok := identity(v.mu); ok {
 		user, err := v.cal.User(ctx, id)
 		if calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) {

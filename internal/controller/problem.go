@@ -174,8 +174,9 @@ func serverSays(e *calcom.Error) string {
 }
 
 func refusal(e *calcom.Error) string {
+	const most = 700 // Bytes; what the message adds around it has to fit beside it.
 	if rules := e.Rules(); rules != "" {
-		return rules
+		return clip(rules, most)
 	}
 	return fmt.Sprintf("status %d%s", e.Status, codeOf(e))
 }

@@ -164,7 +164,7 @@ func (r *ManagedUserReconciler) isStalled(v *visit) bool {
 func (r *ManagedUserReconciler) pending(v *visit, p *problem) {
 	ready := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionReady)
 	if ready.ObservedGeneration != v.mu.Generation {
-		ready.Message = clip("The last change of the spec is not in Cal.com yet: " + p.message)
+		ready.Message = clip("The last change of the spec is not in Cal.com yet: "+p.message, maxMessage)
 	}
 }
 
@@ -222,18 +222,18 @@ func (r *ManagedUserReconciler) handled(v *visit) {
 
 func (r *ManagedUserReconciler) set(v *visit, kind string, status metav1.ConditionStatus, reason, message string) {
 	meta.SetStatusCondition(&v.mu.Status.Conditions, metav1.Condition{
-		Type: kind, Status: status, Reason: reason, Message: clip(message),
+		Type: kind, Status: status, Reason: reason, Message: clip(message, maxMessage),
 		ObservedGeneration: v.mu.Generation, LastTransitionTime: metav1.NewTime(r.clock.Now()),
 	})
 }
 
-// clip keeps a message within its bound, at a rune's edge.
-func clip(message string) string {
-	if len(message) <= maxMessage {
+// clip cuts a text to a number of bytes, at a rune's edge.
+func clip(message string, most int) string {
+	if len(message) <= most {
 		return message
 	}
 	const ellipsis = "…"
-	cut := maxMessage - len(ellipsis)
+	cut := most - len(ellipsis)
 	for cut > 0 && message[cut]&0xC0 == 0x80 { // The middle of a rune.
 		cut--
 	}

@@ -94,11 +94,6 @@ func newStory(t *testing.T) *story {
 	s.namespace = namespace.Name
 	allowed, err := ParseURLPrefixes("http://127.0.0.1,https://")
 	s.must(err)
-	for i, prefix := range allowed {
-		if prefix == "http://127.0.0.1/" {
-			allowed[i] = "http://" // The sandbox's port is not known beforehand.
-		}
-	}
 	s.config = Config{
 		OwnerID: "test-cluster", AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8, UnknownOutcomeGrace: UnknownOutcomeGrace,
 		MaxConcurrentReconciles: 2, UserAgent: "calcom-operator/test", Transport: http.DefaultTransport,
