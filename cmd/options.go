@@ -6,6 +6,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -87,10 +88,10 @@ func (o *options) check(rest []string) error {
 	case len(o.ownerID) > 63 || strings.ContainsAny(o.ownerID, "/ \t\n"):
 		return fmt.Errorf("--owner-id must have at most 63 characters, none of them a slash or a space")
 	}
-	for name := range strings.SplitSeq(o.watchNamespaces, ",") {
-		if o.watchNamespaces != "" && strings.TrimSpace(name) == "" {
-			return fmt.Errorf("--watch-namespaces is %q; give names separated by single commas", o.watchNamespaces)
-		}
+	if o.watchNamespaces != "" && slices.ContainsFunc(strings.Split(o.watchNamespaces, ","), isBlank) {
+		return fmt.Errorf("--watch-namespaces is %q; give names separated by single commas", o.watchNamespaces)
 	}
 	return nil
 }
+
+func isBlank(s string) bool { return strings.TrimSpace(s) == "" }

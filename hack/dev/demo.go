@@ -35,7 +35,7 @@ spec:
 // demo shows one user's life, and fails if anything of it does not happen.
 func demo(ctx context.Context, s *session) error {
 	client := calcomtest.DefaultClient()
-	user := fmt.Sprintf("%s/oauth-clients/%s/users/1", s.stack.API, client.ID)
+	user := fmt.Sprintf("/oauth-clients/%s/users/1", client.ID)
 	steps := []struct {
 		title string
 		do    func() error
@@ -51,7 +51,9 @@ func demo(ctx context.Context, s *session) error {
 					return s.kubectl(ctx, "", "wait", "--for=condition=Ready", "manageduser/alice", "--timeout=30s")
 				},
 				func() error { return s.kubectl(ctx, "", "get", "managedusers") },
-				func() error { return s.kubectl(ctx, "", "get", "manageduser", "alice", "-o", "jsonpath={.status.user}") },
+				func() error {
+					return s.kubectl(ctx, "", "get", "manageduser", "alice", "-o", "jsonpath={.status.user}")
+				},
 			)
 		}},
 		{"2. Change the manifest: only what differs is sent", func() error {
@@ -130,13 +132,13 @@ func (s *session) waitFor(ctx context.Context, path, value string) error {
 }
 
 // curl shows a call to the sandbox and its answer, as curl would make it. An answer of another status is an error.
-func (s *session) curl(ctx context.Context, method, url, body string, status int) error {
-	shown := "  $ curl -X " + method + " …" + url[strings.Index(url, "/v2/"):]
+func (s *session) curl(ctx context.Context, method, path, body string, status int) error {
+	shown := "  $ curl -X " + method + " " + s.stack.API + path
 	if body != "" {
 		shown += " -d '" + body + "'"
 	}
 	s.say(shown)
-	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, s.stack.API+path, strings.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -150,7 +152,7 @@ func (s *session) curl(ctx context.Context, method, url, body string, status int
 	s.say(indent(fmt.Sprintf("%s %.160s", response.Status, answer)))
 	_ = response.Body.Close()
 	if response.StatusCode != status {
-		return fmt.Errorf("%s %s answered %s, want %d", method, url, response.Status, status)
+		return fmt.Errorf("%s %s answered %s, want %d", method, path, response.Status, status)
 	}
 	return err
 }

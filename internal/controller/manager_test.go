@@ -97,8 +97,7 @@ func TestLifeUnderAManager(t *testing.T) {
 
 	stop()
 	s.sandbox.ResetCalls()
-	stop = s.startManager()
-	defer func() { stop() }()
+	defer s.startManager()()
 	s.sandbox.UpdateUser(s.clientID(), mu.Status.User.ID, func(u *calcomtest.User) { u.Name = new("Drifted") })
 	s.request(mu, "now")
 	s.eventually(mu, "the answer to the request", func(bool) bool { return mu.Status.LastHandledReconcileAt == "now" })

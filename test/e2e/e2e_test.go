@@ -193,7 +193,7 @@ func TestKilledWhileCreatingAndDeleting(t *testing.T) {
 func (w *world) wantNothingShown(where, text string) {
 	w.Helper()
 	canaries := regexp.MustCompile(`(?i)canary\.\d+|\S*@example|%40example|canary name|canary bio|` + regexp.QuoteMeta(calcomtest.DefaultClient().Secret))
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		if found := canaries.FindString(line); found != "" {
 			w.Errorf("%s shows %q: %.300s", where, found, line)
 		}

@@ -166,7 +166,9 @@ func (s *Stack) install(ctx context.Context) error {
 	return nil
 }
 
-func (s *Stack) operatorKubeconfig() string { return filepath.Join(s.config.Dir, "operator.kubeconfig") }
+func (s *Stack) operatorKubeconfig() string {
+	return filepath.Join(s.config.Dir, "operator.kubeconfig")
+}
 
 // StartOperator starts the operator, again or for the first time, and waits until it is ready.
 func (s *Stack) StartOperator(ctx context.Context) error {

@@ -1,0 +1,64 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseOptions(t *testing.T) {
+	cases := map[string]struct {
+		args  []string
+		words string // Of the error; empty when the flags are good.
+	}{
+		"Defaults":              {nil, ""},
+		"Everything":            {strings.Fields("--owner-id=prod --allowed-api-urls=https://,http://cal.svc --watch-namespaces=a,b --resync-interval=1m --rate-limit-share=1 --max-concurrent-reconciles=1 --metrics-bind-address=0"), ""},
+		"Argument":              {[]string{"serve"}, `"serve"`},
+		"UnknownFlag":           {[]string{"--nope"}, "nope"},
+		"URLWithoutScheme":      {[]string{"--allowed-api-urls=api.cal.com"}, "--allowed-api-urls"},
+		"NoURL":                 {[]string{"--allowed-api-urls="}, "--allowed-api-urls"},
+		"ShortInterval":         {[]string{"--resync-interval=10ms"}, "--resync-interval"},
+		"ShortGrace":            {[]string{"--unknown-outcome-grace=0"}, "--unknown-outcome-grace"},
+		"NoWorker":              {[]string{"--max-concurrent-reconciles=0"}, "--max-concurrent-reconciles"},
+		"NoShare":               {[]string{"--rate-limit-share=0"}, "--rate-limit-share"},
+		"MoreThanAll":           {[]string{"--rate-limit-share=1.1"}, "--rate-limit-share"},
+		"ShareThatIsNoNumber":   {[]string{"--rate-limit-share=NaN"}, "--rate-limit-share"},
+		"OwnerIDWithASlash":     {[]string{"--owner-id=a/b"}, "--owner-id"},
+		"LongOwnerID":           {[]string{"--owner-id=" + strings.Repeat("a", 64)}, "--owner-id"},
+		"NamespaceWithoutAName": {[]string{"--watch-namespaces=a,,b"}, "--watch-namespaces"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := parseOptions(tc.args)
+			switch {
+			case tc.words == "" && err != nil:
+				t.Error(err)
+			case tc.words != "" && (err == nil || !strings.Contains(err.Error(), tc.words)):
+				t.Errorf("error is %v, want one with %q", err, tc.words)
+			}
+		})
+	}
+}
+
+func TestManagerOptions(t *testing.T) {
+	o, err := parseOptions([]string{"--watch-namespaces=a, b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := o.manager(); m.Metrics.FilterProvider == nil || !m.Metrics.SecureServing || m.Metrics.BindAddress != ":8443" {
+		t.Error("metrics are not served securely by default")
+	} else if len(m.Cache.DefaultNamespaces) != 2 {
+		t.Errorf("watched namespaces are %v", m.Cache.DefaultNamespaces)
+	}
+	for range 100 {
+		if d := jitter(time.Second); d < 0 || d >= time.Second {
+			t.Fatalf("jitter is %v", d)
+		}
+	}
+	if d := jitter(0); d != 0 {
+		t.Errorf("jitter of nothing is %v", d)
+	}
+}
