@@ -38,11 +38,12 @@ if complete "$cache"; then
 	exit
 fi
 
-# The kubebuilder releases have no kube-controller-manager, so that one is worth no attempt.
+kubernetes_minor=${kubernetes%.*} # Not every patch release is published as prebuilt binaries.
 limit=${ENVTEST_TIMEOUT:-60}
+# The prebuilt releases have no kube-controller-manager, so that one is worth no attempt.
 if [ "$#" -eq 0 ] && [ "$limit" != 0 ] && command -v timeout >/dev/null; then
-	say "asking setup-envtest for Kubernetes ${kubernetes#v} (at most $limit s)"
-	if found=$(timeout "$limit" go tool -modfile="$here/../tools/go.mod" setup-envtest use "${kubernetes#v}" \
+	say "asking setup-envtest for Kubernetes ${kubernetes_minor#v} (at most $limit s)"
+	if found=$(timeout "$limit" go tool -modfile="$here/../tools/go.mod" setup-envtest use "${kubernetes_minor#v}.x" \
 		--bin-dir "$cache/envtest" -p path 2>"$cache/setup-envtest.log") && complete "$found"; then
 		for name in "${needed[@]}"; do
 			ln -sf "$found/$name" "$cache/$name"
