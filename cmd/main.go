@@ -141,6 +141,7 @@ func addController(ctx context.Context, mgr ctrl.Manager, o *options) error {
 		ResyncInterval:          o.resyncInterval,
 		RateLimitShare:          o.rateLimitShare,
 		UnknownOutcomeGrace:     o.unknownOutcomeGrace,
+		ProtectSecrets:          o.protectSecrets,
 		MaxConcurrentReconciles: o.workers,
 		UserAgent:               "calcom-operator/" + version.Version,
 		Transport:               controller.NewTransport(o.workers),
@@ -150,7 +151,10 @@ func addController(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	if err != nil {
 		return fmt.Errorf("making the reconciler: %w", err)
 	}
-	return r.SetupWithManager(ctx, mgr)
+	return errors.Join(
+		r.SetupWithManager(ctx, mgr),
+		controller.NewSecretReconciler(mgr.GetClient(), mgr.GetAPIReader(), o.protectSecrets).SetupWithManager(mgr),
+	)
 }
 
 // owner returns what begins the mark of every user: the flag, or the UID of kube-system, which is as good as an id of

@@ -30,6 +30,7 @@ type options struct {
 	unknownOutcomeGrace          time.Duration
 	workers                      int
 	rateLimitShare               float64
+	protectSecrets               bool
 	version                      bool
 	zap                          zap.Options
 
@@ -53,6 +54,7 @@ func parseOptions(args []string) (*options, error) {
 	flags.DurationVar(&o.unknownOutcomeGrace, "unknown-outcome-grace", controller.UnknownOutcomeGrace, "after a create call whose outcome is unknown, how long a user that cannot be found is waited for. Cal.com can finish such a call late; a server that is slower than most needs more")
 	flags.IntVar(&o.workers, "max-concurrent-reconciles", 8, "number of users that are worked on at a time")
 	flags.Float64Var(&o.rateLimitShare, "rate-limit-share", 0.8, "part of each OAuth client's quota that the operator uses, above 0 and up to 1; the rest is left to your own backend")
+	flags.BoolVar(&o.protectSecrets, "protect-secrets", true, "keep credentials Secrets from being deleted before the users that need them, by the finalizer platform.cal.com/in-use; without it, delete users before their Secret and their namespace")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	o.zap.BindFlags(flags)
 	// Times for people; and no stack traces for what is expected to fail now and then, as a call to Cal.com.

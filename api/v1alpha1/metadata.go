@@ -8,6 +8,10 @@ const (
 	// to. It is written before the first such call, so an object without it has never created anything.
 	ManagedUserFinalizer = "platform.cal.com/managed-user"
 
+	// InUseFinalizer stands on a credentials Secret for as long as an object with ManagedUserFinalizer needs it, so that a
+	// namespace can be deleted in any order.
+	InUseFinalizer = "platform.cal.com/in-use"
+
 	// CreateIntentAnnotation records, as JSON, the create call that was about to be sent: its time, the e-mail
 	// that it named and the id of the user that it replaces. While the outcome of that call is unknown, the
 	// user is looked up under that e-mail, whatever the spec says by then.

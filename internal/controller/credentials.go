@@ -32,7 +32,7 @@ func (r *ManagedUserReconciler) connect(ctx context.Context, v *visit) error {
 			"The operator does not call this API URL; correct apiURL in a new object, or have the URL added to the operator's --allowed-api-urls (now %s)",
 			r.config.AllowedAPIURLs))
 	}
-	secretKey, err := r.secretKey(ctx, v.mu.Namespace, from.SecretKeyRef)
+	secretKey, err := r.secretKey(ctx, v, from.SecretKeyRef)
 	if err != nil {
 		return err
 	}
@@ -46,11 +46,9 @@ func (r *ManagedUserReconciler) connect(ctx context.Context, v *visit) error {
 }
 
 // secretKey reads the Secret from the API server itself: the operator caches no Secret's data.
-func (r *ManagedUserReconciler) secretKey(
-	ctx context.Context, namespace string, ref v1alpha1.SecretKeyReference,
-) (string, error) {
+func (r *ManagedUserReconciler) secretKey(ctx context.Context, v *visit, ref v1alpha1.SecretKeyReference) (string, error) {
 	var secret corev1.Secret
-	err := r.reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, &secret)
+	err := r.reader.Get(ctx, client.ObjectKey{Namespace: v.mu.Namespace, Name: ref.Name}, &secret)
 	if apierrors.IsNotFound(err) {
 		return "", waitForSecret(v1alpha1.ReasonSecretNotFound, fmt.Sprintf(
 			"There is no Secret %s in this namespace; create it with the OAuth client's secret key under %s, or correct secretKeyRef", ref.Name, ref.Key))
@@ -58,6 +56,7 @@ func (r *ManagedUserReconciler) secretKey(
 	if err != nil {
 		return "", fmt.Errorf("reading the credentials Secret: %w", err)
 	}
+	v.secret = secretMetadata(secret.ObjectMeta)
 	// A line break at the end is the most common mistake in a hand-made Secret.
 	key := bytes.TrimSpace(secret.Data[ref.Key])
 	if len(key) == 0 {

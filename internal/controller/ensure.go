@@ -32,6 +32,9 @@ func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sight
 		}
 	}
 	if !found.byID {
+		if err := r.protectSecret(ctx, v); err != nil {
+			return err
+		}
 		if err := r.claim(ctx, v.mu, found.ID, !found.known || r.wasAdopted(v)); err != nil {
 			return err
 		}
@@ -65,6 +68,9 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit) error {
 		return synced(v1alpha1.ReasonInvalidSpec, "There is no user with this e-mail, and Cal.com creates none without a name; set name")
 	}
 	if err := v.cal.reserve(); err != nil {
+		return err
+	}
+	if err := r.protectSecret(ctx, v); err != nil {
 		return err
 	}
 	_, renewed := v.mu.Annotations[v1alpha1.CreateIntentAnnotation]

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -26,7 +27,7 @@ import (
 
 // +kubebuilder:rbac:groups=platform.cal.com,resources=managedusers,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=platform.cal.com,resources=managedusers/status,verbs=patch
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups="",resources=namespaces,resourceNames=kube-system,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
@@ -43,6 +44,8 @@ type Config struct {
 	// UnknownOutcomeGrace is how long an absent user proves nothing after a create call of unknown outcome, neither for
 	// a second call nor for a deletion; see the constant of that name.
 	UnknownOutcomeGrace time.Duration
+	// ProtectSecrets keeps credentials Secrets from being deleted before the users that need them.
+	ProtectSecrets bool
 	// MaxConcurrentReconciles is the number of workers.
 	MaxConcurrentReconciles int
 	// UserAgent is sent to Cal.com.
@@ -104,6 +107,8 @@ type visit struct {
 	// before is the object as it was read.
 	before *v1alpha1.ManagedUser
 	mark   mark
+	// secret is the metadata of the credentials Secret, once it was read.
+	secret *metav1.PartialObjectMetadata
 	// cal is the way to Cal.com, once connect has found the credentials good.
 	cal *session
 	// did is what was done in Cal.com: a reason of Synced and a sentence. Empty when nothing was.

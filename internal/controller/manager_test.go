@@ -42,6 +42,7 @@ func (s *story) startManager() (stop func()) {
 	s.must(err)
 	ctx, cancel := context.WithCancel(s.Context())
 	s.must(r.SetupWithManager(ctx, mgr))
+	s.must(NewSecretReconciler(mgr.GetClient(), mgr.GetAPIReader(), s.config.ProtectSecrets).SetupWithManager(mgr))
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
 	return func() {

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -38,10 +39,10 @@ const (
 func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
 	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.ManagedUser{}, bySecret, func(object client.Object) []string {
 		mu, ok := object.(*v1alpha1.ManagedUser)
-		if !ok || mu.Spec.OAuthClient == nil {
+		if !ok || secretOf(mu) == "" {
 			return nil
 		}
-		return []string{mu.Spec.OAuthClient.SecretKeyRef.Name}
+		return []string{secretOf(mu)}
 	})
 	if err != nil {
 		return fmt.Errorf("indexing managed users by Secret: %w", err)
@@ -71,6 +72,20 @@ func worthALook() predicate.Predicate {
 				e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
 		},
 	})
+}
+
+// changesNeed lets through what can change whether a Secret is needed: a user that comes or goes, gets or loses its
+// finalizer, or names another Secret.
+func changesNeed() predicate.Predicate {
+	return predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, okBefore := e.ObjectOld.(*v1alpha1.ManagedUser)
+			after, okAfter := e.ObjectNew.(*v1alpha1.ManagedUser)
+			return okBefore && okAfter && (secretOf(before) != secretOf(after) ||
+				controllerutil.ContainsFinalizer(before, v1alpha1.ManagedUserFinalizer) !=
+					controllerutil.ContainsFinalizer(after, v1alpha1.ManagedUserFinalizer))
+		},
+	}
 }
 
 // usersOfSecret finds the users that a change of a Secret can help.

@@ -123,10 +123,10 @@ func (r *ManagedUserReconciler) setSynced(v *visit) {
 func (r *ManagedUserReconciler) fail(v *visit, p *problem) {
 	ready := meta.IsStatusConditionTrue(v.mu.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
+	case p.quiet && r.isPatient(v, ready):
+		// Not worth a write.
 	case !v.mu.DeletionTimestamp.IsZero():
 		r.failDeletion(v, p)
-	case p.quiet && (ready || r.clock.Since(v.mu.CreationTimestamp.Time) < quietAge):
-		// Not worth a write.
 	case p.severity == transient && r.isStalled(v):
 		// It says nothing new: a person has to act first.
 	case p.severity == transient && ready:
@@ -136,6 +136,14 @@ func (r *ManagedUserReconciler) fail(v *visit, p *problem) {
 		r.tellCondition(v, p)
 		r.unready(v, p, p.reason, p.message)
 	}
+}
+
+// isPatient reports whether nobody can have begun to wonder why nothing happens.
+func (r *ManagedUserReconciler) isPatient(v *visit, ready bool) bool {
+	if deleted := v.mu.DeletionTimestamp; !deleted.IsZero() {
+		return r.clock.Since(deleted.Time) < quietAge
+	}
+	return ready || r.clock.Since(v.mu.CreationTimestamp.Time) < quietAge
 }
 
 // unready writes Ready=False and what kstatus needs beside it.

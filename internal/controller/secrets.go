@@ -1,0 +1,147 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+)
+
+// protectSecret keeps the credentials Secret from going before the users that need it. It comes before the record of
+// intent, so that no user can come to exist whose deletion lacks its credentials. Nobody is created with a Secret
+// that is on its way out.
+func (r *ManagedUserReconciler) protectSecret(ctx context.Context, v *visit) error {
+	if !r.config.ProtectSecrets {
+		return nil
+	}
+	if !v.secret.DeletionTimestamp.IsZero() {
+		return waitForSecret(v1alpha1.ReasonSecretNotFound, fmt.Sprintf(
+			"Secret %s is being deleted and stays only for users that exist already; create it anew once it is gone", v.secret.Name))
+	}
+	return setInUse(ctx, r.client, v.secret, true)
+}
+
+// setInUse adds the in-use finalizer to a Secret or takes it off. The patch is of metadata only, and locked, since it
+// replaces the list of finalizers.
+func setInUse(ctx context.Context, c client.Client, secret *metav1.PartialObjectMetadata, inUse bool) error {
+	if controllerutil.ContainsFinalizer(secret, v1alpha1.InUseFinalizer) == inUse {
+		return nil
+	}
+	changed := secret.DeepCopy()
+	if inUse {
+		controllerutil.AddFinalizer(changed, v1alpha1.InUseFinalizer)
+	} else {
+		controllerutil.RemoveFinalizer(changed, v1alpha1.InUseFinalizer)
+	}
+	err := c.Patch(ctx, changed, client.MergeFromWithOptions(secret, client.MergeFromWithOptimisticLock{}))
+	if err != nil {
+		return fmt.Errorf("marking the credentials Secret as in use or not: %w", err)
+	}
+	return nil
+}
+
+// secretMetadata is the metadata of a Secret, as it is watched and patched.
+func secretMetadata(meta metav1.ObjectMeta) *metav1.PartialObjectMetadata {
+	secret := &metav1.PartialObjectMetadata{ObjectMeta: meta}
+	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	return secret
+}
+
+// SecretReconciler lets go of credentials Secrets that nobody needs any more, and protects those that came to be
+// needed by another way than a creation: made anew, or named by an edited spec.
+type SecretReconciler struct {
+	client  client.Client
+	reader  client.Reader // Not cached.
+	protect bool
+}
+
+// NewSecretReconciler returns a reconciler; one that does not protect takes the protection off wherever it is.
+func NewSecretReconciler(c client.Client, reader client.Reader, protect bool) *SecretReconciler {
+	return &SecretReconciler{client: c, reader: reader, protect: protect}
+}
+
+// Reconcile brings one Secret's in-use finalizer into step with the users that need it.
+func (r *SecretReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	secret := secretMetadata(metav1.ObjectMeta{})
+	if err := r.client.Get(ctx, request.NamespacedName, secret); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	held := controllerutil.ContainsFinalizer(secret, v1alpha1.InUseFinalizer)
+	needed, err := r.isNeeded(ctx, r.client, request, client.MatchingFields{bySecret: request.Name})
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if held && !needed && r.protect {
+		// The cache may not have heard of a user that was created a moment ago. Letting go is rare, so it asks.
+		if needed, err = r.isNeeded(ctx, r.reader, request); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	if !held && !secret.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil // Too late: an object that is being deleted takes no new finalizer.
+	}
+	err = setInUse(ctx, r.client, secret, needed)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: conflictRetry}, nil
+	}
+	return ctrl.Result{}, client.IgnoreNotFound(err)
+}
+
+// isNeeded reports whether the deletion of some user will need the Secret: whoever has the finalizer has, or may have,
+// a user in Cal.com.
+func (r *SecretReconciler) isNeeded(
+	ctx context.Context, reader client.Reader, secret ctrl.Request, options ...client.ListOption,
+) (bool, error) {
+	if !r.protect {
+		return false, nil
+	}
+	var users v1alpha1.ManagedUserList
+	if err := reader.List(ctx, &users, append(options, client.InNamespace(secret.Namespace))...); err != nil {
+		return false, fmt.Errorf("listing the users of a Secret: %w", err)
+	}
+	for i := range users.Items {
+		mu := &users.Items[i]
+		if secretOf(mu) == secret.Name && controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// secretOf returns the name of the Secret that a user's credentials are in.
+func secretOf(mu *v1alpha1.ManagedUser) string {
+	if mu.Spec.OAuthClient == nil {
+		return ""
+	}
+	return mu.Spec.OAuthClient.SecretKeyRef.Name
+}
+
+// SetupWithManager registers the reconciler. The index of users by Secret is the ManagedUserReconciler's, which has to be
+// set up first.
+func (r *SecretReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	ofUser := func(_ context.Context, user client.Object) []reconcile.Request {
+		mu, ok := user.(*v1alpha1.ManagedUser)
+		if !ok || secretOf(mu) == "" {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: mu.Namespace, Name: secretOf(mu)}}}
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("credentials-secret").
+		For(&corev1.Secret{}, builder.OnlyMetadata).
+		Watches(&v1alpha1.ManagedUser{}, handler.EnqueueRequestsFromMapFunc(ofUser), builder.WithPredicates(changesNeed())).
+		Complete(r)
+}
