@@ -144,14 +144,24 @@ func TestConflictThatEnds(t *testing.T) {
 
 func TestConflictOfUsernames(t *testing.T) {
 	s := newStory(t)
-	s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "alice@mail.example.org"})
+	other := s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "alice@mail.example.org"})
 	mu := s.create(func(spec *v1alpha1.ManagedUserSpec) { spec.Email = "alice@mail.example.com" })
 	want := []string{"Ready=False/UsernameConflict", "Synced=False/UsernameConflict", "CredentialsReady=True/Verified", "Stalled=True/UsernameConflict"}
 	s.wantConditions(mu, want...)
-	s.wantMessage(mu, "username", "first two labels")
+	s.wantMessage(mu, "username", "first two labels", "ask for a reconcile")
 	s.wantCalls(calcomtest.OpCreate, calcomtest.OpList)
+	s.writes.take()
 	s.due(mu)
 	s.wantConditions(mu, want...)
+	s.wantCalls(calcomtest.OpList)
+	s.wantWrites()
+	s.sandbox.RemoveUser(s.clientID(), other.ID)
+	s.request(mu, "now it is free")
+	s.reconcile(mu)
+	s.wantReady(mu, "Created")
+
+	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.Name = "Alicia" })
+	s.reconcile(mu)
 	s.delete(mu)
 	s.wantGone(mu)
 }
@@ -167,11 +177,15 @@ func TestHalfMadeUser(t *testing.T) {
 	s.advance(30 * time.Second)
 	s.reconcile(mu)
 	s.wantConditions(mu, want...)
+	s.sandbox.ResetCalls()
+	s.writes.take()
 	result, err := s.due(mu).unpack()
 	if err != nil || result.RequeueAfter < resync {
 		t.Errorf("reconcile ends with %v, %v; want a slow poll", result, err)
 	}
 	s.wantConditions(mu, want...)
+	s.wantCalls(calcomtest.OpList)
+	s.wantWrites()
 	s.advance(3 * time.Minute)
 	s.delete(mu)
 	s.wantGone(mu)

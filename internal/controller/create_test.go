@@ -219,6 +219,48 @@ func TestCreateFinishedLate(t *testing.T) {
 	}
 }
 
+// The answer is lost; the address is edited and the update's answer is lost too; the address is edited again. The id is on
+// record before the first address is given up.
+func TestCreateWithLostAnswersAndEditedAddresses(t *testing.T) {
+	s := newStory(t)
+	s.sandbox.Inject(
+		calcomtest.Fault{Op: calcomtest.OpCreate, Cut: true, After: true},
+		calcomtest.Fault{Op: calcomtest.OpUpdate, Cut: true, After: true},
+	)
+	mu := s.create()
+	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.Email = "second@example.com" })
+	s.writes.fail = func(write string) error { // The process dies after the update was sent.
+		if s.sandbox.Count(calcomtest.OpUpdate) > 0 {
+			return http.ErrServerClosed
+		}
+		return nil
+	}
+	s.reconcile(mu)
+	s.writes.fail = nil
+	s.restart()
+	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.Email = "third@example.com" })
+	s.advance(3 * time.Minute)
+	s.reconcile(mu)
+	s.wantReady(mu, "Updated")
+	if users := s.sandbox.Users(s.clientID()); len(users) != 1 {
+		t.Errorf("Cal.com has %d users, want 1", len(users))
+	}
+}
+
+// A backup kept the finalizer and lost annotations and status: what the finalizer stands for is looked for first.
+func TestCreateWithAFinalizerAndNoRecord(t *testing.T) {
+	s := newStory(t)
+	mu := s.user()
+	mu.Finalizers = []string{v1alpha1.ManagedUserFinalizer}
+	s.must(s.client.Create(t.Context(), mu))
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Status: 403})
+	s.reconcile(mu)
+	s.wantCalls(calcomtest.OpList, calcomtest.OpCreate)
+	if len(mu.Finalizers) != 1 {
+		t.Error("a refusal took off a finalizer that was there before")
+	}
+}
+
 // When the first call came to nothing, two minutes are enough to know.
 func TestCreateAgainAfterTheGrace(t *testing.T) {
 	s := newStory(t)

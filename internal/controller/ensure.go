@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -40,6 +41,14 @@ func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sight
 		}
 	}
 	mirror(v.mu, found.User)
+	if !found.byID && found.Email != calcom.StoredEmail(v.mu.Spec.Email, clientID(v.mu)) {
+		// The update is going to change the address by which the user was found. Until its id is on record, nothing
+		// else leads to it.
+		if err := r.writeStatus(ctx, v); err != nil {
+			return err
+		}
+		v.before.Status = *v.mu.Status.DeepCopy()
+	}
 	if !found.known {
 		v.record(v1alpha1.ReasonAdopted, fmt.Sprintf("Adopted user %d", found.ID))
 		log.FromContext(ctx).Info("Adopted user", "userID", found.ID)
@@ -67,13 +76,17 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit) error {
 	if v.mu.Spec.Name == "" {
 		return synced(v1alpha1.ReasonInvalidSpec, "There is no user with this e-mail, and Cal.com creates none without a name; set name")
 	}
+	if standing := standingConflict(v); standing != nil {
+		return standing
+	}
 	if err := v.cal.reserve(); err != nil {
 		return err
 	}
 	if err := r.protectSecret(ctx, v); err != nil {
 		return err
 	}
-	_, renewed := v.mu.Annotations[v1alpha1.CreateIntentAnnotation]
+	// A finalizer without a record is what a backup leaves that lost the annotations: an earlier call may stand behind it.
+	renewed := controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer)
 	if err := r.recordIntent(ctx, v.mu); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
@@ -69,7 +70,7 @@ func (r *ManagedUserReconciler) observeByID(ctx context.Context, v *visit, id in
 // call itself says when the e-mail is taken, and that saves a call for each of ten thousand users. After a
 // failure the look-up comes first, so that a server that is down costs no write to the object at each attempt.
 func (r *ManagedUserReconciler) mayExist(v *visit) bool {
-	if _, ok := v.mu.Annotations[v1alpha1.CreateIntentAnnotation]; ok {
+	if controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer) {
 		return true
 	}
 	if v.policy() == v1alpha1.ReconcilePolicyObserve || !v.mu.DeletionTimestamp.IsZero() || v.mu.Spec.Name == "" {
@@ -148,18 +149,25 @@ func rowOf(rows []calcom.User, email, clientID string) *calcom.User {
 // outcomeUnknown says that the object waits for the outcome of a create call.
 func (r *ManagedUserReconciler) outcomeUnknown(v *visit, wait time.Duration) *problem {
 	const lookAgain = 15 * time.Second
-	p := &problem{
+	if standing := standingConflict(v); standing != nil {
+		return standing // A conflict that was reported for this spec is still the best explanation.
+	}
+	return &problem{
 		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRemoteUnavailable, severity: waiting,
 		pace: later, after: min(wait, lookAgain),
 		message: "The outcome of the create call is unknown, and Cal.com may still finish it; looking for the user until it shows or some minutes have passed",
 	}
-	// A conflict that has just been reported is still the best explanation.
+}
+
+// standingConflict returns the conflict that was reported for the spec as it is, if only a person can end it and nobody
+// has asked for another attempt. The look-up goes on at each poll; another create call would be refused like the last.
+func standingConflict(v *visit) *problem {
 	last := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionSynced)
-	if last != nil && last.ObservedGeneration == v.mu.Generation && v.mu.DeletionTimestamp.IsZero() &&
-		slices.Contains([]string{v1alpha1.ReasonUsernameConflict, v1alpha1.ReasonRemoteInconsistent}, last.Reason) {
-		p.reason, p.message, p.severity = last.Reason, last.Message, stalled
+	if last == nil || last.ObservedGeneration != v.mu.Generation || !v.mu.DeletionTimestamp.IsZero() || v.requested() ||
+		!slices.Contains([]string{v1alpha1.ReasonUsernameConflict, v1alpha1.ReasonRemoteInconsistent}, last.Reason) {
+		return nil
 	}
-	return p
+	return synced(last.Reason, last.Message)
 }
 
 // mayAdopt reports whether the object may take over a user that is not known to be its own; if not, it says why.
@@ -220,8 +228,8 @@ func (r *ManagedUserReconciler) resolveConflict(ctx context.Context, v *visit, c
 	}
 	if named {
 		return nil, synced(v1alpha1.ReasonRemoteInconsistent, fmt.Sprintf(
-			"Cal.com refuses the e-mail because of user %d and shows no such user; a half-made user, which only Cal.com's support or the server's administrator can remove", id))
+			"Cal.com refuses the e-mail because of user %d and shows no such user; a half-made user, which only Cal.com's support or the server's administrator can remove; ask for a reconcile afterwards", id))
 	}
 	return nil, synced(v1alpha1.ReasonUsernameConflict,
-		"Another user has the username that Cal.com derives from this e-mail (its local part and the first two labels of its domain, all punctuation counted alike); choose an e-mail that differs in those")
+		"Another user has the username that Cal.com derives from this e-mail (its local part and the first two labels of its domain, all punctuation counted alike); choose an e-mail that differs in those, or ask for a reconcile once that user is gone")
 }
