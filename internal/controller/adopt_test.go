@@ -300,6 +300,7 @@ func TestObserve(t *testing.T) {
 		spec.ReconcilePolicy = ""
 		spec.Name = "Alice"
 	})
+	s.reconcile(mu) // Forgets what it saw.
 	s.reconcile(mu)
 	s.wantConditions(mu, "Ready=False/OwnedElsewhere", "Synced=False/OwnedElsewhere", "CredentialsReady=True/Verified", "Stalled=True/OwnedElsewhere")
 	if now, _ := s.sandbox.User(s.clientID(), user.ID); !cmp.Equal(user, now) {
@@ -324,20 +325,72 @@ func TestObserveByUserID(t *testing.T) {
 	s.wantCalls()
 }
 
-// The adopted user keeps nested metadata, so the mark cannot be written; everything else is done, and it is said.
+// A user whose metadata cannot take the mark is not adopted: nothing would keep a second object from adopting it too.
 func TestAdoptionWithNestedMetadata(t *testing.T) {
 	s := newStory(t)
 	nested := map[string]any{"defaultConferencingApp": map[string]any{"appSlug": "zoom"}}
 	user := s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "alice@example.com", Metadata: nested})
 	mu := s.create(byEmail)
 	s.wantConditions(mu, "Ready=False/MetadataBlocked", "Synced=False/MetadataBlocked", "CredentialsReady=True/Verified", "Stalled=True/MetadataBlocked")
-	now, _ := s.sandbox.User(s.clientID(), user.ID)
-	if d := cmp.Diff(nested, now.Metadata); d != "" || now.Name == nil || *now.Name != "Alice" {
-		t.Errorf("name %v, metadata:\n%s", now.Name, d)
+	s.wantMessage(mu, "cannot be adopted", "defaultConferencingApp")
+	if now, _ := s.sandbox.User(s.clientID(), user.ID); !cmp.Equal(user, now) {
+		t.Errorf("the user was changed:\n%s", cmp.Diff(user, now))
 	}
+	s.sandbox.UpdateUser(s.clientID(), user.ID, func(u *calcomtest.User) { u.Metadata = nil })
+	s.due(mu)
+	s.wantReady(mu, "Adopted")
+}
+
+// What an object observed does not become its own through a create call whose outcome is unknown.
+func TestObserveThenManageWithALostAnswer(t *testing.T) {
+	s := newStory(t)
+	stranger := s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "stranger@example.com"})
+	mu := s.create(func(spec *v1alpha1.ManagedUserSpec) {
+		spec.ReconcilePolicy = v1alpha1.ReconcilePolicyObserve
+		spec.Email = "stranger@example.com"
+	})
+	s.wantConditions(mu, "Ready=True/Observed", "CredentialsReady=True/Verified")
+	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) {
+		spec.ReconcilePolicy = ""
+		spec.Email = "alice@example.com"
+	})
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Cut: true, After: true})
+	s.writes.fail = func(string) error { // The process dies right after the call.
+		if s.sandbox.Count(calcomtest.OpCreate) > 0 {
+			return http.ErrServerClosed
+		}
+		return nil
+	}
+	s.reconcile(mu)
+	s.reconcile(mu)
+	s.writes.fail = nil
+	s.restart()
+	s.reconcile(mu)
+	s.wantReady(mu, "InSync")
 	s.delete(mu)
 	s.wantGone(mu)
-	if n := s.sandbox.Count(calcomtest.OpDelete); n != 0 {
-		t.Error("an adopted user was deleted")
+	if now, _ := s.sandbox.User(s.clientID(), stranger.ID); !cmp.Equal(stranger, now) {
+		t.Errorf("a foreign user was changed:\n%s", cmp.Diff(stranger, now))
+	}
+}
+
+// An object that was applied anew while the old one was worked on does not inherit its status.
+func TestStatusOfAPredecessor(t *testing.T) {
+	s := newStory(t)
+	mu := s.user()
+	s.must(s.client.Create(t.Context(), mu))
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Status: 403, Match: func(*http.Request) bool {
+		old := mu.DeepCopy()
+		s.reload(old)
+		old.Finalizers = nil // By somebody's force.
+		s.must(s.client.Update(t.Context(), old))
+		s.must(s.client.Delete(t.Context(), old))
+		s.must(s.client.Create(t.Context(), s.user()))
+		return true
+	}})
+	s.reconcile(mu)
+	s.reload(mu)
+	if len(mu.Status.Conditions) != 0 || len(mu.Finalizers) != 0 {
+		t.Errorf("the new object has finalizers %v and conditions:\n%s", mu.Finalizers, show(mu))
 	}
 }

@@ -295,3 +295,20 @@ func TestDeleteWithAScribbledIntent(t *testing.T) {
 	s.reconcile(mu)
 	s.wantGone(mu)
 }
+
+// Somebody else has the address of a create call that the server has not finished: the deletion waits all the same.
+func TestDeleteWhileAStrangerHasTheAddress(t *testing.T) {
+	s := newStory(t)
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Cut: true, After: true, EffectDelay: 90 * time.Second})
+	mu := s.create()
+	stranger := s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "alice@example.com"})
+	s.delete(mu)
+	s.wantConditions(mu, "Ready=False/Deleting", "CredentialsReady=True/Verified", "Synced=False/RemoteUnavailable", "Reconciling=True/Progressing")
+	s.sandbox.RemoveUser(s.clientID(), stranger.ID)
+	s.advance(100 * time.Second)
+	s.reconcile(mu)
+	s.wantGone(mu)
+	if n := len(s.sandbox.Users(s.clientID())); n != 0 {
+		t.Errorf("Cal.com has %d users left", n)
+	}
+}

@@ -47,7 +47,6 @@ func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sight
 		if err := r.writeStatus(ctx, v); err != nil {
 			return err
 		}
-		v.before.Status = *v.mu.Status.DeepCopy()
 	}
 	if !found.known {
 		v.record(v1alpha1.ReasonAdopted, fmt.Sprintf("Adopted user %d", found.ID))
@@ -141,12 +140,17 @@ func (r *ManagedUserReconciler) update(ctx context.Context, v *visit, user calco
 				strings.Join(left.fields, ", ")))
 		}
 	}
-	if len(d.blocked) > 0 {
-		return synced(v1alpha1.ReasonMetadataBlocked, fmt.Sprintf(
-			"The metadata is not written, since that would erase the nested value that Cal.com keeps under %s; remove it in Cal.com, or, where only keys of the spec differ, name metadata in createOnly",
-			strings.Join(d.blocked, ", ")))
+	return metadataBlocked("The metadata is not written", d.blocked)
+}
+
+// metadataBlocked says that a metadata update is not sent because of nested values under some keys, if there are any.
+func metadataBlocked(consequence string, keys []string) error {
+	if len(keys) == 0 {
+		return nil
 	}
-	return nil
+	return synced(v1alpha1.ReasonMetadataBlocked, fmt.Sprintf(
+		"%s, since that would erase the nested value that Cal.com keeps under %s in the user's metadata; remove it there, or, where only keys of the spec differ, name metadata in createOnly",
+		consequence, strings.Join(keys, ", ")))
 }
 
 // newUser is the body of the create call: every field that the spec sets, and the mark.

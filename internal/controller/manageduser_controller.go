@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/timezone"
@@ -104,9 +106,11 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 type visit struct {
 	// mu is the object; its status is changed in memory along the way and written once, at the end.
 	mu *v1alpha1.ManagedUser
-	// before is the object as it was read.
+	// before is the object as it was read, with the status that was written last.
 	before *v1alpha1.ManagedUser
-	mark   mark
+	// told are the conditions as they were read, whose reasons have had their events.
+	told []metav1.Condition
+	mark mark
 	// secret is the metadata of the credentials Secret, once it was read.
 	secret *metav1.PartialObjectMetadata
 	// cal is the way to Cal.com, once connect has found the credentials good.
@@ -131,7 +135,7 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		r.checks.forget(request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	v := &visit{mu: mu, before: mu.DeepCopy(), mark: r.markOf(mu)}
+	v := &visit{mu: mu, before: mu.DeepCopy(), told: slices.Clone(mu.Status.Conditions), mark: r.markOf(mu)}
 	defer func() { result, err = r.finish(ctx, v, err) }()
 	if !mu.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, r.reconcileDelete(ctx, v)
@@ -160,7 +164,23 @@ func (r *ManagedUserReconciler) reconcile(ctx context.Context, v *visit) error {
 	if v.policy() == v1alpha1.ReconcilePolicyObserve {
 		return observed(v, found)
 	}
+	if v.mu.Status.User != nil && !controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer) {
+		return r.forgetObserved(ctx, v)
+	}
 	return r.ensure(ctx, v, found)
+}
+
+// errAgain ends a reconcile whose copy of the object is out of date by its own doing.
+var errAgain = errors.New("the object was written and has to be read again")
+
+// forgetObserved drops a user that the object merely observed, before it comes to own one: with the finalizer, the id
+// in status would pass for the object's own.
+func (r *ManagedUserReconciler) forgetObserved(ctx context.Context, v *visit) error {
+	v.mu.Status.User, v.mu.Status.OAuthClientID = nil, ""
+	if err := r.writeStatus(ctx, v); err != nil {
+		return err
+	}
+	return errAgain
 }
 
 // checkSpec finds what the API server cannot check.

@@ -95,8 +95,11 @@ func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing in
 	}
 	wait := absenceCountsIn(v.mu, r.config.UnknownOutcomeGrace, r.clock.Now())
 	stranger := rowOf(rows, v.mu.Spec.Email, clientID(v.mu))
-	if i, ok := intentOf(v.mu, r.clock.Now()); stranger != nil && (!ok || i.Email == v.mu.Spec.Email) {
-		wait = 0 // The address is somebody else's, so the call that named it has come to nothing.
+	i, ok := intentOf(v.mu, r.clock.Now())
+	if stranger != nil && v.mu.DeletionTimestamp.IsZero() && (!ok || i.Email == v.mu.Spec.Email) {
+		// The address is somebody else's, so the call that named it has come to nothing. A deletion waits all the
+		// same: a call that is finished late looks at the address only then.
+		wait = 0
 	}
 	if wait > 0 {
 		return nil, r.outcomeUnknown(v, wait)
@@ -176,7 +179,8 @@ func (r *ManagedUserReconciler) mayAdopt(v *visit, user calcom.User) error {
 		return r.ownedElsewhere(v, user)
 	}
 	if v.mu.Spec.UserID == user.ID || v.mu.Spec.UserID == 0 && v.mu.Spec.AdoptionPolicy == v1alpha1.AdoptionPolicyByEmail {
-		return nil
+		// Without the mark, a second object could adopt the same user, and both would write to it for ever.
+		return metadataBlocked("The user cannot be adopted", diff(v.mu, user, v.mark).blocked)
 	}
 	return synced(v1alpha1.ReasonAlreadyExists, fmt.Sprintf(
 		"User %d in Cal.com has this e-mail and was not created by this object; to take it over set adoptionPolicy to ByEmail or userID to %d, else choose another e-mail",

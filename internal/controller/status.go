@@ -5,6 +5,7 @@ package controller
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -14,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -59,10 +61,10 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 	return r.resume(v, p)
 }
 
-// plumbing decides about an error of the Kubernetes API. A conflict means that the copy was stale, nothing more.
+// plumbing decides about an error of the Kubernetes API. A conflict means that the copy was out of date, nothing more.
 func (r *ManagedUserReconciler) plumbing(err, second error) (ctrl.Result, error) {
 	err = errors.Join(err, client.IgnoreNotFound(second))
-	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+	if errors.Is(err, errAgain) || apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil
 	}
 	return ctrl.Result{}, err
@@ -249,16 +251,24 @@ func clip(message string, most int) string {
 }
 
 // writeStatus writes the status if it differs from the one that was read. The patch takes no lock: the id of a
-// user that exists now must not be lost to a conflict.
+// user that exists now must not be lost to a conflict. But it tests the uid, so that an object that was applied anew
+// under the same name does not inherit the status of its predecessor. Only a JSON patch can do that: the API server
+// ignores the metadata of any other patch of a status.
 func (r *ManagedUserReconciler) writeStatus(ctx context.Context, v *visit) error {
 	if equality.Semantic.DeepEqual(v.before.Status, v.mu.Status) {
 		return nil
 	}
-	base := v.mu.DeepCopy()
-	base.Status = v.before.Status
-	if err := r.client.Status().Patch(ctx, v.mu.DeepCopy(), client.MergeFrom(base)); err != nil {
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "test", "path": "/metadata/uid", "value": v.mu.UID},
+		{"op": "add", "path": "/status", "value": v.mu.Status},
+	})
+	if err != nil {
+		return fmt.Errorf("encoding the status: %w", err)
+	}
+	if err := r.client.Status().Patch(ctx, v.mu.DeepCopy(), client.RawPatch(types.JSONPatchType, patch)); err != nil {
 		return fmt.Errorf("writing the status: %w", err)
 	}
+	v.before.Status = *v.mu.Status.DeepCopy()
 	return nil
 }
 
@@ -274,7 +284,7 @@ func (r *ManagedUserReconciler) tell(v *visit, p *problem) {
 	if !v.mu.DeletionTimestamp.IsZero() {
 		kind = v1alpha1.ConditionReady
 	}
-	was := meta.FindStatusCondition(v.before.Status.Conditions, kind)
+	was := meta.FindStatusCondition(v.told, kind)
 	is := meta.FindStatusCondition(v.mu.Status.Conditions, kind)
 	if is != nil && is.Status == metav1.ConditionFalse && (was == nil || was.Reason != is.Reason) {
 		r.recorder.Eventf(v.mu, nil, corev1.EventTypeWarning, is.Reason, "Reconcile", "%s", is.Message)

@@ -24,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
 	testclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -187,9 +188,11 @@ func (s *story) create(changes ...func(*v1alpha1.ManagedUserSpec)) *v1alpha1.Man
 // edit changes the spec as kubectl apply would.
 func (s *story) edit(mu *v1alpha1.ManagedUser, change func(*v1alpha1.ManagedUserSpec)) {
 	s.Helper()
-	s.reload(mu)
-	change(&mu.Spec)
-	s.must(s.client.Update(s.Context(), mu))
+	s.must(retry.RetryOnConflict(retry.DefaultRetry, func() error { // A manager may be writing to it.
+		s.reload(mu)
+		change(&mu.Spec)
+		return s.client.Update(s.Context(), mu)
+	}))
 }
 
 // request asks for a look at Cal.com now.
