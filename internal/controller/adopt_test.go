@@ -394,3 +394,69 @@ func TestStatusOfAPredecessor(t *testing.T) {
 		t.Errorf("the new object has finalizers %v and conditions:\n%s", mu.Finalizers, show(mu))
 	}
 }
+
+// The status is lost, and the spec names somebody else by now: what the object created comes first.
+func TestOwnUserBeforeTheOneOfTheSpec(t *testing.T) {
+	edits := map[string]func(*v1alpha1.ManagedUserSpec, int64){
+		"UserID":  func(spec *v1alpha1.ManagedUserSpec, id int64) { spec.UserID = id },
+		"Observe": func(spec *v1alpha1.ManagedUserSpec, _ int64) { spec.ReconcilePolicy = v1alpha1.ReconcilePolicyObserve },
+	}
+	for name, edit := range edits {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t)
+			mu := s.create()
+			stranger := s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "stranger@example.com"})
+			mu.Status = v1alpha1.ManagedUserStatus{}
+			s.must(s.client.Status().Update(t.Context(), mu))
+			s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { edit(spec, stranger.ID) })
+			s.restart()
+			s.reconcile(mu)
+			if mu.Status.User == nil || mu.Status.User.ID == stranger.ID {
+				t.Errorf("status.user is %+v", mu.Status.User)
+			}
+			s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.ReconcilePolicy = "" })
+			s.delete(mu)
+			s.wantGone(mu)
+			if users := s.sandbox.Users(s.clientID()); len(users) != 1 || !cmp.Equal(users[0], stranger) {
+				t.Errorf("Cal.com has %+v, want the stranger alone and as it was", users)
+			}
+		})
+	}
+}
+
+// While the object observes, somebody else gets the address of its user, whose id is lost.
+func TestObserveDoesNotTakeAStrangerForItsOwn(t *testing.T) {
+	s := newStory(t)
+	mu := s.create()
+	s.sandbox.UpdateUser(s.clientID(), mu.Status.User.ID, func(u *calcomtest.User) { u.Email = "elsewhere@example.com" })
+	stranger := s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "alice@example.com", Username: new("other")})
+	mu.Status = v1alpha1.ManagedUserStatus{}
+	s.must(s.client.Status().Update(t.Context(), mu))
+	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.ReconcilePolicy = v1alpha1.ReconcilePolicyObserve })
+	s.restart()
+	s.reconcile(mu)
+	s.wantConditions(mu, "Ready=False/NotFound", "CredentialsReady=True/Verified")
+	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.ReconcilePolicy = "" })
+	s.reconcile(mu)
+	s.wantConditions(mu, "Ready=False/AlreadyExists", "Synced=False/AlreadyExists", "CredentialsReady=True/Verified", "Stalled=True/AlreadyExists")
+	if now, _ := s.sandbox.User(s.clientID(), stranger.ID); !cmp.Equal(stranger, now) {
+		t.Errorf("a foreign user was changed:\n%s", cmp.Diff(stranger, now))
+	}
+}
+
+// The answer to the adoption's update is lost, and the address is edited: the id is on record.
+func TestAdoptionWithALostAnswer(t *testing.T) {
+	s := newStory(t)
+	user := s.existing("")
+	mu := s.user(byEmail)
+	s.must(s.client.Create(t.Context(), mu))
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpUpdate, Cut: true, After: true})
+	s.reconcile(mu)
+	s.restart()
+	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.Email = "alicia@example.com" })
+	s.reconcile(mu)
+	s.wantReady(mu, "Updated")
+	if users := s.sandbox.Users(s.clientID()); len(users) != 1 || users[0].ID != user.ID {
+		t.Errorf("Cal.com has %+v", users)
+	}
+}

@@ -41,9 +41,13 @@ func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sight
 		}
 	}
 	mirror(v.mu, found.User)
-	if !found.byID && found.Email != calcom.StoredEmail(v.mu.Spec.Email, clientID(v.mu)) {
-		// The update is going to change the address by which the user was found. Until its id is on record, nothing
-		// else leads to it.
+	if id := v.mu.Spec.UserID; id != 0 && id != found.ID {
+		return synced(v1alpha1.ReasonInvalidSpec, fmt.Sprintf(
+			"The userID is %d, and this object has user %d already; apply a new object for the other one", id, found.ID))
+	}
+	if d := diff(v.mu, found.User, v.mark); !found.byID && !d.empty() {
+		// The update may change the address by which the user was found, and its answer may be lost. Until the id is on
+		// record, nothing else leads to the user.
 		if err := r.writeStatus(ctx, v); err != nil {
 			return err
 		}

@@ -193,7 +193,9 @@ func checkSpec(mu *v1alpha1.ManagedUser) error {
 
 // observed mirrors the user for an object that changes nothing.
 func observed(v *visit, found *sighting) error {
-	if found == nil {
+	// Of an object that owns a user, or may own one, somebody else's in status would pass for its own.
+	owns := controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer)
+	if found == nil || owns && !found.known {
 		v.mu.Status.User = nil
 		return &problem{
 			condition: v1alpha1.ConditionReady, reason: v1alpha1.ReasonNotFound, severity: resting, pace: slowly,

@@ -6,6 +6,7 @@ package controller
 import (
 	"encoding/json"
 	"reflect"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -22,6 +23,15 @@ func identity(mu *v1alpha1.ManagedUser) (int64, bool) {
 		return 0, false
 	}
 	return mu.Status.User.ID, true
+}
+
+// adoptedID returns the id of the user that the object adopted, or set out to adopt; 0 if it did not.
+func adoptedID(mu *v1alpha1.ManagedUser) int64 {
+	id, err := strconv.ParseInt(mu.Annotations[v1alpha1.AdoptedAnnotation], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return id
 }
 
 // clientID returns the id of the object's OAuth client.

@@ -33,29 +33,51 @@ func (r *ManagedUserReconciler) observe(ctx context.Context, v *visit) (*sightin
 		return nil, err
 	}
 	if id, ok := identity(v.mu); ok {
-		user, err := v.cal.User(ctx, id)
-		if calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) {
-			return r.lookUp(ctx, v, id)
-		}
-		if err != nil {
-			return nil, err
-		}
-		if v.mark.ownershipOf(user) == foreign {
-			return nil, r.ownedElsewhere(v, user)
-		}
-		return &sighting{User: user, known: true, byID: true}, nil
+		return r.observeOwn(ctx, v, id)
 	}
-	if id := v.mu.Spec.UserID; id != 0 {
-		return r.observeByID(ctx, v, id)
-	}
-	if r.mayExist(v) {
+	userID := v.mu.Spec.UserID
+	if !controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer) {
+		if userID == 0 && !r.mayExist(v) {
+			return nil, nil
+		}
+		if userID != 0 {
+			return r.observeByID(ctx, v, userID)
+		}
 		return r.lookUp(ctx, v, 0)
 	}
-	return nil, nil
+	// Without an id in status, the object may still have a user: what it once adopted, or whom its mark is on. That
+	// one comes before any that the spec names by now.
+	found, err := r.observeByID(ctx, v, adoptedID(v.mu))
+	if err != nil || found != nil && found.known {
+		return found, err
+	}
+	found, err = r.lookUp(ctx, v, adoptedID(v.mu))
+	if err != nil || userID == 0 || found != nil && found.known {
+		return found, err
+	}
+	return r.observeByID(ctx, v, userID)
 }
 
-// observeByID finds the user that the spec names by its id.
+// observeOwn finds the user whose id stands in status.
+func (r *ManagedUserReconciler) observeOwn(ctx context.Context, v *visit, id int64) (*sighting, error) {
+	user, err := v.cal.User(ctx, id)
+	if calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) {
+		return r.lookUp(ctx, v, id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if v.mark.ownershipOf(user) == foreign {
+		return nil, r.ownedElsewhere(v, user)
+	}
+	return &sighting{User: user, known: true, byID: true}, nil
+}
+
+// observeByID finds a user whose id is known from elsewhere than status. Id 0 is nobody's.
 func (r *ManagedUserReconciler) observeByID(ctx context.Context, v *visit, id int64) (*sighting, error) {
+	if id == 0 {
+		return nil, nil
+	}
 	user, err := v.cal.User(ctx, id)
 	if calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) {
 		return nil, nil
@@ -66,13 +88,10 @@ func (r *ManagedUserReconciler) observeByID(ctx context.Context, v *visit, id in
 	return &sighting{User: user, known: v.mark.ownershipOf(user) == ours}, nil
 }
 
-// mayExist reports whether the user has to be looked for before it is created. A new object's has not: the create
+// mayExist reports whether an object without the finalizer has to look for its user before it creates one. A new one has not: the create
 // call itself says when the e-mail is taken, and that saves a call for each of ten thousand users. After a
 // failure the look-up comes first, so that a server that is down costs no write to the object at each attempt.
 func (r *ManagedUserReconciler) mayExist(v *visit) bool {
-	if controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer) {
-		return true
-	}
 	if v.policy() == v1alpha1.ReconcilePolicyObserve || !v.mu.DeletionTimestamp.IsZero() || v.mu.Spec.Name == "" {
 		return true
 	}
@@ -92,6 +111,9 @@ func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing in
 	}
 	if found := chooseRow(v, rows, missing); found != nil {
 		return found, nil
+	}
+	if at := slices.IndexFunc(rows, func(row calcom.User) bool { return row.ID == missing }); at >= 0 {
+		return nil, r.ownedElsewhere(v, rows[at]) // The call that denied it was wrong.
 	}
 	wait := absenceCountsIn(v.mu, r.config.UnknownOutcomeGrace, r.clock.Now())
 	stranger := rowOf(rows, v.mu.Spec.Email, clientID(v.mu))
