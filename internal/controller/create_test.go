@@ -229,7 +229,7 @@ func TestCreateWithLostAnswersAndEditedAddresses(t *testing.T) {
 	)
 	mu := s.create()
 	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.Email = "second@example.com" })
-	s.writes.fail = func(write string) error { // The process dies after the update was sent.
+	s.writes.fail = func(string) error { // The process dies after the update was sent.
 		if s.sandbox.Count(calcomtest.OpUpdate) > 0 {
 			return http.ErrServerClosed
 		}

@@ -33,10 +33,7 @@ func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sight
 		}
 	}
 	if !found.byID {
-		if err := r.protectSecret(ctx, v); err != nil {
-			return err
-		}
-		if err := r.claim(ctx, v.mu, found.ID, !found.known || r.wasAdopted(v)); err != nil {
+		if err := r.putOnRecord(ctx, v, found); err != nil {
 			return err
 		}
 	}
@@ -45,18 +42,27 @@ func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sight
 		return synced(v1alpha1.ReasonInvalidSpec, fmt.Sprintf(
 			"The userID is %d, and this object has user %d already; apply a new object for the other one", id, found.ID))
 	}
-	if d := diff(v.mu, found.User, v.mark); !found.byID && !d.empty() {
-		// The update may change the address by which the user was found, and its answer may be lost. Until the id is on
-		// record, nothing else leads to the user.
-		if err := r.writeStatus(ctx, v); err != nil {
-			return err
-		}
-	}
 	if !found.known {
 		v.record(v1alpha1.ReasonAdopted, fmt.Sprintf("Adopted user %d", found.ID))
 		log.FromContext(ctx).Info("Adopted user", "userID", found.ID)
 	}
 	return r.update(ctx, v, found.User)
+}
+
+// putOnRecord claims a user whose id is not in status yet, and writes the id there before the first update: that one may
+// change the address by which the user was found, and with its answer lost nothing else would lead to the user.
+func (r *ManagedUserReconciler) putOnRecord(ctx context.Context, v *visit, found *sighting) error {
+	if err := r.protectSecret(ctx, v); err != nil {
+		return err
+	}
+	if err := r.claim(ctx, v.mu, found.ID, !found.known || r.wasAdopted(v)); err != nil {
+		return err
+	}
+	mirror(v.mu, found.User)
+	if d := diff(v.mu, found.User, v.mark); d.empty() {
+		return nil // The status is written at the end.
+	}
+	return r.writeStatus(ctx, v)
 }
 
 // wasAdopted reports whether a user that carries this object's mark is to be treated as one that was there before:

@@ -35,27 +35,31 @@ func (r *ManagedUserReconciler) observe(ctx context.Context, v *visit) (*sightin
 	if id, ok := identity(v.mu); ok {
 		return r.observeOwn(ctx, v, id)
 	}
-	userID := v.mu.Spec.UserID
-	if !controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer) {
-		if userID == 0 && !r.mayExist(v) {
-			return nil, nil
-		}
-		if userID != 0 {
-			return r.observeByID(ctx, v, userID)
-		}
+	if controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer) {
+		return r.observeClaimed(ctx, v)
+	}
+	if id := v.mu.Spec.UserID; id != 0 {
+		return r.observeByID(ctx, v, id)
+	}
+	if r.mayExist(v) {
 		return r.lookUp(ctx, v, 0)
 	}
-	// Without an id in status, the object may still have a user: what it once adopted, or whom its mark is on. That
-	// one comes before any that the spec names by now.
-	found, err := r.observeByID(ctx, v, adoptedID(v.mu))
+	return nil, nil
+}
+
+// observeClaimed finds the user of an object that has the finalizer and no id in status. It may have a user all the same:
+// the one that it set out to adopt, or one with its mark. That one comes before any that the spec names by now.
+func (r *ManagedUserReconciler) observeClaimed(ctx context.Context, v *visit) (*sighting, error) {
+	adopted := adoptedID(v.mu)
+	found, err := r.observeByID(ctx, v, adopted)
 	if err != nil || found != nil && found.known {
 		return found, err
 	}
-	found, err = r.lookUp(ctx, v, adoptedID(v.mu))
-	if err != nil || userID == 0 || found != nil && found.known {
+	found, err = r.lookUp(ctx, v, adopted)
+	if err != nil || v.mu.Spec.UserID == 0 || found != nil && found.known {
 		return found, err
 	}
-	return r.observeByID(ctx, v, userID)
+	return r.observeByID(ctx, v, v.mu.Spec.UserID)
 }
 
 // observeOwn finds the user whose id stands in status.
