@@ -69,7 +69,7 @@ func (r *ManagedUserReconciler) secretKey(ctx context.Context, v *visit, ref v1a
 // waitForSecret is a problem that the Secret's coming ends. It is no stall: a GitOps tool may apply the Secret a
 // moment after its users.
 func waitForSecret(reason, message string) *problem {
-	return &problem{condition: v1alpha1.ConditionCredentialsReady, reason: reason, message: message, severity: waiting, pace: slowly}
+	return &problem{condition: v1alpha1.ConditionCredentialsReady, reason: reason, message: message + nextLook, severity: waiting, pace: slowly}
 }
 
 // URLPrefixes are the API URLs that may be called.

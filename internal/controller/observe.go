@@ -196,7 +196,9 @@ func standingConflict(v *visit) *problem {
 		!slices.Contains([]string{v1alpha1.ReasonUsernameConflict, v1alpha1.ReasonRemoteInconsistent}, last.Reason) {
 		return nil
 	}
-	return synced(last.Reason, last.Message)
+	p := synced(last.Reason, "")
+	p.message = last.Message
+	return p
 }
 
 // mayAdopt reports whether the object may take over a user that is not known to be its own; if not, it says why.

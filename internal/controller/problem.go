@@ -156,12 +156,21 @@ func rateLimited(e *calcom.Error) *problem {
 	}
 }
 
+// nextLook says, in the message of whatever is tried again slowly, when that will be.
+const nextLook = "; looked at again at each drift check, and at once when the spec or the Secret changes"
+
 func credentials(reason, message string) *problem {
-	return &problem{condition: v1alpha1.ConditionCredentialsReady, reason: reason, message: message, severity: stalled, pace: slowly}
+	return &problem{
+		condition: v1alpha1.ConditionCredentialsReady, reason: reason, message: message + nextLook,
+		severity: stalled, pace: slowly,
+	}
 }
 
 func synced(reason, message string) *problem {
-	return &problem{condition: v1alpha1.ConditionSynced, reason: reason, message: message, severity: stalled, pace: slowly}
+	return &problem{
+		condition: v1alpha1.ConditionSynced, reason: reason, message: message + nextLook,
+		severity: stalled, pace: slowly,
+	}
 }
 
 // serverSays returns the server's own words, which are masked already, for an answer that is about the credentials
