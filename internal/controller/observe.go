@@ -33,7 +33,8 @@ func (r *ManagedUserReconciler) observe(ctx context.Context, v *visit) (*sightin
 		return nil, err
 	}
 	if id, ok := identity(v.mu); ok {
-		return r.observeOwn(ctx, v, id)
+		found, err := r.observeOwn(ctx, v, id)
+		return r.orOfSpec(ctx, v, found, err)
 	}
 	if controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer) {
 		return r.observeClaimed(ctx, v)
@@ -56,6 +57,11 @@ func (r *ManagedUserReconciler) observeClaimed(ctx context.Context, v *visit) (*
 		return found, err
 	}
 	found, err = r.lookUp(ctx, v, adopted)
+	return r.orOfSpec(ctx, v, found, err)
+}
+
+// orOfSpec passes on what was found of the object's own, and else finds the user that the spec names by its id.
+func (r *ManagedUserReconciler) orOfSpec(ctx context.Context, v *visit, found *sighting, err error) (*sighting, error) {
 	if err != nil || v.mu.Spec.UserID == 0 || found != nil && found.known {
 		return found, err
 	}
@@ -68,6 +74,20 @@ func (r *ManagedUserReconciler) observeOwn(ctx context.Context, v *visit, id int
 	if calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) {
 		return r.lookUp(ctx, v, id)
 	}
+	return r.own(v, user, err)
+}
+
+// observeOwnAgain asks a second time for a user that a call has denied; nil means that it was denied again.
+func (r *ManagedUserReconciler) observeOwnAgain(ctx context.Context, v *visit, id int64) (*sighting, error) {
+	user, err := v.cal.User(ctx, id)
+	if calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) {
+		return nil, nil
+	}
+	return r.own(v, user, err)
+}
+
+// own is the sighting of a user by the id in status. Another's mark makes the user another's all the same.
+func (r *ManagedUserReconciler) own(v *visit, user calcom.User, err error) (*sighting, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +138,12 @@ func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing in
 	}
 	if at := slices.IndexFunc(rows, func(row calcom.User) bool { return row.ID == missing }); at >= 0 {
 		return nil, r.ownedElsewhere(v, rows[at]) // The call that denied it was wrong.
+	}
+	if missing != 0 {
+		// The list cannot show a user whose address was changed elsewhere. Two wrong denials in a row are less likely.
+		if found, err := r.observeOwnAgain(ctx, v, missing); found != nil || err != nil {
+			return found, err
+		}
 	}
 	wait := absenceCountsIn(v.mu, r.config.UnknownOutcomeGrace, r.clock.Now())
 	stranger := rowOf(rows, v.mu.Spec.Email, clientID(v.mu))

@@ -5,17 +5,13 @@ package controller
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -248,28 +244,6 @@ func clip(message string, most int) string {
 		cut--
 	}
 	return message[:cut] + ellipsis
-}
-
-// writeStatus writes the status if it differs from the one that was read. The patch takes no lock: the id of a
-// user that exists now must not be lost to a conflict. But it tests the uid, so that an object that was applied anew
-// under the same name does not inherit the status of its predecessor. Only a JSON patch can do that: the API server
-// ignores the metadata of any other patch of a status.
-func (r *ManagedUserReconciler) writeStatus(ctx context.Context, v *visit) error {
-	if equality.Semantic.DeepEqual(v.before.Status, v.mu.Status) {
-		return nil
-	}
-	patch, err := json.Marshal([]map[string]any{
-		{"op": "test", "path": "/metadata/uid", "value": v.mu.UID},
-		{"op": "add", "path": "/status", "value": v.mu.Status},
-	})
-	if err != nil {
-		return fmt.Errorf("encoding the status: %w", err)
-	}
-	if err := r.client.Status().Patch(ctx, v.mu.DeepCopy(), client.RawPatch(types.JSONPatchType, patch)); err != nil {
-		return fmt.Errorf("writing the status: %w", err)
-	}
-	v.before.Status = *v.mu.Status.DeepCopy()
-	return nil
 }
 
 // tell sends the event of what was done, or of a reason that is new.

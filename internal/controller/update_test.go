@@ -250,7 +250,7 @@ func TestDeletedByHand(t *testing.T) {
 	s.sandbox.ResetCalls()
 	s.due(mu)
 	s.wantReady(mu, "Created")
-	s.wantCalls(calcomtest.OpGet, calcomtest.OpList, calcomtest.OpCreate)
+	s.wantCalls(calcomtest.OpGet, calcomtest.OpList, calcomtest.OpGet, calcomtest.OpCreate)
 	if mu.Status.User.ID == old {
 		t.Error("status.user.id is still the old one")
 	}

@@ -1,0 +1,78 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+)
+
+// writeStatus writes what of the status differs from what was read. The patch takes no lock: the id of a user that
+// exists now must not be lost to a conflict, nor taken away by a writer that never saw it. But it tests the uid, so
+// that an object that was applied anew under the same name does not inherit the status of its predecessor. Only a
+// JSON patch can do that: the API server ignores the metadata of any other patch of a status.
+func (r *ManagedUserReconciler) writeStatus(ctx context.Context, v *visit) error {
+	if equality.Semantic.DeepEqual(v.before.Status, v.mu.Status) {
+		return nil
+	}
+	operations, err := statusPatch(v.before.Status, v.mu.Status)
+	if err != nil {
+		return fmt.Errorf("comparing the status: %w", err)
+	}
+	operations = append([]patchOperation{{Op: "test", Path: "/metadata/uid", Value: v.mu.UID}}, operations...)
+	patch, err := json.Marshal(operations)
+	if err != nil {
+		return fmt.Errorf("encoding the status: %w", err)
+	}
+	if err := r.client.Status().Patch(ctx, v.mu.DeepCopy(), client.RawPatch(types.JSONPatchType, patch)); err != nil {
+		return fmt.Errorf("writing the status: %w", err)
+	}
+	v.before.Status = *v.mu.Status.DeepCopy()
+	return nil
+}
+
+// patchOperation is one step of a JSON patch (RFC 6902).
+type patchOperation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value,omitempty"`
+}
+
+// statusPatch returns the steps from one status to the other, a field at a time.
+func statusPatch(before, after v1alpha1.ManagedUserStatus) ([]patchOperation, error) {
+	was, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&before)
+	if err != nil {
+		return nil, err
+	}
+	is, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&after)
+	if err != nil {
+		return nil, err
+	}
+	var steps []patchOperation
+	for _, field := range slices.Sorted(maps.Keys(is)) {
+		// The generation goes with whatever else is written, since the conditions speak of it.
+		if field == "observedGeneration" || !equality.Semantic.DeepEqual(was[field], is[field]) {
+			steps = append(steps, patchOperation{Op: "add", Path: "/status/" + field, Value: is[field]})
+		}
+	}
+	for _, field := range slices.Sorted(maps.Keys(was)) {
+		if _, ok := is[field]; !ok {
+			// It may be gone already, which "remove" alone would not forgive.
+			steps = append(steps,
+				patchOperation{Op: "add", Path: "/status/" + field, Value: was[field]},
+				patchOperation{Op: "remove", Path: "/status/" + field})
+		}
+	}
+	return steps, nil
+}
