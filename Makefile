@@ -8,6 +8,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMG ?= $(IMAGE):$(VERSION)
 PKG ?= ./...
 KUBECTL ?= kubectl
+SEEDS ?= 10000
 
 # Tools are compiled once and kept in Go's build cache.
 TOOL := go tool -modfile=hack/tools/go.mod
@@ -21,7 +22,7 @@ GENERATED := api config/crd/bases config/rbac/role.yaml
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^##@/ { print substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^##@/ { print substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 ##@ Develop
 
@@ -41,6 +42,10 @@ generate: ## Regenerate deep copies, apply configurations, the CRD and the role
 .PHONY: test
 test: ## Run the tests, on a real control plane (PKG=./internal/... TESTFLAGS='-run Name')
 	$(ASSETS); go test -race -shuffle=on -timeout=15m $(TESTFLAGS) $(PKG)
+
+.PHONY: test-simulation
+test-simulation: ## Look for broken promises in SEEDS random worlds full of faults (10000), or replay one with SEED=n
+	SEEDS=$(SEEDS) SEED=$(SEED) go test -timeout=60m -run TestSimulation ./test/simulation -v
 
 .PHONY: fmt
 fmt: ## Format Go code and shell scripts

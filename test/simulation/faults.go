@@ -1,0 +1,133 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/calcom-operator/calcom-operator/test/calcomtest"
+)
+
+// latestEffect is how long after its arrival the server may still finish a create that nobody waits for any more. The
+// operator waits two minutes from the moment before it sends the call; what comes later is beyond its promise.
+const latestEffect = 110 * time.Second
+
+// fault is what happens to one call.
+type fault struct {
+	name string
+	// unsent: the connection is not even made. swallowed: the request is lost on its way.
+	unsent, swallowed bool
+	// hang: no answer comes in time. cut: the connection breaks instead of an answer. cutBody: it breaks in the middle.
+	hang, cut, cutBody bool
+	// inject is what the server itself does wrong.
+	inject *calcomtest.Fault
+	// late is when the server carries out a create whose caller has gone.
+	late time.Duration
+}
+
+// chooseFault decides what happens to a call.
+func (w *World) chooseFault(x *exchange) fault {
+	if hook := w.options.Hooks.Fault; hook != nil {
+		if f := hook(w, x); f.name != "" {
+			return f
+		}
+	}
+	if !w.chaos || w.random.IntN(1000) >= w.faultRate {
+		return fault{}
+	}
+	choices := []func(*exchange) fault{
+		w.connectionFault, w.connectionFault, w.connectionFault, w.statusFault, w.statusFault, w.specificFault, w.specificFault,
+	}
+	f := choices[w.random.IntN(len(choices))](x)
+	if f.name == "" {
+		return f
+	}
+	w.figures.Faults[f.name]++
+	return f
+}
+
+// connectionFault is about the way to the server and back.
+func (w *World) connectionFault(*exchange) fault {
+	faults := []fault{
+		{name: "connection refused", unsent: true},
+		{name: "request lost", swallowed: true, cut: true},
+		{name: "answer lost", cut: true},
+		{name: "answer cut in half", cutBody: true},
+		{name: "hang, request lost", swallowed: true, hang: true},
+		{name: "hang, answer lost", hang: true},
+	}
+	return faults[w.random.IntN(len(faults))]
+}
+
+// statusFault is an answer of the server, or of a proxy, other than the right one.
+func (w *World) statusFault(*exchange) fault {
+	statuses := []struct {
+		name   string
+		status int
+	}{
+		{"429", http.StatusTooManyRequests},
+		{"500", http.StatusInternalServerError},
+		{"502 in HTML", http.StatusBadGateway},
+		{"503", http.StatusServiceUnavailable},
+		{"504", http.StatusGatewayTimeout},
+		{"408", http.StatusRequestTimeout},
+		{"401", http.StatusUnauthorized},
+		{"403", http.StatusForbidden},
+		{"200 in HTML", http.StatusOK},
+	}
+	s := statuses[w.random.IntN(len(statuses))]
+	f := &calcomtest.Fault{Status: s.status}
+	name := s.name
+	if s.status == http.StatusBadGateway || s.status == http.StatusOK {
+		f.Body, f.ContentType = "<html><body>Something is wrong</body></html>", "text/html"
+	}
+	if s.status >= 500 || s.status == http.StatusOK || s.status == http.StatusRequestTimeout {
+		if f.After = w.random.IntN(2) == 0; f.After {
+			name += ", work done"
+		}
+	}
+	return fault{name: name, inject: f}
+}
+
+// specificFault depends on the operation: creates that end late or by half, users that a proxy denies, and the 409
+// without an id that the loser of a race gets.
+func (w *World) specificFault(x *exchange) fault {
+	switch x.op {
+	case calcomtest.OpCreate:
+		return w.createFault(x)
+	case calcomtest.OpGet, calcomtest.OpUpdate, calcomtest.OpDelete:
+		if w.moved[x.id] {
+			return fault{}
+		}
+		return fault{name: "404 for a user", inject: &calcomtest.Fault{Status: http.StatusNotFound}}
+	default:
+		return fault{name: "500", inject: &calcomtest.Fault{Status: http.StatusInternalServerError}}
+	}
+}
+
+func (w *World) createFault(x *exchange) fault {
+	_, taken := w.cal.UserByEmail(clientID, x.emails[0])
+	switch choice := w.random.IntN(8); {
+	case choice == 0:
+		return fault{name: "half-made user", inject: &calcomtest.Fault{HalfMade: true}}
+	case choice < 3 && taken:
+		return fault{name: "409 without an id", inject: &calcomtest.Fault{Status: http.StatusConflict}}
+	default:
+		late := time.Second + time.Duration(w.random.Int64N(int64(latestEffect-time.Second)))
+		return fault{
+			name: "create finished late", hang: choice%2 == 0, late: late,
+			inject: &calcomtest.Fault{Status: http.StatusGatewayTimeout, After: true, EffectDelay: late},
+		}
+	}
+}
+
+// strikes reports whether a fault with a chance of some per mille happens now.
+func (w *World) strikes(perMille int, name string) bool {
+	if !w.chaos || w.random.IntN(1000) >= perMille*w.faultRate/150 {
+		return false
+	}
+	w.figures.Faults[name]++
+	return true
+}

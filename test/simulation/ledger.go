@@ -1,0 +1,265 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/test/calcomtest"
+)
+
+const ownerKey = v1alpha1.OwnerMetadataKey
+
+// owner says whose a user is, seen from one object, by the mark that the server really has.
+type owner int
+
+const (
+	nobodys owner = iota
+	own
+	anothers
+)
+
+// claim is a user in Cal.com that an object has to answer for: it created it, or may yet have created it, or put
+// its mark on it.
+type claim struct {
+	cluster *cluster
+	name    types.NamespacedName
+	email   string // Of the create call.
+	userID  int64  // 0 while the user may come to exist.
+	until   time.Time
+	adopted bool
+	// orphaned: let go as its policy says. abandoned: the world took away what the operator could find it by.
+	orphaned, abandoned bool
+}
+
+func (c *claim) key() string { return ownerName(c.cluster, c.name) }
+
+func (c *claim) live() bool { return !c.orphaned && !c.abandoned }
+
+// ownerName is the part of a mark that says which object it means.
+func ownerName(c *cluster, name types.NamespacedName) string {
+	return c.ownerID + "/" + name.Namespace + "/" + name.Name
+}
+
+// post is the last create call of an object.
+type post struct {
+	at    time.Time
+	uid   types.UID // Of the object: one that is applied anew starts afresh.
+	email string
+	// known: the operator has heard what came of it. lookedUp: it has looked for the user since.
+	known, lookedUp bool
+	claim           *claim
+}
+
+// ledger knows what really happened in Cal.com, and by whom.
+type ledger struct {
+	world   *World
+	claims  []*claim
+	posts   map[string]*post
+	users   map[int64]calcomtest.User
+	byWorld map[int64]calcomtest.User // As the world left them.
+	allowed map[int64]map[string]bool // Who may adopt whom.
+	amnesia map[string]bool           // Whose annotations the world took away.
+	strange map[int64]bool            // Already reported.
+}
+
+func newLedger(w *World) *ledger {
+	return &ledger{
+		world: w, posts: map[string]*post{}, users: map[int64]calcomtest.User{}, byWorld: map[int64]calcomtest.User{},
+		allowed: map[int64]map[string]bool{}, amnesia: map[string]bool{}, strange: map[int64]bool{},
+	}
+}
+
+func (t *task) owner() string { return ownerName(t.process.cluster, t.key) }
+
+// ownerOf reads the mark off a user.
+func ownerOf(u calcomtest.User, key string) owner {
+	raw, ok := u.Metadata[ownerKey]
+	if !ok {
+		return nobodys
+	}
+	if text, _ := raw.(string); strings.HasPrefix(text, key+"/") {
+		return own
+	}
+	return anothers
+}
+
+func plain(email string) string { return strings.Replace(email, "+"+clientID+"@", "@", 1) }
+
+// sent judges a call by what the operator could know, before the server sees it.
+func (l *ledger) sent(t *task, x *exchange, _ fault) {
+	reads := x.op == calcomtest.OpGet || x.op == calcomtest.OpList
+	switch t.object.Spec.ReconcilePolicy {
+	case v1alpha1.ReconcilePolicySuspend:
+		l.world.violate("suspended object %s calls %s", t.key.Name, x)
+	case v1alpha1.ReconcilePolicyObserve:
+		if !reads {
+			l.world.violate("observing object %s calls %s", t.key.Name, x)
+		}
+	case v1alpha1.ReconcilePolicyManage:
+	}
+	switch {
+	case x.op == calcomtest.OpCreate:
+		l.creating(t, x)
+	case !reads:
+		l.touching(t, x)
+	}
+}
+
+// creating judges a create call: never a second one before the outcome of the first is known or waited for.
+func (l *ledger) creating(t *task, x *exchange) {
+	w, key := l.world, t.owner()
+	if !t.object.DeletionTimestamp.IsZero() {
+		w.violate("%s creates a user while it is being deleted", t.key.Name)
+	}
+	if last := l.posts[key]; last != nil && last.uid == t.object.UID && !last.known && !l.amnesia[key] {
+		if !last.lookedUp {
+			w.violate("%s creates again without a look-up", t.key.Name)
+		}
+		if since := w.now().Sub(last.at); since < controller.UnknownOutcomeGrace-betweenIntentAndCall {
+			w.violate("%s creates again %v after a call of unknown outcome", t.key.Name, since)
+		}
+	}
+	c := &claim{cluster: t.process.cluster, name: t.key, email: x.emails[0], until: w.now()}
+	// The record of intent may have been taken away after it was written.
+	c.abandoned = t.process.cluster.api.lost[t.key] > versionOf(t.object) && !l.onRecord(c)
+	l.posts[key] = &post{at: w.now(), uid: t.object.UID, email: x.emails[0], claim: c}
+	l.claims = append(l.claims, c)
+}
+
+// touching judges an update or a delete call.
+func (l *ledger) touching(t *task, x *exchange) {
+	w, key := l.world, t.owner()
+	u, ok := l.users[x.id]
+	if !ok {
+		return
+	}
+	saw, looked := t.shown[x.id]
+	switch {
+	case !looked:
+		w.violate("%s calls %s without having looked at it", t.key.Name, x)
+	case saw == anothers:
+		w.foreignTouched("%s calls %s although it carries another's mark", t.key.Name, x)
+	case !l.hasClaim(key, x.id) && ownerOf(u, key) != own && !l.allowed[x.id][key]:
+		w.foreignTouched("%s calls %s, somebody else's user", t.key.Name, x)
+	}
+	if x.op == calcomtest.OpDelete {
+		l.deleting(t, x, key)
+	}
+}
+
+// deleting judges a delete call by the policies of the object.
+func (l *ledger) deleting(t *task, x *exchange, key string) {
+	adopted := false
+	for _, c := range l.claims {
+		adopted = adopted || c.key() == key && c.userID == x.id && c.adopted
+	}
+	switch policy := t.object.Spec.DeletionPolicy; {
+	case t.object.DeletionTimestamp.IsZero():
+		l.world.foreignTouched("%s deletes user %d without being deleted itself", t.key.Name, x.id)
+	case policy == v1alpha1.DeletionPolicyOrphan:
+		l.world.foreignTouched("%s deletes user %d that it should orphan", t.key.Name, x.id)
+	case policy == "" && adopted && !l.amnesia[key]:
+		l.world.foreignTouched("%s deletes user %d that it adopted", t.key.Name, x.id)
+	}
+}
+
+func (l *ledger) hasClaim(key string, id int64) bool {
+	return slices.ContainsFunc(l.claims, func(c *claim) bool { return c.key() == key && c.userID == id })
+}
+
+// betweenIntentAndCall is how much later than its record a call may be sent, in this world.
+const betweenIntentAndCall = 10 * time.Second
+
+// served takes in what the server did with a call.
+func (l *ledger) served(t *task, x *exchange, f fault) {
+	switch {
+	case x.op == calcomtest.OpGet || x.op == calcomtest.OpList:
+	case x.status == http.StatusConflict:
+		l.world.attempts++
+	default:
+		l.world.changes++
+	}
+	if x.op == calcomtest.OpCreate {
+		l.settle(l.posts[t.owner()].claim, x, f)
+	}
+	x.shown = map[int64]owner{}
+	if f.swallowed || x.status/100 != 2 {
+		return
+	}
+	for _, id := range x.shownIDs() {
+		if u, ok := l.users[id]; ok {
+			x.shown[id] = ownerOf(u, t.owner())
+			l.noteAdoptable(t, u)
+		}
+	}
+}
+
+// settle ends the claim of a create call that made no user, unless the server will carry it out later.
+func (l *ledger) settle(c *claim, x *exchange, f fault) {
+	if f.inject != nil && f.inject.HalfMade {
+		l.world.halfMade[x.emails[0]] = true
+	}
+	switch {
+	case f.late > 0:
+		c.until = l.world.now().Add(f.late)
+		l.world.lateEffects = append(l.world.lateEffects, c.until)
+	case c.userID == 0:
+		l.drop(c)
+	}
+}
+
+// noteAdoptable remembers that the object's spec allows it to adopt a user.
+func (l *ledger) noteAdoptable(t *task, u calcomtest.User) {
+	spec := &t.object.Spec
+	byEmail := spec.UserID == 0 && spec.AdoptionPolicy == v1alpha1.AdoptionPolicyByEmail && plain(u.Email) == spec.Email
+	if ownerOf(u, t.owner()) == anothers || !byEmail && spec.UserID != u.ID {
+		return
+	}
+	if l.allowed[u.ID] == nil {
+		l.allowed[u.ID] = map[string]bool{}
+	}
+	l.allowed[u.ID][t.owner()] = true
+}
+
+// answered takes in what the operator heard.
+func (l *ledger) answered(t *task, x *exchange, f fault) {
+	if f.cutBody && x.status < http.StatusBadRequest { // A refusal needs no body.
+		return
+	}
+	maps.Copy(t.shown, x.shown)
+	p := l.posts[t.owner()]
+	readable := strings.HasPrefix(x.header.Get("Content-Type"), "application/json")
+	switch {
+	case p == nil:
+	case x.op == calcomtest.OpCreate:
+		refused := x.status/100 == 4 && x.status != http.StatusRequestTimeout
+		p.known = p.known || refused || x.status == http.StatusCreated && readable
+	case x.status == http.StatusOK && readable:
+		l.learn(p, x)
+	}
+}
+
+// learn is what a look at Cal.com tells of a create call: that its user is there, that somebody else has its address, or
+// at least that it was looked for.
+func (l *ledger) learn(p *post, x *exchange) {
+	if _, ok := x.shown[p.claim.userID]; ok {
+		p.known = true
+	}
+	if x.op != calcomtest.OpList {
+		return
+	}
+	p.lookedUp = p.lookedUp || slices.ContainsFunc(x.emails, func(e string) bool { return plain(e) == p.email })
+	for id := range x.shown {
+		p.known = p.known || plain(l.users[id].Email) == p.email
+	}
+}

@@ -1,0 +1,194 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/controller"
+)
+
+const (
+	resync  = 10 * time.Minute
+	workers = 2
+
+	// The operator's own back-off, as it gives it to its queue.
+	firstBackOff = time.Second
+	lastBackOff  = 5 * time.Minute
+)
+
+// cluster is one Kubernetes cluster with the operator in it.
+type cluster struct {
+	ownerID   string
+	api       *apiServer
+	processes []*process
+}
+
+// process is one run of the operator: a reconciler, its cache and its queue. A restart is a new process.
+type process struct {
+	world      *World
+	cluster    *cluster
+	name       string
+	reconciler *controller.ManagedUserReconciler
+
+	// view is the cache: the state of the API server after the first seen entries of its log.
+	view map[types.NamespacedName]*v1alpha1.ManagedUser
+	seen int
+
+	due      map[types.NamespacedName]time.Time
+	failures map[types.NamespacedName]int
+	tasks    []*task
+}
+
+// newProcess starts the operator. Its first list may come from a watch cache that lags behind by some entries.
+func (w *World) newProcess(c *cluster, name string, lag int) *process {
+	p := &process{
+		world: w, cluster: c, name: name,
+		view:     map[types.NamespacedName]*v1alpha1.ManagedUser{},
+		due:      map[types.NamespacedName]time.Time{},
+		failures: map[types.NamespacedName]int{},
+	}
+	grace := controller.UnknownOutcomeGrace
+	if w.options.Hooks.Grace > 0 {
+		grace = w.options.Hooks.Grace
+	}
+	kube := &kubeClient{process: p}
+	allowed, err := controller.ParseURLPrefixes("https://")
+	if err != nil {
+		panic("simulation: " + err.Error())
+	}
+	p.reconciler, err = controller.New(kube, kube, &recorder{process: p}, controller.Config{
+		OwnerID: c.ownerID, AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8,
+		UnknownOutcomeGrace: grace, MaxConcurrentReconciles: workers, UserAgent: "simulation",
+		Transport: &transport{process: p}, Clock: w.clock,
+		Jitter: func(d time.Duration) time.Duration { return time.Duration(w.random.Int64N(int64(d) + 1)) },
+	})
+	if err != nil {
+		panic("simulation: " + err.Error())
+	}
+	p.seen = max(0, len(c.api.log)-lag)
+	for _, e := range c.api.log[:p.seen] {
+		switch {
+		case e.secret:
+		case e.user == nil:
+			delete(p.view, e.key)
+		default:
+			p.view[e.key] = e.user
+		}
+	}
+	for key := range p.view {
+		p.enqueue(key, w.now())
+	}
+	return p
+}
+
+// enqueue asks for a reconcile at a time, or earlier if one is due earlier.
+func (p *process) enqueue(key types.NamespacedName, at time.Time) {
+	if before, ok := p.due[key]; !ok || at.Before(before) {
+		p.due[key] = at
+	}
+}
+
+// deliver lets the next entry of the watch reach the cache, and the queue if it is worth a look.
+func (p *process) deliver() {
+	e := p.cluster.api.log[p.seen]
+	p.seen++
+	now := p.world.now()
+	if e.secret {
+		for _, key := range sortedKeys(p.view) {
+			if from := p.view[key].Spec.OAuthClient; key.Namespace == e.key.Namespace && from != nil && from.SecretKeyRef.Name == e.key.Name {
+				p.enqueue(key, now)
+			}
+		}
+		return
+	}
+	before := p.view[e.key]
+	if e.user == nil {
+		delete(p.view, e.key)
+		p.enqueue(e.key, now)
+		return
+	}
+	p.view[e.key] = e.user
+	const request = v1alpha1.ReconcileRequestedAtAnnotation
+	if before == nil || before.UID != e.user.UID || before.Generation != e.user.Generation ||
+		before.Annotations[request] != e.user.Annotations[request] {
+		p.enqueue(e.key, now)
+	}
+}
+
+func sortedKeys[V any](m map[types.NamespacedName]V) []types.NamespacedName {
+	return slices.SortedFunc(maps.Keys(m), func(x, y types.NamespacedName) int { return strings.Compare(x.String(), y.String()) })
+}
+
+// ready returns the objects that may be reconciled now.
+func (p *process) ready() []types.NamespacedName {
+	if len(p.tasks) >= workers {
+		return nil
+	}
+	var keys []types.NamespacedName
+	for _, key := range sortedKeys(p.due) {
+		busy := slices.ContainsFunc(p.tasks, func(t *task) bool { return t.key == key })
+		if !busy && !p.due[key].After(p.world.now()) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// begin takes an object from the queue.
+func (p *process) begin(ctx context.Context, key types.NamespacedName) {
+	delete(p.due, key)
+	p.world.figures.Reconciles++
+	t := p.start(ctx, key)
+	p.tasks = append(p.tasks, t)
+	p.world.tracef("%s begins %s", p.name, key.Name)
+	p.world.run(t)
+}
+
+// ended takes a finished reconcile's wish for the next one.
+func (p *process) ended(t *task) {
+	p.tasks = slices.DeleteFunc(p.tasks, func(other *task) bool { return other == t })
+	now := p.world.now()
+	switch {
+	case t.err != nil:
+		wait := min(lastBackOff, firstBackOff<<min(p.failures[t.key], 20))
+		p.failures[t.key]++
+		p.enqueue(t.key, now.Add(wait))
+		p.world.showing("a returned error", t.err.Error())
+		p.world.tracef("%s ends %s: error %v, again in %v", p.name, t.key.Name, t.err, wait)
+	case t.result.RequeueAfter > 0:
+		delete(p.failures, t.key)
+		p.enqueue(t.key, now.Add(t.result.RequeueAfter))
+		p.world.tracef("%s ends %s: again in %v", p.name, t.key.Name, t.result.RequeueAfter)
+	default:
+		delete(p.failures, t.key)
+		p.world.tracef("%s ends %s", p.name, t.key.Name)
+	}
+}
+
+// crash ends the process where each of its reconciles stands.
+func (p *process) crash() {
+	p.world.tracef("%s crashes%s", p.name, p.under())
+	tasks := p.tasks
+	p.tasks = nil
+	for _, t := range tasks {
+		t.bury()
+	}
+}
+
+func (p *process) under() string {
+	var b strings.Builder
+	for _, t := range p.tasks {
+		fmt.Fprintf(&b, ", in the middle of %s", t.key.Name)
+	}
+	return b.String()
+}

@@ -1,0 +1,113 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+)
+
+// metadataWritten judges a write of the object's metadata: the finalizer goes only when nothing is left to do.
+func (l *ledger) metadataWritten(t *task, before, after *v1alpha1.ManagedUser) {
+	const finalizer = v1alpha1.ManagedUserFinalizer
+	if !slices.Contains(before.Finalizers, finalizer) || slices.Contains(after.Finalizers, finalizer) {
+		return
+	}
+	key := t.owner()
+	policy := before.Spec.DeletionPolicy
+	for _, c := range l.claims {
+		if c.key() != key || !c.live() {
+			continue
+		}
+		switch {
+		case l.takenByAnother(c): // Whoever's mark it carries answers for it.
+			c.abandoned = true
+		case !orphans(before):
+			l.world.leaked("the finalizer of %s goes while user %d (%s) is there or may come", t.key.Name, c.userID, c.email)
+			c.abandoned = true
+		case policy == "" && !c.adopted && !l.amnesia[key]:
+			l.world.leaked("%s orphans user %d, which it created", t.key.Name, c.userID)
+			c.orphaned = true
+		default:
+			c.orphaned = true
+		}
+	}
+}
+
+// orphans reports whether the object is on its way out and is to leave its user behind.
+func orphans(mu *v1alpha1.ManagedUser) bool {
+	_, adopted := mu.Annotations[v1alpha1.AdoptedAnnotation]
+	policy := mu.Spec.DeletionPolicy
+	return !mu.DeletionTimestamp.IsZero() && (policy == v1alpha1.DeletionPolicyOrphan || policy == "" && adopted)
+}
+
+// checkClaims sees to it that each user that the operator answers for can be found again by what is written down. The
+// world may take that away; the operator may not.
+func (l *ledger) checkClaims(byWorld bool) {
+	now := l.world.now()
+	l.claims = slices.DeleteFunc(l.claims, func(c *claim) bool { return c.userID == 0 && c.until.Before(now) })
+	owned := map[string]int64{}
+	for _, c := range l.claims {
+		if !c.live() {
+			continue
+		}
+		if !l.onRecord(c) {
+			if !byWorld && !l.takenByAnother(c) {
+				l.world.leaked("nothing on %s leads to its user %d (%s) any more", c.name.Name, c.userID, c.email)
+			}
+			c.abandoned = true
+			continue
+		}
+		if c.userID == 0 {
+			continue
+		}
+		if other, twice := owned[c.key()]; twice {
+			l.world.duplicate("%s has two users, %d and %d", c.name.Name, other, c.userID)
+			c.abandoned = true
+		}
+		owned[c.key()] = c.userID
+	}
+}
+
+// onRecord reports whether the object as it is stored leads to the user: by the id in its status, or by the mark
+// together with an address that the operator would look under.
+func (l *ledger) onRecord(c *claim) bool {
+	mu := c.cluster.api.users[c.name]
+	if mu == nil || !slices.Contains(mu.Finalizers, v1alpha1.ManagedUserFinalizer) {
+		return false
+	}
+	addresses := []string{intentEmail(mu), mu.Spec.Email}
+	if known := mu.Status.User; known != nil && mu.Status.OAuthClientID == clientID {
+		if known.ID == c.userID && c.userID != 0 {
+			return true
+		}
+		addresses = append(addresses, plain(known.Email))
+	}
+	if c.userID == 0 {
+		return slices.Contains(addresses, c.email)
+	}
+	u := l.users[c.userID]
+	return ownerOf(u, c.key()) == own && slices.Contains(addresses, plain(u.Email))
+}
+
+// takenByAnother reports whether the user carries another's mark: somebody put it there by hand, or two owners raced and
+// the other one came second. Cal.com has no conditional update that could prevent that.
+func (l *ledger) takenByAnother(c *claim) bool {
+	u, ok := l.users[c.userID]
+	return ok && ownerOf(u, c.key()) == anothers
+}
+
+// forget notes that the world took an object's annotations, its record of intent among them.
+func (l *ledger) forget(c *cluster, name types.NamespacedName) {
+	key := ownerName(c, name)
+	l.amnesia[key] = true
+	for _, claim := range l.claims {
+		if claim.key() == key && claim.userID == 0 {
+			claim.abandoned = true
+		}
+	}
+}

@@ -1,0 +1,198 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/test/calcomtest"
+)
+
+// mostSeeds is within how many seeds each sabotage has to be noticed.
+const mostSeeds = 400
+
+// TestSabotageIsCaught breaks one rule after the other from outside the operator: a simulation that finds nothing is worth
+// something only if it can find something.
+func TestSabotageIsCaught(t *testing.T) {
+	for _, s := range []struct {
+		name  string
+		hooks Hooks
+		// want are the words of a violation that names the broken rule.
+		want []string
+	}{
+		{"a create call is sent twice", Hooks{RepeatCreate: true}, []string{"creates again"}},
+		{"nobody waits for the outcome of a create call", Hooks{Grace: time.Nanosecond}, []string{"creates again", "may come", "two users", "leads to its user"}},
+		{"the API server ignores the optimistic lock", Hooks{Write: withoutLock}, []string{"creates again", "leads to its user", "while it is being deleted"}},
+		{"the record of intent is not stored", Hooks{Write: withoutRecord}, []string{"leads to its user"}},
+		{"the status is not stored", Hooks{Write: withoutStatus}, []string{"no status in the end", "leads to its user", "not right in the end", "no end of work"}},
+		{"a 404 is believed", Hooks{Fault: deny, Response: emptyAfter404}, []string{"is there or may come", "two users", "leads to its user"}},
+		{"the mark of others is hidden", Hooks{Response: hideMarks}, []string{"another's mark"}},
+		{"strangers seem to carry the mark", Hooks{Response: fakeMarks}, []string{"somebody else's user"}},
+		{"a deletion is reported and not done", Hooks{Fault: noDelete, Response: lieAboutDelete}, []string{"is there or may come"}},
+		{"a policy is not seen", Hooks{Read: forgetPolicy}, []string{"observing object", "suspended object"}},
+		{"a deletionPolicy is not seen", Hooks{Read: forgetDeletionPolicy}, []string{"should orphan", "may come"}},
+		{"an answer never equals the spec", Hooks{Response: otherNames}, []string{"at rest", "not right in the end"}},
+		{"an error shows an address", Hooks{WriteError: showAddress}, []string{"a returned error shows"}},
+		{"a status is both Reconciling and Stalled", Hooks{Write: bothConditions}, []string{"at once"}},
+		{"a message ends in a full stop", Hooks{Write: fullStop}, []string{"not a line as it should be"}},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			others := map[string]int{}
+			for seed := range uint64(mostSeeds) {
+				report := Run(t.Context(), seed+1, Options{Hooks: s.hooks})
+				for _, violation := range report.Violations {
+					for _, words := range s.want {
+						if strings.Contains(violation, words) {
+							t.Logf("caught with seed %d: %s", seed+1, firstLine(violation))
+							return
+						}
+					}
+					others[firstLine(violation)]++
+				}
+			}
+			t.Errorf("not caught within %d seeds; other violations: %v", mostSeeds, others)
+		})
+	}
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+// edited decodes a patch, changes it and encodes it again.
+func edited(data []byte, change func(patch map[string]any)) []byte {
+	patch := map[string]any{}
+	if json.Unmarshal(data, &patch) != nil {
+		return data // A JSON patch.
+	}
+	change(patch)
+	out, err := json.Marshal(patch)
+	if err != nil {
+		panic(err)
+	}
+	return out
+}
+
+func withoutLock(data []byte, _ bool) ([]byte, bool) {
+	return edited(data, func(patch map[string]any) {
+		if metadata, ok := patch["metadata"].(map[string]any); ok {
+			delete(metadata, "resourceVersion")
+		}
+	}), false
+}
+
+func withoutRecord(data []byte, status bool) ([]byte, bool) {
+	return data, !status && bytes.Contains(data, []byte(`"finalizers":[`))
+}
+
+func withoutStatus(data []byte, status bool) ([]byte, bool) { return data, status }
+
+func bothConditions(data []byte, status bool) ([]byte, bool) {
+	if status {
+		data = bytes.ReplaceAll(data, []byte(`"type":"Synced"`), []byte(`"type":"Reconciling"`))
+		data = bytes.ReplaceAll(data, []byte(`"status":"False"`), []byte(`"status":"True"`))
+	}
+	return data, false
+}
+
+func fullStop(data []byte, status bool) ([]byte, bool) {
+	if status {
+		data = bytes.ReplaceAll(data, []byte(`equals the spec"`), []byte(`equals the spec."`))
+	}
+	return data, false
+}
+
+// deny answers every third question for a user with a 404.
+func deny(w *World, x *exchange) fault {
+	if x.op != calcomtest.OpGet || w.step%3 > 0 {
+		return fault{}
+	}
+	return fault{name: "404 for a user", inject: &calcomtest.Fault{Status: http.StatusNotFound}}
+}
+
+// noDelete refuses every deletion.
+func noDelete(_ *World, x *exchange) fault {
+	if x.op != calcomtest.OpDelete {
+		return fault{}
+	}
+	return fault{name: "500", inject: &calcomtest.Fault{Status: http.StatusInternalServerError}}
+}
+
+// emptyAfter404 makes the list confirm what a 404 says of a user that is there.
+func emptyAfter404(_ *World, t *task, x *exchange) {
+	switch {
+	case x.op == calcomtest.OpGet || x.op == calcomtest.OpDelete:
+		t.denied = x.status == http.StatusNotFound
+	case x.op == calcomtest.OpList && t.denied:
+		x.answer = []byte(`{"status":"success","data":[]}`)
+	}
+}
+
+func hideMarks(_ *World, _ *task, x *exchange) {
+	x.answer = bytes.ReplaceAll(x.answer, []byte(ownerKey), []byte("somethingElse"))
+}
+
+func fakeMarks(w *World, t *task, x *exchange) {
+	if x.op != calcomtest.OpGet && x.op != calcomtest.OpList || len(x.shown) != 1 {
+		return
+	}
+	for id := range x.shown {
+		u := w.ledger.users[id]
+		raw, err := json.Marshal(map[string]any{
+			"id": id, "email": u.Email, "timeZone": u.TimeZone, "weekStart": u.WeekStart,
+			"metadata": map[string]string{ownerKey: t.owner() + "/uid"},
+		})
+		if err != nil {
+			panic(err)
+		}
+		if x.op == calcomtest.OpList {
+			raw = fmt.Appendf(nil, "[%s]", raw)
+		}
+		x.answer = fmt.Appendf(nil, `{"status":"success","data":%s}`, raw)
+	}
+}
+
+// lieAboutDelete answers a refused deletion as if it had been carried out.
+func lieAboutDelete(_ *World, _ *task, x *exchange) {
+	if x.op == calcomtest.OpDelete && x.status != http.StatusOK {
+		x.status = http.StatusOK
+		x.answer = fmt.Appendf(nil, `{"status":"success","data":{"id":%d,"email":"x@example.com"}}`, x.id)
+	}
+}
+
+func otherNames(_ *World, _ *task, x *exchange) {
+	x.answer = bytes.ReplaceAll(x.answer, []byte(`"name":"Name`), []byte(`"name":"No name`))
+}
+
+func forgetPolicy(object client.Object) {
+	if mu, ok := object.(*v1alpha1.ManagedUser); ok {
+		mu.Spec.ReconcilePolicy = ""
+	}
+}
+
+func forgetDeletionPolicy(object client.Object) {
+	if mu, ok := object.(*v1alpha1.ManagedUser); ok {
+		mu.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
+	}
+}
+
+func showAddress(err error, object runtime.Object) error {
+	if mu, ok := object.(*v1alpha1.ManagedUser); ok {
+		return errors.New("cannot store the object of " + mu.Spec.Email)
+	}
+	return err
+}

@@ -1,0 +1,101 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/test/calcomtest"
+)
+
+// sync compares the server's users with those of the last look. t and x are whose doing it is, if it is a task's.
+func (l *ledger) sync(t *task, x *exchange) {
+	now := map[int64]calcomtest.User{}
+	for _, u := range l.world.cal.Users(clientID) {
+		now[u.ID] = u
+		if _, known := l.users[u.ID]; !known {
+			l.appeared(u)
+		}
+	}
+	l.users = now
+	l.claims = slices.DeleteFunc(l.claims, func(c *claim) bool {
+		_, exists := now[c.userID]
+		return c.userID != 0 && !exists
+	})
+	if t != nil && x.op == calcomtest.OpUpdate {
+		switch u, ok := now[x.id]; {
+		case !ok:
+		case ownerOf(u, t.owner()) == own:
+			l.marked(t, u)
+		case orphans(t.object):
+			l.letGo(t.owner(), x.id)
+		}
+	}
+	l.checkWorldsUsers()
+}
+
+// appeared finds out whose create call made a user.
+func (l *ledger) appeared(u calcomtest.User) {
+	if _, ok := l.byWorld[u.ID]; ok {
+		return
+	}
+	for _, c := range l.claims {
+		if c.userID == 0 && c.email == plain(u.Email) && ownerOf(u, c.key()) != anothers {
+			c.userID = u.ID
+			return
+		}
+	}
+	l.world.violate("user %d comes from nowhere", u.ID)
+}
+
+// marked notes that an object put its mark on a user, or has it there again.
+func (l *ledger) marked(t *task, u calcomtest.User) {
+	key := t.owner()
+	for _, c := range l.claims {
+		if c.key() == key && c.userID == u.ID {
+			return
+		}
+	}
+	l.claims = append(l.claims, &claim{cluster: t.process.cluster, name: t.key, userID: u.ID, adopted: true})
+}
+
+// letGo notes that an object took its mark off the user that it orphans.
+func (l *ledger) letGo(key string, id int64) {
+	for _, c := range l.claims {
+		if c.key() == key && c.userID == id {
+			c.orphaned = true
+		}
+	}
+}
+
+func (l *ledger) drop(c *claim) {
+	l.claims = slices.DeleteFunc(l.claims, func(other *claim) bool { return other == c })
+}
+
+// checkWorldsUsers compares the users that nobody may touch with what the world made them.
+func (l *ledger) checkWorldsUsers() {
+	for id, left := range l.byWorld {
+		if l.allowed[id] != nil || l.strange[id] {
+			continue
+		}
+		if have, ok := l.users[id]; !ok || !reflect.DeepEqual(have, left) {
+			l.strange[id] = true
+			l.world.foreignTouched("user %d is not as the world left it", id)
+		}
+	}
+}
+
+// intentEmail is the address of the create call that an object keeps on record.
+func intentEmail(mu *v1alpha1.ManagedUser) string {
+	var i struct {
+		Email string `json:"email"`
+	}
+	if json.Unmarshal([]byte(mu.Annotations[v1alpha1.CreateIntentAnnotation]), &i) != nil {
+		return ""
+	}
+	return i.Email
+}
