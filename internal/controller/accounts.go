@@ -105,29 +105,35 @@ type session struct {
 	*login
 	// probing lets the calls through in spite of a refusal: somebody asked for a look now.
 	probing bool
-	// reserved is a call that was admitted and not made yet.
-	reserved bool
+	// reserved is the number of calls that were admitted and not made yet.
+	reserved int
 }
 
 var _ users = (*session)(nil)
 
-// reserve admits the next call ahead of time, so that whatever must be written before it is written only when it
+// reserve admits the next n calls ahead of time, so that whatever must be written before them is written only when they
 // will be made.
-func (s *session) reserve() error {
-	if s.reserved {
+func (s *session) reserve(n int) error {
+	if s.reserved >= n {
 		return nil
 	}
 	if err := s.refused(); err != nil {
 		return err
 	}
-	if wait := s.budget.Take(); wait > 0 {
+	if wait := s.budget.Take(n - s.reserved); wait > 0 {
 		return &problem{
 			condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRateLimited, pace: later, after: wait, quiet: true,
 			message: "The operator's share of the OAuth client's quota is used up; going on within a minute",
 		}
 	}
-	s.reserved = true
+	s.reserved = n
 	return nil
+}
+
+// giveBack returns what was reserved and turned out not to be needed.
+func (s *session) giveBack() {
+	s.budget.Return(s.reserved)
+	s.reserved = 0
 }
 
 // refused returns the refusal of the secret key, unless the caller may probe: one does at each interval.
@@ -170,11 +176,11 @@ func (l *login) isVerified() bool {
 
 // admitted makes one call within the budget.
 func admitted[T any](s *session, call func() (T, error)) (T, error) {
-	if err := s.reserve(); err != nil {
+	if err := s.reserve(1); err != nil {
 		var none T
 		return none, err
 	}
-	s.reserved = false
+	s.reserved--
 	result, err := call()
 	s.learn(err)
 	return result, err

@@ -88,7 +88,7 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit) error {
 	if standing := standingConflict(v); standing != nil {
 		return standing
 	}
-	if err := v.cal.reserve(); err != nil {
+	if err := v.cal.reserve(1); err != nil {
 		return err
 	}
 	if err := r.protectSecret(ctx, v); err != nil {

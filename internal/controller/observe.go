@@ -129,6 +129,9 @@ func (r *ManagedUserReconciler) mayExist(v *visit) bool {
 // lookUp finds the user by every address that it can have: the one of the last sighting, of a create call whose
 // outcome is unknown, and of the spec. missing is the id that a call has just denied, or 0.
 func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing int64) (*sighting, error) {
+	if err := v.cal.reserve(callsFromLookUp(v, missing)); err != nil {
+		return nil, err
+	}
 	rows, err := v.cal.UsersByEmail(ctx, addresses(v.mu, r.clock.Now())...)
 	if err != nil {
 		return nil, err
@@ -160,6 +163,19 @@ func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing in
 		return nil, nil
 	}
 	return &sighting{User: *stranger}, nil
+}
+
+// callsFromLookUp is how many calls it takes from a look-up to the end: when it shows nobody, a create call follows, and
+// before that a second question for an id that was denied. A look-up alone would get nowhere.
+func callsFromLookUp(v *visit, missing int64) int {
+	calls := 1
+	if missing != 0 {
+		calls++
+	}
+	if v.policy() == v1alpha1.ReconcilePolicyManage && v.mu.DeletionTimestamp.IsZero() {
+		calls++
+	}
+	return calls
 }
 
 // addresses returns the plain addresses under which the object's user can be found.
@@ -270,10 +286,11 @@ func (r *ManagedUserReconciler) resolveConflict(ctx context.Context, v *visit, c
 	id, named := e.ExistingUserID()
 	if named {
 		user, err := v.cal.User(ctx, id)
-		if err == nil {
+		// Its address may have been changed since; then the list says who has this one.
+		if err == nil && calcom.PlainEmail(user.Email, clientID(v.mu)) == v.mu.Spec.Email {
 			return &sighting{User: user, known: v.mark.ownershipOf(user) == ours}, nil
 		}
-		if !calcom.IsNotFound(err) {
+		if err != nil && !calcom.IsNotFound(err) {
 			return nil, err
 		}
 	}

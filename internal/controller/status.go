@@ -32,6 +32,9 @@ const (
 // finish ends every reconcile: it turns the error into conditions, writes the status if it changed, tells of
 // it in an event, and says when to look again.
 func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error) (ctrl.Result, error) {
+	if v.cal != nil {
+		v.cal.giveBack()
+	}
 	if v.released {
 		r.checks.forget(client.ObjectKeyFromObject(v.mu))
 		return ctrl.Result{}, err

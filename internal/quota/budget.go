@@ -43,9 +43,10 @@ func NewBudget(share float64, now func() time.Time) *Budget {
 	return &Budget{now: now, share: share, limit: defaultLimit}
 }
 
-// Take admits one call now and returns 0, or admits none and returns the time to wait. Whatever the calls'
-// timing, no more than the share of the limit is admitted in any 60 s.
-func (b *Budget) Take() time.Duration {
+// Take admits n calls now and returns 0, or admits none and returns the time to wait. Whatever the calls' timing, no
+// more than the share of the limit is admitted in any 60 s. Who needs several calls to get anywhere takes them together:
+// with a call here and a call there, of many who wait nobody would.
+func (b *Budget) Take(n int) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.now()
@@ -58,12 +59,22 @@ func (b *Budget) Take() time.Duration {
 	for len(b.spent) > 0 && now.Sub(b.spent[0]) >= Window {
 		b.spent = b.spent[1:]
 	}
+	n = min(n, b.allowed())
 	// The limit may have shrunk: what counts is when enough of the spent calls will have left the window.
-	if excess := len(b.spent) - b.allowed(); excess >= 0 {
-		return b.spent[excess].Add(Window).Sub(now)
+	if excess := len(b.spent) + n - b.allowed(); excess > 0 {
+		return b.spent[excess-1].Add(Window).Sub(now)
 	}
-	b.spent = append(b.spent, now)
+	for range n {
+		b.spent = append(b.spent, now)
+	}
 	return 0
+}
+
+// Return gives back n admitted calls that were not made.
+func (b *Budget) Return(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.spent = b.spent[:max(0, len(b.spent)-n)]
 }
 
 // Observe takes in what an answer said of the quota.

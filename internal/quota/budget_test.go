@@ -25,7 +25,7 @@ func newBudget(share float64) (*Budget, *clock) {
 // take admits calls until one has to wait and returns how many got through, and that wait.
 func take(b *Budget, most int) (int, time.Duration) {
 	for n := range most {
-		if wait := b.Take(); wait > 0 {
+		if wait := b.Take(1); wait > 0 {
 			return n, wait
 		}
 	}
@@ -111,12 +111,12 @@ func TestBudget(t *testing.T) {
 func TestBudgetAShrunkLimitWaitsForEnoughCallsToLeave(t *testing.T) {
 	b, c := newBudget(0.8)
 	for range 100 {
-		b.Take()
+		b.Take(1)
 		c.now = c.now.Add(100 * time.Millisecond)
 	}
 	b.Observe(http.StatusOK, calcom.RateLimit{Known: true, Limit: 50, Remaining: 49})
 	// 40 are allowed and 100 spent, so 61 have to leave: the 61st left at 6.0 s, and 10 s have passed.
-	if wait, want := b.Take(), 56*time.Second; wait != want {
+	if wait, want := b.Take(1), 56*time.Second; wait != want {
 		t.Errorf("wait is %v, want %v", wait, want)
 	}
 }
@@ -128,14 +128,14 @@ func TestBudgetNeverExceedsTheShareInAnyWindow(t *testing.T) {
 		b, c := newBudget(0.8)
 		var admitted []time.Time
 		for range 3000 {
-			wait := b.Take()
+			wait := b.Take(1)
 			if wait == 0 {
 				admitted = append(admitted, c.now)
 				c.now = c.now.Add(time.Duration(random.IntN(150)) * time.Millisecond)
 				continue
 			}
 			c.now = c.now.Add(wait)
-			if b.Take() != 0 {
+			if b.Take(1) != 0 {
 				t.Fatalf("seed %d: refused again after waiting the %v that were asked for", seed, wait)
 			}
 			admitted = append(admitted, c.now)
@@ -145,5 +145,28 @@ func TestBudgetNeverExceedsTheShareInAnyWindow(t *testing.T) {
 				t.Fatalf("seed %d: 401 calls within %v", seed, span)
 			}
 		}
+	}
+}
+
+func TestBudgetTakesSeveralCallsOrNone(t *testing.T) {
+	b, c := newBudget(0.01) // Five calls of 500.
+	for range 2 {
+		if wait := b.Take(2); wait != 0 {
+			t.Fatalf("a wait of %v with calls left", wait)
+		}
+		c.now = c.now.Add(time.Second)
+	}
+	if wait, want := b.Take(2), 58*time.Second; wait != want {
+		t.Errorf("wait for two calls with one left is %v, want %v", wait, want)
+	}
+	if wait := b.Take(1); wait != 0 {
+		t.Errorf("the call that was left is refused: %v", wait)
+	}
+	b.Return(1)
+	if wait := b.Take(1); wait != 0 {
+		t.Errorf("a call that was given back is refused: %v", wait)
+	}
+	if wait, want := b.Take(9), 60*time.Second; wait != want {
+		t.Errorf("wait for more calls than there ever are is %v, want %v", wait, want)
 	}
 }
