@@ -51,12 +51,15 @@ func (r *ManagedUserReconciler) observe(ctx context.Context, v *visit) (*sightin
 // observeClaimed finds the user of an object that has the finalizer and no id in status. It may have a user all the same:
 // the one that it set out to adopt, or one with its mark. That one comes before any that the spec names by now.
 func (r *ManagedUserReconciler) observeClaimed(ctx context.Context, v *visit) (*sighting, error) {
-	adopted := adoptedID(v.mu)
-	found, err := r.observeByID(ctx, v, adopted)
+	denied := adoptedID(v.mu)
+	found, err := r.observeByID(ctx, v, denied)
 	if err != nil || found != nil && found.known {
 		return found, err
 	}
-	found, err = r.lookUp(ctx, v, adopted)
+	if found != nil {
+		denied = 0
+	}
+	found, err = r.lookUp(ctx, v, denied)
 	return r.orOfSpec(ctx, v, found, err)
 }
 
@@ -148,8 +151,13 @@ func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing in
 			return found, err
 		}
 	}
+	return r.noneOfOurs(v, rowOf(rows, v.mu.Spec.Email, clientID(v.mu)))
+}
+
+// noneOfOurs decides what it means that no user of the object's was found: that one may still come, that a stranger has the
+// address of the spec, or that there is none.
+func (r *ManagedUserReconciler) noneOfOurs(v *visit, stranger *calcom.User) (*sighting, error) {
 	wait := absenceCountsIn(v.mu, r.config.UnknownOutcomeGrace, r.clock.Now())
-	stranger := rowOf(rows, v.mu.Spec.Email, clientID(v.mu))
 	i, ok := intentOf(v.mu, r.clock.Now())
 	if stranger != nil && v.mu.DeletionTimestamp.IsZero() && (!ok || i.Email == v.mu.Spec.Email) {
 		// The address is somebody else's, so the call that named it has come to nothing. A deletion waits all the
