@@ -255,6 +255,10 @@ func TestCreateWithAFinalizerAndNoRecord(t *testing.T) {
 	s.must(s.client.Create(t.Context(), mu))
 	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Status: 403})
 	s.reconcile(mu)
+	s.wantCalls(calcomtest.OpList)
+	s.wantMessage(mu, "outcome of the create call is unknown")
+	s.advance(2 * time.Minute)
+	s.reconcile(mu)
 	s.wantCalls(calcomtest.OpList, calcomtest.OpCreate)
 	if len(mu.Finalizers) != 1 {
 		t.Error("a refusal took off a finalizer that was there before")

@@ -45,7 +45,7 @@ func intentOf(mu *v1alpha1.ManagedUser, now time.Time) (intent, bool) {
 // readIntent also reports whether the record is sound as it stands.
 func readIntent(mu *v1alpha1.ManagedUser, now time.Time) (i intent, exists, sound bool) {
 	value, ok := mu.Annotations[v1alpha1.CreateIntentAnnotation]
-	if !ok {
+	if !ok && !lostRecord(mu) {
 		return intent{}, false, true
 	}
 	if json.Unmarshal([]byte(value), &i) != nil || i.Email == "" {
@@ -56,6 +56,13 @@ func readIntent(mu *v1alpha1.ManagedUser, now time.Time) (i intent, exists, soun
 		return i, true, false
 	}
 	return i, true, true
+}
+
+// lostRecord reports whether the object has the finalizer and nothing that says what it stands for, as after a restore from a
+// backup without annotations and status. A create call may be behind it.
+func lostRecord(mu *v1alpha1.ManagedUser) bool {
+	_, known := identity(mu)
+	return controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) && !known && adoptedID(mu) == 0
 }
 
 // repairIntent writes a record that is not sound anew, once, so that the wait that it demands comes to an end.
