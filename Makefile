@@ -86,11 +86,13 @@ vulncheck: ## Look for known vulnerabilities in what the code calls
 
 .PHONY: demo
 demo: ## Show the operator at work on a throw-away control plane
-	$(ASSETS); go run ./hack/dev demo
+	go build -o bin/dev ./hack/dev
+	$(ASSETS); bin/dev demo
 
 .PHONY: dev
 dev: ## Start a control plane, a sandbox of Cal.com and the operator, until interrupted
-	$(ASSETS); go run ./hack/dev up
+	go build -o bin/dev ./hack/dev
+	$(ASSETS); exec bin/dev up
 
 .PHONY: run
 run: ## Run the operator here against the current kubeconfig

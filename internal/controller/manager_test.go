@@ -129,6 +129,7 @@ func TestDriftCheckUnderAManager(t *testing.T) {
 // Creating takes one call and two writes, whatever the watches report of the operator's own writes.
 func TestCreateUnderAManagerCostsOneCall(t *testing.T) {
 	s := newStory(t)
+	s.config.ProtectSecrets = true
 	stop := s.startManager()
 	defer stop()
 	mu := s.user()
@@ -141,6 +142,8 @@ func TestCreateUnderAManagerCostsOneCall(t *testing.T) {
 	s.eventuallyReady(bob)
 	s.wantCalls(calcomtest.OpCreate, calcomtest.OpCreate)
 	s.reload(mu)
+	s.wantReady(mu, "Created")
+	s.wantReady(bob, "Created")
 	if mu.Generation != generation || mu.ResourceVersion != version {
 		t.Error("the object was written again")
 	}

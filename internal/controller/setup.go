@@ -51,7 +51,7 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 		Named("manageduser").
 		For(&v1alpha1.ManagedUser{}, builder.WithPredicates(worthALook())).
 		// Only the metadata of Secrets is watched and kept; their data is read when it is needed.
-		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.usersOfSecret)).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.usersOfSecret), builder.WithPredicates(notOurOwnMark())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.config.MaxConcurrentReconciles,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackOff, lastBackOff),
@@ -72,6 +72,17 @@ func worthALook() predicate.Predicate {
 				e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
 		},
 	})
+}
+
+// notOurOwnMark holds back the operator's own writes to Secrets, the in-use finalizer: they change no key, and the users
+// that they would wake are just being created.
+func notOurOwnMark() predicate.Predicate {
+	return predicate.Funcs{
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return controllerutil.ContainsFinalizer(e.ObjectOld, v1alpha1.InUseFinalizer) ==
+				controllerutil.ContainsFinalizer(e.ObjectNew, v1alpha1.InUseFinalizer)
+		},
+	}
 }
 
 // changesNeed lets through what can change whether a Secret is needed: a user that comes or goes, gets or loses its
