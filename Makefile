@@ -95,8 +95,8 @@ dev: ## Start a control plane, a sandbox of Cal.com and the operator, until inte
 	$(ASSETS); exec bin/dev up
 
 .PHONY: run
-run: ## Run the operator here against the current kubeconfig
-	go run -ldflags '$(LDFLAGS)' ./cmd --metrics-bind-address=0 --health-probe-bind-address=0 --zap-encoder=console
+run: ## Run the operator here against the current kubeconfig (ARGS='--allowed-api-urls=http://127.0.0.1:5555')
+	go run -ldflags '$(LDFLAGS)' ./cmd --metrics-bind-address=0 --health-probe-bind-address=0 --zap-encoder=console $(ARGS)
 
 ##@ Deliver
 

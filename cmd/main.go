@@ -16,6 +16,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/utils/clock"
@@ -108,7 +109,7 @@ func (o *options) manager() ctrl.Options {
 		LeaderElectionReleaseOnCancel: true, // The process ends with the manager, so the next one may start at once.
 		GracefulShutdownTimeout:       &stop,
 		Cache: cache.Options{
-			DefaultTransform:  cache.TransformStripManagedFields(),
+			DefaultTransform:  strip,
 			DefaultNamespaces: o.namespaces(),
 		},
 	}
@@ -116,6 +117,18 @@ func (o *options) manager() ctrl.Options {
 		options.Metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}
 	return options
+}
+
+// strip takes off what the cache need not hold: managed fields, and of Secrets, of which only metadata is watched, the
+// annotations too, since kubectl apply leaves the data of a Secret in one.
+func strip(in any) (any, error) {
+	if object, ok := in.(metav1.Object); ok {
+		object.SetManagedFields(nil)
+	}
+	if secret, ok := in.(*metav1.PartialObjectMetadata); ok {
+		secret.Annotations = nil
+	}
+	return in, nil
 }
 
 // namespaces returns the watched namespaces as the cache takes them; nil means all.

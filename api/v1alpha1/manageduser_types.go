@@ -120,7 +120,7 @@ type OAuthClientCredentials struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.oauthClient) || !has(oldSelf.oauthClient) || has(self.oauthClient.apiURL) == has(oldSelf.oauthClient.apiURL)",message="oauthClient.apiURL is immutable, since the user exists on this server; for another server apply a new object"
 // +kubebuilder:validation:XValidation:rule="!has(self.oauthClient) || !self.email.contains(self.oauthClient.id.lowerAscii())",message="email must be the plain address, without the OAuth client's id: Cal.com adds +<client id> itself"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.userID) || has(self.userID)",message="userID cannot be removed once set"
-// +kubebuilder:validation:XValidation:rule="has(self.name) || has(self.userID) || (has(self.adoptionPolicy) && self.adoptionPolicy == 'ByEmail') || (has(self.reconcilePolicy) && self.reconcilePolicy == 'Observe')",message="name is required, since Cal.com creates no user without one; only with userID, adoptionPolicy ByEmail or reconcilePolicy Observe it may be absent"
+// +kubebuilder:validation:XValidation:rule="has(self.name) || has(self.userID) || (has(self.adoptionPolicy) && self.adoptionPolicy == 'ByEmail') || (has(self.reconcilePolicy) && self.reconcilePolicy in ['Observe', 'Suspend'])",message="name is required, since Cal.com creates no user without one; only with userID, adoptionPolicy ByEmail or reconcilePolicy Observe or Suspend it may be absent"
 type ManagedUserSpec struct {
 	// oauthClient is the OAuth client under which the user exists, and the Secret with its key.
 	//

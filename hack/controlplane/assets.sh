@@ -43,7 +43,8 @@ limit=${ENVTEST_TIMEOUT:-60}
 # The prebuilt releases have no kube-controller-manager, so that one is worth no attempt.
 if [ "$#" -eq 0 ] && [ "$limit" != 0 ] && command -v timeout >/dev/null; then
 	say "asking setup-envtest for Kubernetes ${kubernetes_minor#v} (at most $limit s)"
-	if found=$(timeout "$limit" go tool -modfile="$here/../tools/go.mod" setup-envtest use "${kubernetes_minor#v}.x" \
+	go build -C "$here/../tools" -o "$cache/setup-envtest" sigs.k8s.io/controller-runtime/tools/setup-envtest
+	if found=$(timeout "$limit" "$cache/setup-envtest" use "${kubernetes_minor#v}.x" \
 		--bin-dir "$cache/envtest" -p path 2>"$cache/setup-envtest.log") && complete "$found"; then
 		for name in "${needed[@]}"; do
 			ln -sf "$found/$name" "$cache/$name"

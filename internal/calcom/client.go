@@ -108,6 +108,15 @@ func New(c Config) (*Client, error) {
 	}, nil
 }
 
+// BaseURL returns the form in which the client uses an API's address, the same for every way to write it.
+func BaseURL(s string) (string, error) {
+	u, err := parseBaseURL(s)
+	if err != nil {
+		return "", err
+	}
+	return u.String(), nil
+}
+
 func parseBaseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil {

@@ -6,8 +6,10 @@ package controller
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,7 +48,7 @@ type account struct {
 
 // login is an account together with one value of the secret key.
 type login struct {
-	client *calcom.Client
+	client users
 	budget *quota.Budget
 	clock  clock.PassiveClock
 	probe  time.Duration
@@ -156,9 +158,17 @@ func (s *session) learn(err error) {
 	case calcom.IsUnauthorized(err):
 		s.refusal, s.verified, s.trusted = err, false, true
 		s.probeAt = s.clock.Now().Add(s.probe)
-	case err == nil:
+	case err == nil, refusedBehindLogin(err):
 		s.refusal, s.verified, s.trusted = nil, true, true
 	}
+}
+
+// refusedBehindLogin reports whether an error is Cal.com's own about the request, which it looks at only after the
+// credentials.
+func refusedBehindLogin(err error) bool {
+	e, ok := errors.AsType[*calcom.Error](err)
+	return ok && e.Code != "" && !calcom.IsNoSuchAPI(err) &&
+		slices.Contains([]int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict}, e.Status)
 }
 
 // isTrusted reports whether there is no reason to verify the secret key.

@@ -311,7 +311,7 @@ func TestCreateRefused(t *testing.T) {
 		"InvalidForCalcom": {
 			fault: calcomtest.Fault{Op: calcomtest.OpCreate, Status: 400, Body: `{"status":"error","error":{"code":"BadRequestException","message":"Bad Request Exception",
 				"details":{"errors":[{"target":{"email":"alice@example.com"},"value":"alice@example.com","property":"avatarUrl","constraints":{"isUrl":"avatarUrl must be a URL address"}}]}}}`},
-			conditions: []string{"Ready=False/InvalidSpec", "CredentialsReady=Unknown/Progressing", "Synced=False/InvalidSpec", "Stalled=True/InvalidSpec"},
+			conditions: []string{"Ready=False/InvalidSpec", "CredentialsReady=True/Verified", "Synced=False/InvalidSpec", "Stalled=True/InvalidSpec"},
 			words:      []string{"avatarUrl must be a URL address"},
 		},
 		"TooManyRequests": {
@@ -367,6 +367,43 @@ func TestCreateWithoutAValidTimeZone(t *testing.T) {
 		t.Error("the object has a finalizer and nothing to finalize")
 	}
 	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.TimeZone = "europe/rome" })
+	s.reconcile(mu)
+	s.wantReady(mu, "Created")
+}
+
+// A spec that Cal.com refuses is not sent again before it changes, or somebody asks.
+func TestRefusedSpecIsNotSentAgain(t *testing.T) {
+	s := newStory(t)
+	mu := s.create(func(spec *v1alpha1.ManagedUserSpec) { spec.AvatarURL = "https://host-without-dot/a.png" })
+	want := []string{"Ready=False/InvalidSpec", "CredentialsReady=True/Verified", "Synced=False/InvalidSpec", "Stalled=True/InvalidSpec"}
+	s.wantConditions(mu, want...)
+	s.wantCalls(calcomtest.OpCreate)
+	s.writes.take()
+	s.due(mu)
+	s.wantConditions(mu, want...)
+	s.wantCalls()
+	s.wantWrites()
+	s.request(mu, "now")
+	s.reconcile(mu)
+	s.wantCalls(calcomtest.OpCreate)
+	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.AvatarURL = "https://example.com/a.png" })
+	s.reconcile(mu)
+	s.wantReady(mu, "Created")
+}
+
+// A refused call's record is taken back even if the object is edited meanwhile.
+func TestCreateRefusedWhileTheObjectIsEdited(t *testing.T) {
+	s := newStory(t)
+	mu := s.user()
+	s.must(s.client.Create(t.Context(), mu))
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Status: 403, Match: func(*http.Request) bool {
+		s.edit(mu.DeepCopy(), func(spec *v1alpha1.ManagedUserSpec) { spec.Name = "Alicia" })
+		return true
+	}})
+	s.reconcile(mu)
+	if len(mu.Finalizers) != 0 {
+		t.Errorf("finalizers are %v after a call that had no effect", mu.Finalizers)
+	}
 	s.reconcile(mu)
 	s.wantReady(mu, "Created")
 }

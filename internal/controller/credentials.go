@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
 // connect reads the credentials and readies the visit's session with Cal.com. It makes no call there.
@@ -27,7 +28,9 @@ func (r *ManagedUserReconciler) connect(ctx context.Context, v *visit) error {
 	if from.APIURL == "" {
 		from.APIURL = v1alpha1.DefaultAPIURL
 	}
-	if !r.config.AllowedAPIURLs.allow(from.APIURL) {
+	// One client is one quota, however its address is written.
+	base, err := calcom.BaseURL(from.APIURL)
+	if err != nil || !r.config.AllowedAPIURLs.allow(base) {
 		return credentials(v1alpha1.ReasonAPIURLNotAllowed, fmt.Sprintf(
 			"The operator does not call this API URL; correct apiURL in a new object, or have the URL added to the operator's --allowed-api-urls (now %s)",
 			r.config.AllowedAPIURLs))
@@ -36,7 +39,7 @@ func (r *ManagedUserReconciler) connect(ctx context.Context, v *visit) error {
 	if err != nil {
 		return err
 	}
-	login, err := r.accounts.login(from.APIURL, from.ID, secretKey)
+	login, err := r.accounts.login(base, from.ID, secretKey)
 	if err != nil {
 		return waitForSecret(v1alpha1.ReasonKeyNotFound, fmt.Sprintf(
 			"The secret key under %s in Secret %s cannot be used (%v); correct it", from.SecretKeyRef.Key, from.SecretKeyRef.Name, err))
@@ -52,6 +55,10 @@ func (r *ManagedUserReconciler) secretKey(ctx context.Context, v *visit, ref v1a
 	if apierrors.IsNotFound(err) {
 		return "", waitForSecret(v1alpha1.ReasonSecretNotFound, fmt.Sprintf(
 			"There is no Secret %s in this namespace; create it with the OAuth client's secret key under %s, or correct secretKeyRef", ref.Name, ref.Key))
+	}
+	if apierrors.IsForbidden(err) {
+		return "", waitForSecret(v1alpha1.ReasonSecretNotFound, fmt.Sprintf(
+			"The operator may not read Secret %s; let its ServiceAccount get secrets in this namespace", ref.Name))
 	}
 	if err != nil {
 		return "", fmt.Errorf("reading the credentials Secret: %w", err)

@@ -20,6 +20,10 @@ import (
 // a server that does not answer.
 const unmarkTimeout = 10 * time.Second
 
+// unmarkPatience is how long after the deletion was asked for the quota is waited for. Somebody who leaves with thousands of
+// users wants all the marks off; but in the end the object goes.
+const unmarkPatience = 30 * time.Minute
+
 // reconcileDelete lets the object go once its user is deleted, proved to be gone, or to be left behind. Without
 // the finalizer the object has never created anything, and there is nothing to do.
 func (r *ManagedUserReconciler) reconcileDelete(ctx context.Context, v *visit) error {
@@ -31,7 +35,7 @@ func (r *ManagedUserReconciler) reconcileDelete(ctx context.Context, v *visit) e
 	case v1alpha1.ReconcilePolicySuspend:
 		return suspended("The deletion waits while reconcilePolicy is Suspend; set it to Manage to go on")
 	case v1alpha1.ReconcilePolicyObserve:
-		if v.mu.Spec.DeletionPolicy != v1alpha1.DeletionPolicyOrphan {
+		if deletionPolicy(v.mu) != v1alpha1.DeletionPolicyOrphan {
 			return synced(v1alpha1.ReasonDeletionBlocked,
 				"The user was created or adopted by this object, and reconcilePolicy Observe changes nothing in Cal.com; set it to Manage to have the user deleted, or deletionPolicy to Orphan to leave it there")
 		}
@@ -96,10 +100,14 @@ func (r *ManagedUserReconciler) deleteFound(ctx context.Context, v *visit, found
 	return nil
 }
 
-// orphan lets go of the user and leaves it in Cal.com. Taking off the mark is attempted and no more: this way out
-// has to be open without credentials and without a server.
+// orphan lets go of the user and leaves it in Cal.com. Taking off the mark is attempted and no more, but for a wait for the
+// quota: this way out has to be open without credentials and without a server.
 func (r *ManagedUserReconciler) orphan(ctx context.Context, v *visit) error {
-	if err := r.unmark(ctx, v); err != nil {
+	err := r.unmark(ctx, v)
+	if p := classify(err); p != nil && p.reason == v1alpha1.ReasonRateLimited && r.clock.Since(v.mu.DeletionTimestamp.Time) < unmarkPatience {
+		return p
+	}
+	if err != nil {
 		log.FromContext(ctx).Info("Leaving the mark on the orphaned user", "reason", err.Error())
 	}
 	if err := r.release(ctx, v); err != nil {

@@ -62,7 +62,6 @@ func TestOrphanWithoutAnything(t *testing.T) {
 		"NoSecret":      func(s *story) { s.deleteSecret() },
 		"WrongSecret":   func(s *story) { s.setSecret("wrong") },
 		"NoServer":      func(s *story) { s.sandbox.Close() },
-		"NoQuota":       func(s *story) { s.sandbox.Inject(calcomtest.Fault{Times: -1, Status: 429}) },
 		"URLNotAllowed": func(s *story) { s.config.AllowedAPIURLs = URLPrefixes{{scheme: "https", path: "/"}}; s.restart() },
 		"UserGone":      func(s *story) { s.sandbox.RemoveUser(s.clientID(), 1) },
 		"ClientGone":    func(s *story) { s.sandbox.RemoveClient(s.clientID()) },
@@ -79,6 +78,18 @@ func TestOrphanWithoutAnything(t *testing.T) {
 			s.wantGone(mu)
 		})
 	}
+}
+
+// Orphaning waits for the quota, so that a mass of users loses its marks; but not for ever.
+func TestOrphanWaitsForTheQuota(t *testing.T) {
+	s := newStory(t)
+	mu := s.create(orphan)
+	s.sandbox.Inject(calcomtest.Fault{Times: -1, Status: 429})
+	s.delete(mu)
+	s.wantConditions(mu, "Ready=False/Deleting", "CredentialsReady=True/Verified", "Synced=False/RateLimited", "Reconciling=True/Progressing")
+	s.advance(unmarkPatience + time.Minute)
+	s.reconcile(mu)
+	s.wantGone(mu)
 }
 
 // Whatever is neither a 200 nor a proven absence keeps the object, says why, and ends when the cause does.

@@ -55,7 +55,7 @@ func (r *ManagedUserReconciler) putOnRecord(ctx context.Context, v *visit, found
 	if err := r.protectSecret(ctx, v); err != nil {
 		return err
 	}
-	if err := r.claim(ctx, v.mu, found.ID, !found.known || r.wasAdopted(v)); err != nil {
+	if err := r.claim(ctx, v.mu, found.ID, !found.known || v.adopted); err != nil {
 		return err
 	}
 	mirror(v.mu, found.User)
@@ -65,14 +65,13 @@ func (r *ManagedUserReconciler) putOnRecord(ctx context.Context, v *visit, found
 	return r.writeStatus(ctx, v)
 }
 
-// wasAdopted reports whether a user that carries this object's mark is to be treated as one that was there before:
-// the object says so; or it never sent a create call and its spec asks for an adoption.
-func (r *ManagedUserReconciler) wasAdopted(v *visit) bool {
-	if _, ok := v.mu.Annotations[v1alpha1.AdoptedAnnotation]; ok {
+// wasAdopted reads off the object what visit.adopted says, before the visit writes anything.
+func wasAdopted(mu *v1alpha1.ManagedUser) bool {
+	if _, ok := mu.Annotations[v1alpha1.AdoptedAnnotation]; ok {
 		return true
 	}
-	_, created := v.mu.Annotations[v1alpha1.CreateIntentAnnotation]
-	return !created && (v.mu.Spec.UserID != 0 || v.mu.Spec.AdoptionPolicy == v1alpha1.AdoptionPolicyByEmail)
+	_, created := mu.Annotations[v1alpha1.CreateIntentAnnotation]
+	return !created && (mu.Spec.UserID != 0 || mu.Spec.AdoptionPolicy == v1alpha1.AdoptionPolicyByEmail)
 }
 
 // create sends the create call, once, after recording that it will. Whatever comes back but a clear refusal

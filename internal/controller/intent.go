@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -122,10 +123,30 @@ func (r *ManagedUserReconciler) recordIntent(ctx context.Context, mu *v1alpha1.M
 // retractIntent undoes recordIntent after a first create call that certainly had no effect, so that the object can
 // be deleted at once: it stands for nothing in Cal.com.
 func (r *ManagedUserReconciler) retractIntent(ctx context.Context, mu *v1alpha1.ManagedUser) error {
-	return r.patchMetadata(ctx, mu, "retracting the create intent", func(mu *v1alpha1.ManagedUser) {
-		controllerutil.RemoveFinalizer(mu, v1alpha1.ManagedUserFinalizer)
-		delete(mu.Annotations, v1alpha1.CreateIntentAnnotation)
-	})
+	retract := func() error {
+		return r.patchMetadata(ctx, mu, "retracting the create intent", func(mu *v1alpha1.ManagedUser) {
+			controllerutil.RemoveFinalizer(mu, v1alpha1.ManagedUserFinalizer)
+			delete(mu.Annotations, v1alpha1.CreateIntentAnnotation)
+		})
+	}
+	err := retract()
+	if !apierrors.IsConflict(err) {
+		return err
+	}
+	// Somebody edited the object meanwhile. If the record is still this call's, it is still this call's to take back.
+	fresh := &v1alpha1.ManagedUser{}
+	if err := r.reader.Get(ctx, client.ObjectKeyFromObject(mu), fresh); err != nil {
+		return fmt.Errorf("reading the object again: %w", err)
+	}
+	key := v1alpha1.CreateIntentAnnotation
+	if fresh.UID != mu.UID || fresh.Annotations[key] != mu.Annotations[key] {
+		return err
+	}
+	mu.ResourceVersion, mu.Finalizers, mu.Annotations = fresh.ResourceVersion, fresh.Finalizers, fresh.Annotations
+	if err := retract(); err != nil {
+		return err
+	}
+	return errAgain // What was refused is not what the spec says by now.
 }
 
 // claim adds the finalizer before the first change to a user that exists already; adopted says that the user is

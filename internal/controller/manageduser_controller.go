@@ -111,6 +111,9 @@ type visit struct {
 	// told are the conditions as they were read, whose reasons have had their events.
 	told []metav1.Condition
 	mark mark
+	// adopted is whether a user that carries this object's mark counts as one that was there before: the object says so,
+	// or it had sent no create call until this visit, and its spec asks for an adoption.
+	adopted bool
 	// secret is the metadata of the credentials Secret, once it was read.
 	secret *metav1.PartialObjectMetadata
 	// cal is the way to Cal.com, once connect has found the credentials good.
@@ -135,7 +138,7 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		r.checks.forget(request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	v := &visit{mu: mu, before: mu.DeepCopy(), told: slices.Clone(mu.Status.Conditions), mark: r.markOf(mu)}
+	v := &visit{mu: mu, before: mu.DeepCopy(), told: slices.Clone(mu.Status.Conditions), mark: r.markOf(mu), adopted: wasAdopted(mu)}
 	defer func() { result, err = r.finish(ctx, v, err) }()
 	if !mu.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, r.reconcileDelete(ctx, v)
@@ -196,7 +199,9 @@ func observed(v *visit, found *sighting) error {
 	// Of an object that owns a user, or may own one, somebody else's in status would pass for its own.
 	owns := controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer)
 	if found == nil || owns && !found.known {
-		v.mu.Status.User = nil
+		if !owns { // Else it is the object's identity.
+			v.mu.Status.User = nil
+		}
 		return &problem{
 			condition: v1alpha1.ConditionReady, reason: v1alpha1.ReasonNotFound, severity: resting, pace: slowly,
 			message: "Cal.com has no such user under this OAuth client; it is looked for again at each drift check",

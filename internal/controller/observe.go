@@ -94,8 +94,16 @@ func (r *ManagedUserReconciler) own(v *visit, user calcom.User, err error) (*sig
 	if err != nil {
 		return nil, err
 	}
-	if v.mark.ownershipOf(user) == foreign {
+	switch v.mark.ownershipOf(user) {
+	case foreign:
 		return nil, r.ownedElsewhere(v, user)
+	case unowned:
+		// A server that was reset gives its ids to other people.
+		if was := v.mu.Status.User; was != nil && was.ID == user.ID && was.CreatedDate != user.CreatedDate {
+			return nil, synced(v1alpha1.ReasonAlreadyExists, fmt.Sprintf(
+				"User %d in Cal.com was created at another time than the user of this object and does not carry its mark; if Cal.com was reset, orphan this object and apply it anew", user.ID))
+		}
+	case ours:
 	}
 	return &sighting{User: user, known: true, byID: true}, nil
 }
@@ -159,7 +167,7 @@ func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing in
 func (r *ManagedUserReconciler) noneOfOurs(v *visit, stranger *calcom.User) (*sighting, error) {
 	wait := absenceCountsIn(v.mu, r.config.UnknownOutcomeGrace, r.clock.Now())
 	i, ok := intentOf(v.mu, r.clock.Now())
-	if stranger != nil && v.mu.DeletionTimestamp.IsZero() && (!ok || i.Email == v.mu.Spec.Email) {
+	if stranger != nil && v.mu.DeletionTimestamp.IsZero() && (!ok || i.Email == v.mu.Spec.Email && isOlder(*stranger, i)) {
 		// The address is somebody else's, so the call that named it has come to nothing. A deletion waits all the
 		// same: a call that is finished late looks at the address only then.
 		wait = 0
@@ -171,6 +179,16 @@ func (r *ManagedUserReconciler) noneOfOurs(v *visit, stranger *calcom.User) (*si
 		return nil, nil
 	}
 	return &sighting{User: *stranger}, nil
+}
+
+// isOlder reports whether a user was there before a create call. One that was not can be the call's own: the server writes
+// the mark in a later step than the user.
+func isOlder(user calcom.User, i intent) bool {
+	if _, marked := user.Metadata[v1alpha1.OwnerMetadataKey]; marked {
+		return true
+	}
+	created, err := time.Parse(time.RFC3339, user.CreatedDate)
+	return err == nil && created.Before(i.Time)
 }
 
 // callsFromLookUp is how many calls it takes from a look-up to the end: when it shows nobody, a create call follows, and
@@ -231,6 +249,12 @@ func (r *ManagedUserReconciler) outcomeUnknown(v *visit, wait time.Duration) *pr
 	if standing := standingConflict(v); standing != nil {
 		return standing // A conflict that was reported for this spec is still the best explanation.
 	}
+	if i, ok := intentOf(v.mu, r.clock.Now()); ok && i.settled(v.mu) {
+		return &problem{
+			condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRemoteUnavailable, pace: later, after: wait,
+			message: "Cal.com denies a user that it created a moment ago; looking again in some seconds",
+		}
+	}
 	return &problem{
 		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRemoteUnavailable, severity: waiting,
 		pace: later, after: min(wait, lookAgain),
@@ -238,12 +262,14 @@ func (r *ManagedUserReconciler) outcomeUnknown(v *visit, wait time.Duration) *pr
 	}
 }
 
-// standingConflict returns the conflict that was reported for the spec as it is, if only a person can end it and nobody
-// has asked for another attempt. The look-up goes on at each poll; another create call would be refused like the last.
+// standingConflict returns the conflict, or refusal, that was reported for the spec as it is, if only a person can end it and
+// nobody has asked for another attempt. The look-up goes on at each poll; another create call would be refused like the last.
 func standingConflict(v *visit) *problem {
 	last := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionSynced)
 	if last == nil || last.ObservedGeneration != v.mu.Generation || !v.mu.DeletionTimestamp.IsZero() || v.requested() ||
-		!slices.Contains([]string{v1alpha1.ReasonUsernameConflict, v1alpha1.ReasonRemoteInconsistent}, last.Reason) {
+		!slices.Contains([]string{
+			v1alpha1.ReasonUsernameConflict, v1alpha1.ReasonRemoteInconsistent, v1alpha1.ReasonInvalidSpec,
+		}, last.Reason) {
 		return nil
 	}
 	p := synced(last.Reason, "")

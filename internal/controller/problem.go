@@ -114,8 +114,12 @@ func missing(e *calcom.Error) *problem {
 
 // refused is about a request that Cal.com understood and does not want.
 func refused(e *calcom.Error) *problem {
+	reads := e.Operation == calcom.OpGet || e.Operation == calcom.OpList
 	switch e.Status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		if reads {
+			break // The spec has no part in it.
+		}
 		if e.Operation == calcom.OpDelete {
 			return synced(v1alpha1.ReasonDeletionBlocked,
 				"Cal.com refuses to delete the user, as it does while other records refer to it; have them removed in Cal.com, or set deletionPolicy to Orphan")

@@ -43,7 +43,7 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 		return ctrl.Result{RequeueAfter: v.restFor}, nil
 	}
 	p := classify(err)
-	if err != nil && p == nil {
+	if err != nil && p == nil || errors.Is(err, errAgain) {
 		// Kubernetes' own errors are plumbing: they are tried again and not shown. What was done in Cal.com
 		// before them is.
 		return r.plumbing(err, r.writeStatus(ctx, v))
@@ -57,6 +57,9 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 		return r.plumbing(writing, plumbingIn(err))
 	}
 	r.tell(v, p)
+	if also := plumbingIn(err); also != nil {
+		return r.plumbing(also, nil)
+	}
 	return r.resume(v, p)
 }
 
@@ -260,6 +263,9 @@ func (r *ManagedUserReconciler) tell(v *visit, p *problem) {
 	kind := p.condition
 	if !v.mu.DeletionTimestamp.IsZero() {
 		kind = v1alpha1.ConditionReady
+	}
+	if meta.FindStatusCondition(v.mu.Status.Conditions, kind) == nil {
+		kind = v1alpha1.ConditionReady // Observe has no Synced.
 	}
 	was := meta.FindStatusCondition(v.told, kind)
 	is := meta.FindStatusCondition(v.mu.Status.Conditions, kind)
