@@ -6,6 +6,7 @@ package controller
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -133,20 +134,17 @@ func (r *ManagedUserReconciler) retractIntent(ctx context.Context, mu *v1alpha1.
 	if !apierrors.IsConflict(err) {
 		return err
 	}
-	// Somebody edited the object meanwhile. If the record is still this call's, it is still this call's to take back.
+	// Somebody edited the object meanwhile. If the record is still this call's, it is still this call's to take back. In any
+	// case, what was refused may not be what the spec says by now, so nothing is said about it.
 	fresh := &v1alpha1.ManagedUser{}
 	if err := r.reader.Get(ctx, client.ObjectKeyFromObject(mu), fresh); err != nil {
-		return fmt.Errorf("reading the object again: %w", err)
+		return errors.Join(errAgain, err)
 	}
-	key := v1alpha1.CreateIntentAnnotation
-	if fresh.UID != mu.UID || fresh.Annotations[key] != mu.Annotations[key] {
-		return err
+	if key := v1alpha1.CreateIntentAnnotation; fresh.UID != mu.UID || fresh.Annotations[key] != mu.Annotations[key] {
+		return errAgain
 	}
 	mu.ResourceVersion, mu.Finalizers, mu.Annotations = fresh.ResourceVersion, fresh.Finalizers, fresh.Annotations
-	if err := retract(); err != nil {
-		return err
-	}
-	return errAgain // What was refused is not what the spec says by now.
+	return errors.Join(errAgain, retract())
 }
 
 // claim adds the finalizer before the first change to a user that exists already; adopted says that the user is
