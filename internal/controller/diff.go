@@ -41,13 +41,13 @@ func diff(mu *v1alpha1.ManagedUser, user calcom.User, m mark) *difference {
 	if timezone.Equal(zone, spec.TimeZone) {
 		zone = spec.TimeZone
 	}
-	d.update.Name = changed(d, spec, v1alpha1.FieldName, set(spec.Name), user.Name)
-	d.update.TimeZone = changed(d, spec, v1alpha1.FieldTimeZone, set(spec.TimeZone), &zone)
-	d.update.WeekStart = changed(d, spec, v1alpha1.FieldWeekStart, set(spec.WeekStart), &user.WeekStart)
-	d.update.TimeFormat = changed(d, spec, v1alpha1.FieldTimeFormat, set(spec.TimeFormat), user.TimeFormat)
-	d.update.Locale = changed(d, spec, v1alpha1.FieldLocale, set(spec.Locale), user.Locale)
+	d.update.Name = changed(d, spec, v1alpha1.FieldName, optional(spec.Name), user.Name)
+	d.update.TimeZone = changed(d, spec, v1alpha1.FieldTimeZone, optional(spec.TimeZone), &zone)
+	d.update.WeekStart = changed(d, spec, v1alpha1.FieldWeekStart, optional(spec.WeekStart), &user.WeekStart)
+	d.update.TimeFormat = changed(d, spec, v1alpha1.FieldTimeFormat, optional(spec.TimeFormat), user.TimeFormat)
+	d.update.Locale = changed(d, spec, v1alpha1.FieldLocale, optional(spec.Locale), user.Locale)
 	d.update.Bio = changed(d, spec, v1alpha1.FieldBio, spec.Bio, user.Bio)
-	d.update.AvatarURL = changed(d, spec, v1alpha1.FieldAvatarURL, set(spec.AvatarURL), user.AvatarURL)
+	d.update.AvatarURL = changed(d, spec, v1alpha1.FieldAvatarURL, optional(spec.AvatarURL), user.AvatarURL)
 	d.compareMetadata(mu, user, m)
 	return d
 }
@@ -61,8 +61,8 @@ func changed[T comparable](d *difference, spec *v1alpha1.ManagedUserSpec, field 
 	return want
 }
 
-// set returns a pointer to an optional value, and nil for one that the spec leaves out.
-func set[T comparable](value T) *T {
+// optional returns a pointer to an optional value, and nil for one that the spec leaves out.
+func optional[T comparable](value T) *T {
 	var unset T
 	if value == unset {
 		return nil
