@@ -3,68 +3,10 @@
 
 package v1alpha1
 
-import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-)
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // DefaultAPIURL is the base URL of Cal.com's hosted API, used where none is given.
 const DefaultAPIURL = "https://api.cal.com/v2"
-
-// DeletionPolicy says what becomes of the user in Cal.com when its object is deleted.
-//
-// +kubebuilder:validation:Enum=Delete;Orphan
-type DeletionPolicy string
-
-const (
-	// DeletionPolicyDelete deletes the user in Cal.com, with its bookings and calendars.
-	DeletionPolicyDelete DeletionPolicy = "Delete"
-	// DeletionPolicyOrphan leaves the user in Cal.com and takes the owner's mark off it.
-	DeletionPolicyOrphan DeletionPolicy = "Orphan"
-)
-
-// AdoptionPolicy says whether a user that exists already may be taken over.
-//
-// +kubebuilder:validation:Enum=Never;ByEmail
-type AdoptionPolicy string
-
-const (
-	// AdoptionPolicyNever leaves a user alone that this object did not create.
-	AdoptionPolicyNever AdoptionPolicy = "Never"
-	// AdoptionPolicyByEmail takes over the user that has the e-mail of the spec, if nobody else owns it.
-	AdoptionPolicyByEmail AdoptionPolicy = "ByEmail"
-)
-
-// ReconcilePolicy says how far the operator goes with the object.
-//
-// +kubebuilder:validation:Enum=Manage;Observe;Suspend
-type ReconcilePolicy string
-
-const (
-	// ReconcilePolicyManage creates the user, keeps it equal to the spec, and deletes it.
-	ReconcilePolicyManage ReconcilePolicy = "Manage"
-	// ReconcilePolicyObserve mirrors the user in status and changes nothing.
-	ReconcilePolicyObserve ReconcilePolicy = "Observe"
-	// ReconcilePolicySuspend does nothing at all, a deletion included.
-	ReconcilePolicySuspend ReconcilePolicy = "Suspend"
-)
-
-// SpecField names an optional field of the spec that is written to Cal.com.
-//
-// +kubebuilder:validation:Enum=name;timeZone;weekStart;timeFormat;locale;bio;avatarURL;metadata
-type SpecField string
-
-// Fields that createOnly may name.
-const (
-	FieldName       SpecField = "name"
-	FieldTimeZone   SpecField = "timeZone"
-	FieldWeekStart  SpecField = "weekStart"
-	FieldTimeFormat SpecField = "timeFormat"
-	FieldLocale     SpecField = "locale"
-	FieldBio        SpecField = "bio"
-	FieldAvatarURL  SpecField = "avatarURL"
-	FieldMetadata   SpecField = "metadata"
-)
 
 // SecretKeyReference points at one key of a Secret in the namespace of the object.
 type SecretKeyReference struct {
@@ -237,76 +179,6 @@ type ManagedUserSpec struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=8
 	CreateOnly []SpecField `json:"createOnly,omitempty"`
-}
-
-// CalcomUser is a managed user exactly as Cal.com last returned it.
-type CalcomUser struct {
-	// id of the user in Cal.com.
-	//
-	// +optional
-	ID int64 `json:"id,omitempty"`
-
-	// email as stored by Cal.com, with +<client id> before the @.
-	//
-	// +optional
-	Email string `json:"email,omitempty"`
-
-	// username that Cal.com derived from the e-mail.
-	//
-	// +optional
-	Username *string `json:"username,omitempty"`
-
-	// name of the user.
-	//
-	// +optional
-	Name *string `json:"name,omitempty"`
-
-	// bio of the user.
-	//
-	// +optional
-	Bio *string `json:"bio,omitempty"`
-
-	// timeZone in the spelling of Cal.com, which capitalises every part: America/Port-au-prince.
-	//
-	// +optional
-	TimeZone string `json:"timeZone,omitempty"`
-
-	// weekStart is the first day of the week.
-	//
-	// +optional
-	WeekStart string `json:"weekStart,omitempty"`
-
-	// createdDate is the time of creation, RFC 3339 with milliseconds.
-	//
-	// +optional
-	CreatedDate string `json:"createdDate,omitempty"`
-
-	// timeFormat is 12 or 24.
-	//
-	// +optional
-	TimeFormat *int32 `json:"timeFormat,omitempty"`
-
-	// defaultScheduleId is the id of the schedule by which the user can be booked. Absent: the user cannot be
-	// booked until somebody makes one.
-	//
-	// +optional
-	DefaultScheduleID *int64 `json:"defaultScheduleId,omitempty"`
-
-	// locale is the language code.
-	//
-	// +optional
-	Locale *string `json:"locale,omitempty"`
-
-	// avatarUrl is the address of the picture.
-	//
-	// +optional
-	AvatarURL *string `json:"avatarUrl,omitempty"`
-
-	// metadata with all its keys, the operator's mark and those of others included.
-	//
-	// +optional
-	// +kubebuilder:pruning:PreserveUnknownFields
-	Metadata *runtime.RawExtension `json:"metadata,omitempty"`
 }
 
 // ManagedUserStatus is what the operator knows of the user.

@@ -4,7 +4,7 @@
 // Package controller reconciles ManagedUser objects with the managed users of Cal.com.
 //
 // The way from an object to a call: Reconcile, here, reads the object and goes down the steps; observe.go finds the
-// user, ensure.go creates, adopts and updates it, delete.go lets it go, each through the session of accounts.go,
+// user (lookup.go by its addresses, conflict.go when somebody is in the way), ensure.go creates, adopts and updates it, delete.go lets it go, each through the session of accounts.go,
 // which asks the quota and calls package calcom. status.go then tells how it went.
 package controller
 

@@ -1,0 +1,76 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import "k8s.io/apimachinery/pkg/runtime"
+
+// CalcomUser is a managed user exactly as Cal.com last returned it.
+type CalcomUser struct {
+	// id of the user in Cal.com.
+	//
+	// +optional
+	ID int64 `json:"id,omitempty"`
+
+	// email as stored by Cal.com, with +<client id> before the @.
+	//
+	// +optional
+	Email string `json:"email,omitempty"`
+
+	// username that Cal.com derived from the e-mail.
+	//
+	// +optional
+	Username *string `json:"username,omitempty"`
+
+	// name of the user.
+	//
+	// +optional
+	Name *string `json:"name,omitempty"`
+
+	// bio of the user.
+	//
+	// +optional
+	Bio *string `json:"bio,omitempty"`
+
+	// timeZone in the spelling of Cal.com, which capitalises every part: America/Port-au-prince.
+	//
+	// +optional
+	TimeZone string `json:"timeZone,omitempty"`
+
+	// weekStart is the first day of the week.
+	//
+	// +optional
+	WeekStart string `json:"weekStart,omitempty"`
+
+	// createdDate is the time of creation, RFC 3339 with milliseconds.
+	//
+	// +optional
+	CreatedDate string `json:"createdDate,omitempty"`
+
+	// timeFormat is 12 or 24.
+	//
+	// +optional
+	TimeFormat *int32 `json:"timeFormat,omitempty"`
+
+	// defaultScheduleId is the id of the schedule by which the user can be booked. Absent: the user cannot be
+	// booked until somebody makes one.
+	//
+	// +optional
+	DefaultScheduleID *int64 `json:"defaultScheduleId,omitempty"`
+
+	// locale is the language code.
+	//
+	// +optional
+	Locale *string `json:"locale,omitempty"`
+
+	// avatarUrl is the address of the picture.
+	//
+	// +optional
+	AvatarURL *string `json:"avatarUrl,omitempty"`
+
+	// metadata with all its keys, the operator's mark and those of others included.
+	//
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	Metadata *runtime.RawExtension `json:"metadata,omitempty"`
+}
