@@ -51,9 +51,9 @@ func standingConflict(v *visit) *problem {
 }
 
 // mayAdopt reports whether the object may take over a user that is not known to be its own; if not, it says why.
-func (r *ManagedUserReconciler) mayAdopt(v *visit, user calcom.User) error {
+func mayAdopt(v *visit, user calcom.User) error {
 	if v.mark.ownershipOf(user) == foreign {
-		return r.ownedElsewhere(v, user)
+		return ownedElsewhere(v, user)
 	}
 	if v.mu.Spec.UserID == user.ID || v.mu.Spec.UserID == 0 && v.mu.Spec.AdoptionPolicy == v1alpha1.AdoptionPolicyByEmail {
 		// Without the mark, a second object could adopt the same user, and both would write to it for ever.
@@ -64,7 +64,7 @@ func (r *ManagedUserReconciler) mayAdopt(v *visit, user calcom.User) error {
 		user.ID, user.ID))
 }
 
-func (r *ManagedUserReconciler) ownedElsewhere(v *visit, user calcom.User) *problem {
+func ownedElsewhere(v *visit, user calcom.User) *problem {
 	owner := "another owner"
 	if found, ok := parseMark(user.Metadata[v1alpha1.OwnerMetadataKey]); ok {
 		switch {
@@ -95,7 +95,7 @@ func (r *ManagedUserReconciler) resolveConflict(ctx context.Context, v *visit, c
 		user, err := v.cal.User(ctx, id)
 		// Its address may have been changed since; then the list says who has this one.
 		if err == nil && calcom.PlainEmail(user.Email, clientID(v.mu)) == v.mu.Spec.Email {
-			return &sighting{User: user, known: v.mark.ownershipOf(user) == ours}, nil
+			return v.sight(user), nil
 		}
 		if err != nil && !calcom.IsNotFound(err) {
 			return nil, err
@@ -106,7 +106,7 @@ func (r *ManagedUserReconciler) resolveConflict(ctx context.Context, v *visit, c
 		return nil, err
 	}
 	if row := rowOf(rows, v.mu.Spec.Email, clientID(v.mu)); row != nil {
-		return &sighting{User: *row, known: v.mark.ownershipOf(*row) == ours}, nil
+		return v.sight(*row), nil
 	}
 	if named {
 		return nil, synced(v1alpha1.ReasonRemoteInconsistent, fmt.Sprintf(

@@ -87,7 +87,7 @@ func (r *ManagedUserReconciler) deleteUser(ctx context.Context, v *visit) error 
 // deleteFound sends the delete call. A 404 is success only if the list does not show the user either.
 func (r *ManagedUserReconciler) deleteFound(ctx context.Context, v *visit, found *sighting) error {
 	_, err := v.cal.DeleteUser(ctx, found.ID)
-	if !calcom.IsNotFound(err) || calcom.IsNoSuchAPI(err) {
+	if !isDenied(err) {
 		return err
 	}
 	denied := classify(err)

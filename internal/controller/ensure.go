@@ -28,7 +28,7 @@ func (r *ManagedUserReconciler) ensure(ctx context.Context, v *visit, found *sig
 // take makes a user that exists the object's own, unless it is already, and updates it.
 func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sighting) error {
 	if !found.known {
-		if err := r.mayAdopt(v, found.User); err != nil {
+		if err := mayAdopt(v, found.User); err != nil {
 			return err
 		}
 	}
@@ -117,13 +117,11 @@ func (r *ManagedUserReconciler) createFailed(ctx context.Context, v *visit, err 
 	}
 	if calcom.IsConflict(err) {
 		var found *sighting
-		if found, err = r.resolveConflict(ctx, v, err); err == nil {
-			if found.known {
-				return r.take(ctx, v, found)
-			}
-			if err = r.mayAdopt(v, found.User); err == nil {
-				return r.take(ctx, v, found)
-			}
+		if found, err = r.resolveConflict(ctx, v, err); err == nil && !found.known {
+			err = mayAdopt(v, found.User)
+		}
+		if err == nil {
+			return r.take(ctx, v, found)
 		}
 	}
 	if p := classify(err); renewed || p != nil && p.reason == v1alpha1.ReasonRemoteInconsistent {

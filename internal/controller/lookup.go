@@ -26,12 +26,16 @@ func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing in
 		return found, nil
 	}
 	if at := slices.IndexFunc(rows, func(row calcom.User) bool { return row.ID == missing }); at >= 0 {
-		return nil, r.ownedElsewhere(v, rows[at]) // The call that denied it was wrong.
+		return nil, ownedElsewhere(v, rows[at]) // The call that denied it was wrong.
 	}
 	if missing != 0 {
 		// The list cannot show a user whose address was changed elsewhere. Two wrong denials in a row are less likely.
-		if found, err := r.observeOwnAgain(ctx, v, missing); found != nil || err != nil {
-			return found, err
+		user, err := v.user(ctx, missing)
+		if err != nil {
+			return nil, err
+		}
+		if user != nil {
+			return own(v, *user)
 		}
 	}
 	return r.noneOfOurs(v, rowOf(rows, v.mu.Spec.Email, clientID(v.mu)))

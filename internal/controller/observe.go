@@ -40,7 +40,7 @@ func (r *ManagedUserReconciler) observe(ctx context.Context, v *visit) (*sightin
 	if id := v.mu.Spec.UserID; id != 0 {
 		return r.observeByID(ctx, v, id)
 	}
-	if r.mayExist(v) {
+	if mayExist(v) {
 		return r.lookUp(ctx, v, 0)
 	}
 	return nil, nil
@@ -71,30 +71,41 @@ func (r *ManagedUserReconciler) orOfSpec(ctx context.Context, v *visit, found *s
 
 // observeOwn finds the user whose id stands in status.
 func (r *ManagedUserReconciler) observeOwn(ctx context.Context, v *visit, id int64) (*sighting, error) {
-	user, err := v.cal.User(ctx, id)
-	if calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) {
+	user, err := v.user(ctx, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case user == nil:
 		return r.lookUp(ctx, v, id)
 	}
-	return r.own(v, user, err)
+	return own(v, *user)
 }
 
-// observeOwnAgain asks a second time for a user that a call has denied; nil means that it was denied again.
-func (r *ManagedUserReconciler) observeOwnAgain(ctx context.Context, v *visit, id int64) (*sighting, error) {
+// user returns the user with an id, and nil for one that Cal.com denies.
+func (v *visit) user(ctx context.Context, id int64) (*calcom.User, error) {
 	user, err := v.cal.User(ctx, id)
-	if calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) {
+	if isDenied(err) {
 		return nil, nil
 	}
-	return r.own(v, user, err)
-}
-
-// own is the sighting of a user by the id in status. Another's mark makes the user another's all the same.
-func (r *ManagedUserReconciler) own(v *visit, user calcom.User, err error) (*sighting, error) {
 	if err != nil {
 		return nil, err
 	}
+	return &user, nil
+}
+
+// isDenied reports whether Cal.com says that there is no such user, which proves little, and not that it has no such API.
+func isDenied(err error) bool { return calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) }
+
+// sight is the sighting of a user that only its mark can make the object's own.
+func (v *visit) sight(user calcom.User) *sighting {
+	return &sighting{User: user, known: v.mark.ownershipOf(user) == ours}
+}
+
+// own is the sighting of a user by the id in status. Another's mark makes the user another's all the same.
+func own(v *visit, user calcom.User) (*sighting, error) {
 	switch v.mark.ownershipOf(user) {
 	case foreign:
-		return nil, r.ownedElsewhere(v, user)
+		return nil, ownedElsewhere(v, user)
 	case unowned:
 		// A server that was reset gives its ids to other people.
 		if was := v.mu.Status.User; was != nil && was.ID == user.ID && was.CreatedDate != user.CreatedDate {
@@ -111,20 +122,17 @@ func (r *ManagedUserReconciler) observeByID(ctx context.Context, v *visit, id in
 	if id == 0 {
 		return nil, nil
 	}
-	user, err := v.cal.User(ctx, id)
-	if calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) {
-		return nil, nil
-	}
-	if err != nil {
+	user, err := v.user(ctx, id)
+	if err != nil || user == nil {
 		return nil, err
 	}
-	return &sighting{User: user, known: v.mark.ownershipOf(user) == ours}, nil
+	return v.sight(*user), nil
 }
 
 // mayExist reports whether an object without the finalizer has to look for its user before it creates one. A new one has not: the create
 // call itself says when the e-mail is taken, and that saves a call for each of ten thousand users. After a
 // failure the look-up comes first, so that a server that is down costs no write to the object at each attempt.
-func (r *ManagedUserReconciler) mayExist(v *visit) bool {
+func mayExist(v *visit) bool {
 	if v.policy() == v1alpha1.ReconcilePolicyObserve || !v.mu.DeletionTimestamp.IsZero() || v.mu.Spec.Name == "" {
 		return true
 	}
