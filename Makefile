@@ -15,6 +15,8 @@ TOOL := go tool -modfile=hack/tools/go.mod
 LINT := $(TOOL) golangci-lint-kube-api-linter
 ACTIONLINT := go tool -modfile=hack/tools/actionlint/go.mod actionlint
 ASSETS := assets=$$(hack/controlplane/assets.sh); export KUBEBUILDER_ASSETS=$$assets
+# Namespaces are deleted by kube-controller-manager, which only tests need.
+TEST_ASSETS := assets=$$(hack/controlplane/assets.sh kube-controller-manager); export KUBEBUILDER_ASSETS=$$assets
 LDFLAGS := -X github.com/calcom-operator/calcom-operator/internal/version.Version=$(VERSION)
 MODULES := . hack/controlplane hack/dockerfilelint hack/tools hack/tools/actionlint
 SCRIPTS := .ci/run $(wildcard hack/*.sh hack/*/*.sh)
@@ -41,7 +43,7 @@ generate: ## Regenerate deep copies, apply configurations, the CRD and the role
 
 .PHONY: test
 test: ## Run the tests, on a real control plane (PKG=./internal/... TESTFLAGS='-run Name')
-	$(ASSETS); go test -race -shuffle=on -timeout=15m $(TESTFLAGS) $(PKG)
+	$(TEST_ASSETS); go test -race -shuffle=on -timeout=15m $(TESTFLAGS) $(PKG)
 
 .PHONY: test-simulation
 test-simulation: ## Look for broken promises in SEEDS random worlds full of faults (10000), or replay one with SEED=n

@@ -6,24 +6,27 @@
 #   3. setup-envtest, which downloads prebuilt binaries (ENVTEST_TIMEOUT seconds at most, 60 unless set;
 #      0 skips it);
 #   4. a build from Go modules, about 7 minutes on two cores with nothing cached, once per version.
-# Arguments name further binaries that are needed (kube-controller-manager); those always come from 4.
+# Arguments name further binaries that are needed (kube-controller-manager); no prebuilt release has them, so they
+# always come from 4.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 say() { echo "controlplane: $*" >&2; }
 
 kubernetes=$(awk '$1 == "k8s.io/kubernetes" && $2 ~ /^v/ { print $2; exit }' "$here/go.mod")
 etcd=$(awk '$1 == "go.etcd.io/etcd/server/v3" && $2 ~ /^v/ { print $2; exit }' "$here/go.mod")
-needed=(etcd kube-apiserver kubectl "$@")
+prebuilt=(etcd kube-apiserver kubectl)
+needed=("${prebuilt[@]}" "$@")
 
-complete() { # complete FOLDER: does it hold every binary that is needed?
-	local name
-	for name in "${needed[@]}"; do
-		[ -x "$1/$name" ] || return 1
+holds() { # holds FOLDER NAME…: does it hold all of these binaries?
+	local folder=$1 name
+	shift
+	for name in "$@"; do
+		[ -x "$folder/$name" ] || return 1
 	done
 }
 
 if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
-	if ! complete "$KUBEBUILDER_ASSETS"; then
+	if ! holds "$KUBEBUILDER_ASSETS" "${needed[@]}"; then
 		say "KUBEBUILDER_ASSETS=$KUBEBUILDER_ASSETS lacks one of: ${needed[*]}; unset it to have them built"
 		exit 1
 	fi
@@ -33,26 +36,24 @@ fi
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/calcom-operator/controlplane/$kubernetes-$(go env GOOS)-$(go env GOARCH)
 mkdir -p "$cache"
-if complete "$cache"; then
+if holds "$cache" "${needed[@]}"; then
 	echo "$cache"
 	exit
 fi
 
 kubernetes_minor=${kubernetes%.*} # Not every patch release is published as prebuilt binaries.
 limit=${ENVTEST_TIMEOUT:-60}
-# The prebuilt releases have no kube-controller-manager, so that one is worth no attempt.
-if [ "$#" -eq 0 ] && [ "$limit" != 0 ] && command -v timeout >/dev/null; then
+if ! holds "$cache" "${prebuilt[@]}" && [ "$limit" != 0 ] && command -v timeout >/dev/null; then
 	say "asking setup-envtest for Kubernetes ${kubernetes_minor#v} (at most $limit s)"
 	go build -C "$here/../tools" -o "$cache/setup-envtest" sigs.k8s.io/controller-runtime/tools/setup-envtest
 	if found=$(timeout "$limit" "$cache/setup-envtest" use "${kubernetes_minor#v}.x" \
-		--bin-dir "$cache/envtest" -p path 2>"$cache/setup-envtest.log") && complete "$found"; then
-		for name in "${needed[@]}"; do
+		--bin-dir "$cache/envtest" -p path 2>"$cache/setup-envtest.log") && holds "$found" "${prebuilt[@]}"; then
+		for name in "${prebuilt[@]}"; do
 			ln -sf "$found/$name" "$cache/$name"
 		done
-		echo "$cache"
-		exit
+	else
+		say "not to be had ($(tail -n 1 "$cache/setup-envtest.log" | cut -c 1-120)); building from Go modules instead"
 	fi
-	say "not to be had ($(tail -n 1 "$cache/setup-envtest.log" | cut -c 1-120)); building from Go modules instead"
 fi
 
 build() { # build NAME PACKAGE LDFLAGS: compiles PACKAGE to $cache/NAME, with a line of progress now and then

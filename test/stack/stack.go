@@ -37,8 +37,11 @@ type Config struct {
 	Dir string
 	// SandboxArgs and OperatorArgs are added to the flags that the stack itself needs.
 	SandboxArgs, OperatorArgs []string
-	// Sandbox and Operator are told each line that the processes print; nil drops them.
-	Sandbox, Operator func(line string)
+	// ControllerManager also starts kube-controller-manager, which KUBEBUILDER_ASSETS has to hold then, with the controllers
+	// that delete namespaces and what belongs to objects that are gone.
+	ControllerManager bool
+	// Sandbox, Operator and ControllerManagerLog are told each line that the processes print; nil drops them.
+	Sandbox, Operator, ControllerManagerLog func(line string)
 }
 
 // Stack is what runs. Its methods are not safe for concurrent use.
@@ -48,18 +51,21 @@ type Stack struct {
 	// API is the base URL of the sandbox, with /v2.
 	API string
 
-	config       Config
-	root         string
-	controlPlane *envtest.Environment
-	sandbox      *process
-	operator     *process
+	config            Config
+	root              string
+	controlPlane      *envtest.Environment
+	controllerManager *process
+	sandbox           *process
+	operator          *process
 }
 
 // Start builds the binaries and starts the control plane, the sandbox and the operator. KUBEBUILDER_ASSETS has to name
 // the folder with etcd, kube-apiserver and kubectl. After an error nothing is left running.
 func Start(ctx context.Context, config Config) (*Stack, error) {
 	s := &Stack{config: config, Kubeconfig: filepath.Join(config.Dir, "kubeconfig")}
-	for _, step := range []func(context.Context) error{s.build, s.startControlPlane, s.startSandbox, s.install, s.StartOperator} {
+	for _, step := range []func(context.Context) error{
+		s.build, s.startControlPlane, s.startControllerManager, s.startSandbox, s.install, s.StartOperator,
+	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Stop())
 		}
@@ -70,6 +76,9 @@ func Start(ctx context.Context, config Config) (*Stack, error) {
 // Stop ends everything, in the opposite order.
 func (s *Stack) Stop() error {
 	errs := []error{s.StopOperator(), s.sandbox.stop()}
+	if s.controllerManager != nil {
+		s.controllerManager.kill() // It knows no graceful end.
+	}
 	if s.controlPlane != nil {
 		errs = append(errs, s.controlPlane.Stop())
 		s.controlPlane = nil
