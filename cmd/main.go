@@ -125,8 +125,8 @@ func strip(in any) (any, error) {
 	if object, ok := in.(metav1.Object); ok {
 		object.SetManagedFields(nil)
 	}
-	if secret, ok := in.(*metav1.PartialObjectMetadata); ok {
-		secret.Annotations = nil
+	if metadata, ok := in.(*metav1.PartialObjectMetadata); ok && metadata.Kind != "Namespace" {
+		metadata.Annotations = nil
 	}
 	return in, nil
 }
@@ -154,6 +154,8 @@ func addController(ctx context.Context, mgr ctrl.Manager, o *options) error {
 		ResyncInterval:          o.resyncInterval,
 		RateLimitShare:          o.rateLimitShare,
 		UnknownOutcomeGrace:     o.unknownOutcomeGrace,
+		MassDeleteLimit:         o.massDeleteLimit,
+		Namespace:               o.operatorNamespace,
 		ProtectSecrets:          o.protectSecrets,
 		MaxConcurrentReconciles: o.workers,
 		UserAgent:               "calcom-operator/" + version.Version,

@@ -6,6 +6,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/controller"
 )
 
@@ -31,6 +33,8 @@ type options struct {
 	workers                      int
 	rateLimitShare               float64
 	protectSecrets               bool
+	massDeleteLimit              int
+	operatorNamespace            string
 	version                      bool
 	zap                          zap.Options
 
@@ -55,6 +59,8 @@ func parseOptions(args []string) (*options, error) {
 	flags.IntVar(&o.workers, "max-concurrent-reconciles", 8, "number of users that are worked on at a time")
 	flags.Float64Var(&o.rateLimitShare, "rate-limit-share", 0.8, "part of each OAuth client's quota that the operator uses, above 0 and up to 1; the rest is left to your own backend")
 	flags.BoolVar(&o.protectSecrets, "protect-secrets", true, "keep credentials Secrets from being deleted before the users that need them, by the finalizer platform.cal.com/in-use; without it, delete users before their Secret and their namespace")
+	flags.IntVar(&o.massDeleteLimit, "mass-delete-limit", 0, "how many users of one OAuth client are deleted in any 10 minutes; the others wait, and say so, until their time comes or somebody sets the annotation "+v1alpha1.AllowMassDeletionAnnotation+"=true on them or their namespace. 0 means any number")
+	flags.StringVar(&o.operatorNamespace, "operator-namespace", "", "namespace of the operator's own records; the pod's own when empty")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	o.zap.BindFlags(flags)
 	// Times for people; and no stack traces for what is expected to fail now and then, as a call to Cal.com.
@@ -66,7 +72,20 @@ func parseOptions(args []string) (*options, error) {
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
+	if o.operatorNamespace == "" {
+		o.operatorNamespace = ownNamespace()
+	}
 	return o, o.check(flags.Args())
+}
+
+// ownNamespace returns the namespace that the process runs in as a pod, or nothing.
+func ownNamespace() string {
+	const file = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+	name, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(name))
 }
 
 // check finds values that no flag type excludes, and names the flag.
@@ -87,6 +106,10 @@ func (o *options) check(rest []string) error {
 		return fmt.Errorf("--max-concurrent-reconciles is %d; it must be at least 1", o.workers)
 	case !(o.rateLimitShare > 0 && o.rateLimitShare <= 1):
 		return fmt.Errorf("--rate-limit-share is %v; it must be above 0 and at most 1", o.rateLimitShare)
+	case o.massDeleteLimit < 0:
+		return fmt.Errorf("--mass-delete-limit is %d; it must not be below 0", o.massDeleteLimit)
+	case o.massDeleteLimit > 0 && o.operatorNamespace == "":
+		return fmt.Errorf("--mass-delete-limit outside of a pod also needs --operator-namespace, where deletions are recorded")
 	case len(o.ownerID) > 63 || strings.ContainsAny(o.ownerID, "/ \t\n"):
 		return fmt.Errorf("--owner-id must have at most 63 characters, none of them a slash or a space")
 	}

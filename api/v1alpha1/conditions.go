@@ -40,6 +40,9 @@ const (
 	ReasonDeleting = "Deleting"
 	// ReasonDeletionBlocked: the deletion waits for a person; the message says what for.
 	ReasonDeletionBlocked = "DeletionBlocked"
+	// ReasonMassDeletion: the deletion waits because many users of the OAuth client are to be deleted at once; the message
+	// says until when, and how to let it go at once or keep the user.
+	ReasonMassDeletion = "MassDeletion"
 )
 
 // Reasons of Synced.

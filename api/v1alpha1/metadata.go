@@ -25,6 +25,10 @@ const (
 	// acted upon last stands in status.lastHandledReconcileAt.
 	ReconcileRequestedAtAnnotation = "platform.cal.com/reconcile-requested-at"
 
+	// AllowMassDeletionAnnotation, with the value "true" on an object or its namespace, lets deletions go at once that the
+	// operator holds up because of their number (its flag --mass-delete-limit).
+	AllowMassDeletionAnnotation = "platform.cal.com/allow-mass-deletion"
+
 	// OwnerMetadataKey is the key in the Cal.com user's metadata under which the operator writes whose user it
 	// is: <owner id>/<namespace>/<name>/<uid>.
 	OwnerMetadataKey = "kubernetesOwner"

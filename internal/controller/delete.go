@@ -47,6 +47,9 @@ func (r *ManagedUserReconciler) reconcileDelete(ctx context.Context, v *visit) e
 	if err := r.connect(ctx, v); err != nil {
 		return err
 	}
+	if err := r.admitDeletion(ctx, v); err != nil {
+		return err
+	}
 	return r.deleteUser(ctx, v)
 }
 
@@ -86,6 +89,7 @@ func (r *ManagedUserReconciler) deleteUser(ctx context.Context, v *visit) error 
 
 // deleteFound sends the delete call. A 404 is success only if the list does not show the user either.
 func (r *ManagedUserReconciler) deleteFound(ctx context.Context, v *visit, found *sighting) error {
+	v.permit = nil // Whatever comes of the call, it counts.
 	_, err := v.cal.DeleteUser(ctx, found.ID)
 	if !isDenied(err) {
 		return err

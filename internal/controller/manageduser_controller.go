@@ -30,7 +30,7 @@ import (
 // +kubebuilder:rbac:groups=platform.cal.com,resources=managedusers,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=platform.cal.com,resources=managedusers/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;patch
-// +kubebuilder:rbac:groups="",resources=namespaces,resourceNames=kube-system,verbs=get
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Config is what the operator is started with.
@@ -46,6 +46,10 @@ type Config struct {
 	// UnknownOutcomeGrace is how long an absent user proves nothing after a create call of unknown outcome, neither for
 	// a second call nor for a deletion; see the constant of that name.
 	UnknownOutcomeGrace time.Duration
+	// MassDeleteLimit is how many users of one OAuth client are deleted in any ten minutes; 0 means any number.
+	MassDeleteLimit int
+	// Namespace is the operator's own, where it keeps its records.
+	Namespace string
 	// ProtectSecrets keeps credentials Secrets from being deleted before the users that need them.
 	ProtectSecrets bool
 	// MaxConcurrentReconciles is the number of workers.
@@ -69,6 +73,8 @@ type ManagedUserReconciler struct {
 	clock    clock.PassiveClock
 	accounts *accounts
 	checks   *checks
+	// deletions is asked before each deletion in Cal.com, if there is a limit.
+	deletions *deletions
 }
 
 // check returns an error that names what is missing or out of bounds.
@@ -82,6 +88,8 @@ func (c *Config) check() error {
 		return errors.New("resync interval and unknown outcome grace must be above zero")
 	case c.RateLimitShare <= 0 || c.RateLimitShare > 1:
 		return errors.New("rate limit share must be above 0 and at most 1")
+	case c.MassDeleteLimit < 0 || c.MassDeleteLimit > 0 && c.Namespace == "":
+		return errors.New("mass delete limit must not be below zero, and needs the operator's namespace")
 	case len(c.AllowedAPIURLs) == 0:
 		return errors.New("at least one allowed API URL is needed")
 	}
@@ -98,7 +106,7 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 	}
 	return &ManagedUserReconciler{
 		client: c, reader: reader, recorder: recorder, config: config, clock: config.Clock,
-		accounts: newAccounts(config), checks: newChecks(config),
+		accounts: newAccounts(config), checks: newChecks(config), deletions: newDeletions(c, reader, config),
 	}, nil
 }
 
@@ -118,6 +126,10 @@ type visit struct {
 	secret *metav1.PartialObjectMetadata
 	// cal is the way to Cal.com, once connect has found the credentials good.
 	cal *session
+	// account is whose quota and whose deletions count; set with cal.
+	account accountName
+	// permit is the right to delete the user, until it is used.
+	permit *permit
 	// did is what was done in Cal.com: a reason of Synced and a sentence. Empty when nothing was.
 	did, didNote string
 	// restFor is the time until something has to be done, when nothing has to be done now.
@@ -135,7 +147,7 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 	defer cancel()
 	mu := &v1alpha1.ManagedUser{}
 	if err := r.client.Get(ctx, request.NamespacedName, mu); err != nil {
-		r.checks.forget(request.NamespacedName)
+		r.forget(request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	v := &visit{mu: mu, before: mu.DeepCopy(), told: slices.Clone(mu.Status.Conditions), mark: r.markOf(mu), adopted: wasAdopted(mu)}
@@ -144,6 +156,12 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		return ctrl.Result{}, r.reconcileDelete(ctx, v)
 	}
 	return ctrl.Result{}, r.reconcile(ctx, v)
+}
+
+// forget drops what is kept in memory of an object that is gone.
+func (r *ManagedUserReconciler) forget(name client.ObjectKey) {
+	r.checks.forget(name)
+	r.deletions.forget(name)
 }
 
 // reconcile is the straight line for an object that is to stay.

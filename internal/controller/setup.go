@@ -47,7 +47,7 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 	if err != nil {
 		return fmt.Errorf("indexing managed users by Secret: %w", err)
 	}
-	return ctrl.NewControllerManagedBy(mgr).
+	b := ctrl.NewControllerManagedBy(mgr).
 		Named("manageduser").
 		For(&v1alpha1.ManagedUser{}, builder.WithPredicates(worthALook())).
 		// Only the metadata of Secrets is watched and kept; their data is read when it is needed.
@@ -55,23 +55,40 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.config.MaxConcurrentReconciles,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackOff, lastBackOff),
-		}).
-		Complete(r)
+		})
+	if r.config.MassDeleteLimit > 0 {
+		b = b.WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.deletionsIn), builder.WithPredicates(annotationChanges(v1alpha1.AllowMassDeletionAnnotation)))
+	}
+	return b.Complete(r)
 }
 
 // worthALook lets through what can mean work: a new object, a new generation (a deletion is one too), a request by
 // annotation. The operator's own writes, to the status, the finalizers and its annotations, are not.
 func worthALook() predicate.Predicate {
-	return predicate.Or(predicate.GenerationChangedPredicate{}, predicate.Funcs{
+	return predicate.Or(
+		predicate.GenerationChangedPredicate{},
+		annotationChanges(v1alpha1.ReconcileRequestedAtAnnotation),
+		annotationChanges(v1alpha1.AllowMassDeletionAnnotation),
+		onUpdate(func(before, after client.Object) bool {
+			return before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero()
+		}))
+}
+
+// annotationChanges lets through updates that change an annotation.
+func annotationChanges(key string) predicate.Predicate {
+	return onUpdate(func(before, after client.Object) bool {
+		return before.GetAnnotations()[key] != after.GetAnnotations()[key]
+	})
+}
+
+// onUpdate lets through those updates that are worth it, and nothing else.
+func onUpdate(worth func(before, after client.Object) bool) predicate.Predicate {
+	return predicate.Funcs{
 		CreateFunc:  func(event.CreateEvent) bool { return false },
 		DeleteFunc:  func(event.DeleteEvent) bool { return false },
 		GenericFunc: func(event.GenericEvent) bool { return false },
-		UpdateFunc: func(e event.UpdateEvent) bool {
-			key := v1alpha1.ReconcileRequestedAtAnnotation
-			return e.ObjectOld.GetAnnotations()[key] != e.ObjectNew.GetAnnotations()[key] ||
-				e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
-		},
-	})
+		UpdateFunc:  func(e event.UpdateEvent) bool { return worth(e.ObjectOld, e.ObjectNew) },
+	}
 }
 
 // notOurOwnMark holds back the operator's own writes to Secrets, the in-use finalizer: they change no key, and the users
@@ -99,17 +116,32 @@ func changesNeed() predicate.Predicate {
 	}
 }
 
+// deletionsIn finds the users of a namespace that are to be deleted.
+func (r *ManagedUserReconciler) deletionsIn(ctx context.Context, namespace client.Object) []reconcile.Request {
+	return r.requests(ctx, func(mu *v1alpha1.ManagedUser) bool { return !mu.DeletionTimestamp.IsZero() }, client.InNamespace(namespace.GetName()))
+}
+
 // usersOfSecret finds the users that a change of a Secret can help.
 func (r *ManagedUserReconciler) usersOfSecret(ctx context.Context, secret client.Object) []reconcile.Request {
+	return r.requests(ctx, func(*v1alpha1.ManagedUser) bool { return true },
+		client.InNamespace(secret.GetNamespace()), client.MatchingFields{bySecret: secret.GetName()})
+}
+
+// requests lists users in the cache and returns requests for those that are worth a look.
+func (r *ManagedUserReconciler) requests(
+	ctx context.Context, worth func(*v1alpha1.ManagedUser) bool, options ...client.ListOption,
+) []reconcile.Request {
 	var list v1alpha1.ManagedUserList
-	if err := r.client.List(ctx, &list, client.InNamespace(secret.GetNamespace()), client.MatchingFields{bySecret: secret.GetName()}); err != nil {
+	if err := r.client.List(ctx, &list, options...); err != nil {
 		// The cache answers this; an error means that it is not running.
-		log.FromContext(ctx).Error(err, "Listing the users of a Secret")
+		log.FromContext(ctx).Error(err, "Listing users")
 		return nil
 	}
 	requests := make([]reconcile.Request, 0, len(list.Items))
 	for i := range list.Items {
-		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+		if worth(&list.Items[i]) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+		}
 	}
 	return requests
 }

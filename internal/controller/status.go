@@ -35,8 +35,11 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 	if v.cal != nil {
 		v.cal.giveBack()
 	}
+	if v.permit != nil {
+		r.deletions.giveBack(v.permit)
+	}
 	if v.released {
-		r.checks.forget(client.ObjectKeyFromObject(v.mu))
+		r.forget(client.ObjectKeyFromObject(v.mu))
 		return ctrl.Result{}, err
 	}
 	if err == nil && v.restFor > 0 {
@@ -185,7 +188,7 @@ func (r *ManagedUserReconciler) failDeletion(v *visit, p *problem) {
 	r.tellCondition(v, p)
 	reason, message := v1alpha1.ReasonDeletionBlocked, "The user is not deleted: "+p.message
 	switch {
-	case p.severity == resting:
+	case p.severity == resting, p.reason == v1alpha1.ReasonMassDeletion:
 		reason, message = p.reason, p.message
 	case p.severity == transient, p.pace == later:
 		reason = v1alpha1.ReasonDeleting

@@ -187,7 +187,7 @@ func (s *Stack) StartOperator(ctx context.Context) error {
 	}
 	args := append([]string{
 		"--kubeconfig=" + s.operatorKubeconfig(),
-		"--leader-elect", "--leader-election-namespace=" + Namespace,
+		"--leader-elect", "--leader-election-namespace=" + Namespace, "--operator-namespace=" + Namespace,
 		"--metrics-bind-address=0", "--health-probe-bind-address=" + probe,
 		"--allowed-api-urls=" + s.API,
 	}, s.config.OperatorArgs...)
