@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"strings"
@@ -119,14 +120,14 @@ func (o *options) manager() ctrl.Options {
 	return options
 }
 
-// strip takes off what the cache need not hold: managed fields, and of Secrets, of which only metadata is watched, the
-// annotations too, since kubectl apply leaves the data of a Secret in one.
+// strip takes off what the cache need not hold: managed fields, and of Secrets, of which only metadata is watched, all
+// annotations but the operator's own, since kubectl apply leaves the data of a Secret in one.
 func strip(in any) (any, error) {
 	if object, ok := in.(metav1.Object); ok {
 		object.SetManagedFields(nil)
 	}
 	if metadata, ok := in.(*metav1.PartialObjectMetadata); ok && metadata.Kind != "Namespace" {
-		metadata.Annotations = nil
+		maps.DeleteFunc(metadata.Annotations, func(key, _ string) bool { return key != v1alpha1.ReleasingAnnotation })
 	}
 	return in, nil
 }

@@ -12,6 +12,10 @@ const (
 	// namespace can be deleted in any order.
 	InUseFinalizer = "platform.cal.com/in-use"
 
+	// ReleasingAnnotation stands on a credentials Secret while the operator makes sure that nobody needs it any more. An
+	// object that comes to need it at the same moment takes it off, and the Secret stays.
+	ReleasingAnnotation = "platform.cal.com/releasing"
+
 	// CreateIntentAnnotation records, as JSON, the create call that was about to be sent: its time, the e-mail
 	// that it named and the id of the user that it replaces. While the outcome of that call is unknown, the
 	// user is looked up under that e-mail, whatever the spec says by then.

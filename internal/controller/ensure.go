@@ -55,8 +55,14 @@ func (r *ManagedUserReconciler) putOnRecord(ctx context.Context, v *visit, found
 	if err := r.protectSecret(ctx, v); err != nil {
 		return err
 	}
+	claimed := controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer)
 	if err := r.claim(ctx, v.mu, found.ID, !found.known || v.adopted); err != nil {
 		return err
+	}
+	if !claimed {
+		if err := r.confirmSecret(ctx, v); err != nil {
+			return err
+		}
 	}
 	mirror(v.mu, found.User)
 	if d := diff(v.mu, found.User, v.mark); d.empty() {
@@ -97,6 +103,11 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit) error {
 	renewed := controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer)
 	if err := r.recordIntent(ctx, v.mu); err != nil {
 		return err
+	}
+	if !renewed { // Else nobody could overlook the finalizer.
+		if err := r.confirmSecret(ctx, v); err != nil {
+			return errors.Join(err, r.retractIntent(ctx, v.mu))
+		}
 	}
 	user, _, err := v.cal.CreateUser(ctx, newUser(v.mu, v.mark))
 	if err == nil {

@@ -33,7 +33,9 @@ type deletions struct {
 	reader client.Reader // Not cached.
 	clock  clock.PassiveClock
 
-	mu sync.Mutex // Held while the record is written: nobody may use what is not written yet.
+	mu sync.Mutex
+	// busy is set while the record is read or written. Nobody waits for that; who comes meanwhile comes again.
+	busy bool
 	// record is the ConfigMap as it was last read or written, nil when it has to be read.
 	record    *corev1.ConfigMap
 	byAccount map[accountName]*massdelete.Limiter
@@ -56,10 +58,15 @@ type permit struct {
 func (d *deletions) admit(ctx context.Context, account accountName, mu *v1alpha1.ManagedUser) (*permit, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	limiter, err := d.limiter(ctx, account)
-	if err != nil {
-		return nil, err
+	if d.busy {
+		return nil, errAgain
 	}
+	if d.record == nil {
+		if err := d.unlocked(func() error { return d.read(ctx) }); err != nil {
+			return nil, err
+		}
+	}
+	limiter := d.limiter(account)
 	now, key := d.clock.Now(), client.ObjectKeyFromObject(mu).String()
 	if grant, ok := limiter.Take(key, now); ok {
 		return &permit{account, grant}, nil
@@ -68,15 +75,29 @@ func (d *deletions) admit(ctx context.Context, account accountName, mu *v1alpha1
 	if !ok {
 		return nil, d.wait(limiter.Wait(key, now), now)
 	}
-	if err := d.write(ctx, account, next); err != nil {
+	if err := d.unlocked(func() error { return d.write(ctx, account, next) }); err != nil {
 		// Somebody else may have written it, or this write may have had its effect: what is stored has to be read again.
 		d.record = nil
 		clear(d.byAccount)
 		return nil, err
 	}
 	limiter.Renew(next)
-	grant, _ := limiter.Take(key, now) // There is one: it was just written.
+	grant, ok := limiter.Take(key, now)
+	if !ok { // Not possible: it was just written.
+		return nil, errAgain
+	}
 	return &permit{account, grant}, nil
+}
+
+// unlocked talks to the API server without the lock; nobody else does meanwhile.
+func (d *deletions) unlocked(talk func() error) error {
+	d.busy = true
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		d.busy = false
+	}()
+	return talk()
 }
 
 // giveBack returns a permit that was not used.
@@ -106,17 +127,20 @@ func (d *deletions) wait(until, now time.Time) *problem {
 	}
 }
 
-// limiter returns the limiter of an account, with what was written down by whoever led before.
-func (d *deletions) limiter(ctx context.Context, account accountName) (*massdelete.Limiter, error) {
-	if d.record == nil {
-		record := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: d.name.Namespace, Name: d.name.Name}}
-		if err := d.reader.Get(ctx, d.name, record); client.IgnoreNotFound(err) != nil {
-			return nil, fmt.Errorf("reading the record of deletions: %w", err)
-		}
-		d.record = record
+// read gets what was allowed by whoever led before.
+func (d *deletions) read(ctx context.Context) error {
+	record := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: d.name.Namespace, Name: d.name.Name}}
+	if err := d.reader.Get(ctx, d.name, record); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("reading the record of deletions: %w", err)
 	}
+	d.record = record
+	return nil
+}
+
+// limiter returns the limiter of an account.
+func (d *deletions) limiter(account accountName) *massdelete.Limiter {
 	if limiter, ok := d.byAccount[account]; ok {
-		return limiter, nil
+		return limiter
 	}
 	var given []massdelete.Grant
 	if text, ok := d.record.Data[account.recordKey()]; ok && json.Unmarshal([]byte(text), &given) != nil {
@@ -125,7 +149,7 @@ func (d *deletions) limiter(ctx context.Context, account accountName) (*massdele
 	}
 	limiter := massdelete.New(d.limit, given)
 	d.byAccount[account] = limiter
-	return limiter, nil
+	return limiter
 }
 
 // recordKey is the account's key in the record: the client's id and, since one id may exist on two servers, a hash.

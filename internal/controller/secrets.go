@@ -5,7 +5,10 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,25 +34,58 @@ func (r *ManagedUserReconciler) protectSecret(ctx context.Context, v *visit) err
 		return waitForSecret(v1alpha1.ReasonSecretNotFound, fmt.Sprintf(
 			"Secret %s is being deleted and stays only for users that exist already; create it anew once it is gone", v.secret.Name))
 	}
-	return setInUse(ctx, r.client, v.secret, true)
+	return patchSecret(ctx, r.client, v.secret, inUse)
 }
 
-// setInUse adds the in-use finalizer to a Secret or takes it off. The patch is of metadata only, and locked, since it
-// replaces the list of finalizers.
-func setInUse(ctx context.Context, c client.Client, secret *metav1.PartialObjectMetadata, inUse bool) error {
-	if controllerutil.ContainsFinalizer(secret, v1alpha1.InUseFinalizer) == inUse {
+// confirmSecret makes sure, right after the object got its finalizer, that the Secret is protected still: a release that
+// did not see the finalizer may be under way. That one leaves a sign on the Secret before it looks for objects in need, and the
+// object looks for the sign after it got its finalizer; so one of the two sees the other.
+func (r *ManagedUserReconciler) confirmSecret(ctx context.Context, v *visit) error {
+	if !r.config.ProtectSecrets {
 		return nil
 	}
-	changed := secret.DeepCopy()
-	if inUse {
-		controllerutil.AddFinalizer(changed, v1alpha1.InUseFinalizer)
-	} else {
-		controllerutil.RemoveFinalizer(changed, v1alpha1.InUseFinalizer)
+	secret := secretMetadata(metav1.ObjectMeta{})
+	err := r.reader.Get(ctx, client.ObjectKeyFromObject(v.secret), secret)
+	if apierrors.IsNotFound(err) || err == nil && !secret.DeletionTimestamp.IsZero() && !controllerutil.ContainsFinalizer(secret, v1alpha1.InUseFinalizer) {
+		return errors.Join(errAgain, err)
 	}
-	err := c.Patch(ctx, changed, client.MergeFromWithOptions(secret, client.MergeFromWithOptimisticLock{}))
+	if err != nil {
+		return fmt.Errorf("reading the credentials Secret again: %w", err)
+	}
+	return patchSecret(ctx, r.client, secret, inUse)
+}
+
+// inUse protects a Secret; releasing is the sign that it may soon not be; unused lets it go.
+func inUse(secret *metav1.PartialObjectMetadata) {
+	controllerutil.AddFinalizer(secret, v1alpha1.InUseFinalizer)
+	delete(secret.Annotations, v1alpha1.ReleasingAnnotation)
+}
+
+func releasing(secret *metav1.PartialObjectMetadata) {
+	if secret.Annotations == nil {
+		secret.Annotations = make(map[string]string, 1)
+	}
+	secret.Annotations[v1alpha1.ReleasingAnnotation] = "true"
+}
+
+func unused(secret *metav1.PartialObjectMetadata) {
+	controllerutil.RemoveFinalizer(secret, v1alpha1.InUseFinalizer)
+	delete(secret.Annotations, v1alpha1.ReleasingAnnotation)
+}
+
+// patchSecret writes a change of a Secret's metadata, if it is one, and takes over the answer. The patch is of metadata only, and
+// locked: it replaces the list of finalizers, and a release must not overtake an object that comes to need the Secret.
+func patchSecret(ctx context.Context, c client.Client, secret *metav1.PartialObjectMetadata, change func(*metav1.PartialObjectMetadata)) error {
+	changed := secret.DeepCopy()
+	change(changed)
+	if slices.Equal(changed.Finalizers, secret.Finalizers) && maps.Equal(changed.Annotations, secret.Annotations) {
+		return nil
+	}
+	err := c.Patch(ctx, changed, client.MergeFromWithOptions(secret.DeepCopy(), client.MergeFromWithOptimisticLock{}))
 	if err != nil {
 		return fmt.Errorf("marking the credentials Secret as in use or not: %w", err)
 	}
+	*secret = *changed
 	return nil
 }
 
@@ -79,25 +115,34 @@ func (r *SecretReconciler) Reconcile(ctx context.Context, request ctrl.Request) 
 	if err := r.client.Get(ctx, request.NamespacedName, secret); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	held := controllerutil.ContainsFinalizer(secret, v1alpha1.InUseFinalizer)
-	needed, err := r.isNeeded(ctx, r.client, request, client.MatchingFields{bySecret: request.Name})
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if held && !needed && r.protect {
-		// The cache may not have heard of a user that was created a moment ago. Letting go is rare, so it asks.
-		if needed, err = r.isNeeded(ctx, r.reader, request); err != nil {
-			return ctrl.Result{}, err
-		}
-	}
-	if !held && !secret.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, nil // Too late: an object that is being deleted takes no new finalizer.
-	}
-	err = setInUse(ctx, r.client, secret, needed)
+	err := r.protectOrRelease(ctx, request, secret)
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil
 	}
 	return ctrl.Result{}, client.IgnoreNotFound(err)
+}
+
+func (r *SecretReconciler) protectOrRelease(ctx context.Context, request ctrl.Request, secret *metav1.PartialObjectMetadata) error {
+	held := controllerutil.ContainsFinalizer(secret, v1alpha1.InUseFinalizer)
+	needed, err := r.isNeeded(ctx, r.client, request, client.MatchingFields{bySecret: request.Name})
+	switch {
+	case err != nil:
+		return err
+	case !held && (!needed || !secret.DeletionTimestamp.IsZero()):
+		return nil // An object that is being deleted takes no new finalizer.
+	case !needed && r.protect:
+		// The cache may not have heard of an object that came to need the Secret a moment ago: see confirmSecret.
+		if err := patchSecret(ctx, r.client, secret, releasing); err != nil {
+			return err
+		}
+		if needed, err = r.isNeeded(ctx, r.reader, request); err != nil {
+			return err
+		}
+	}
+	if needed {
+		return patchSecret(ctx, r.client, secret, inUse)
+	}
+	return patchSecret(ctx, r.client, secret, unused)
 }
 
 // isNeeded reports whether the deletion of some user will need the Secret: whoever has the finalizer has, or may have,

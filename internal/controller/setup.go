@@ -91,13 +91,14 @@ func onUpdate(worth func(before, after client.Object) bool) predicate.Predicate 
 	}
 }
 
-// notOurOwnMark holds back the operator's own writes to Secrets, the in-use finalizer: they change no key, and the users
-// that they would wake are just being created.
+// notOurOwnMark holds back the operator's own writes to Secrets, the in-use finalizer and the sign of a release: they change no
+// key, and the users that they would wake are just being created.
 func notOurOwnMark() predicate.Predicate {
+	const finalizer, sign = v1alpha1.InUseFinalizer, v1alpha1.ReleasingAnnotation
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			return controllerutil.ContainsFinalizer(e.ObjectOld, v1alpha1.InUseFinalizer) ==
-				controllerutil.ContainsFinalizer(e.ObjectNew, v1alpha1.InUseFinalizer)
+			return controllerutil.ContainsFinalizer(e.ObjectOld, finalizer) == controllerutil.ContainsFinalizer(e.ObjectNew, finalizer) &&
+				e.ObjectOld.GetAnnotations()[sign] == e.ObjectNew.GetAnnotations()[sign]
 		},
 	}
 }

@@ -101,9 +101,15 @@ type remoteUser struct {
 	Email string
 }
 
+// remoteUsers lists all users; Cal.com shows the first 500 at most, in two pages.
 func (w *world) remoteUsers() []remoteUser {
 	w.Helper()
-	url := fmt.Sprintf("%s/oauth-clients/%s/users?limit=250", w.API, defaultClient.ID)
+	return append(w.remotePage(0), w.remotePage(250)...)
+}
+
+func (w *world) remotePage(offset int) []remoteUser {
+	w.Helper()
+	url := fmt.Sprintf("%s/oauth-clients/%s/users?limit=250&offset=%d", w.API, defaultClient.ID, offset)
 	request, err := http.NewRequestWithContext(w.Context(), http.MethodGet, url, http.NoBody)
 	if err != nil {
 		w.Fatal(err)

@@ -29,7 +29,9 @@ type apiServer struct {
 	uids    int64
 	users   map[types.NamespacedName]*v1alpha1.ManagedUser
 	secrets map[types.NamespacedName]*corev1.Secret
-	log     []watchEvent
+	// configMaps are the operator's records.
+	configMaps map[types.NamespacedName]*corev1.ConfigMap
+	log        []watchEvent
 	// lost is the resource version at which somebody last emptied an object's status.
 	lost map[types.NamespacedName]int64
 }
@@ -39,16 +41,19 @@ type watchEvent struct {
 	key    types.NamespacedName
 	user   *v1alpha1.ManagedUser
 	secret bool
+	// metadata is the Secret's; nil when it is gone.
+	metadata *metav1.PartialObjectMetadata
 }
 
 var userResource = schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "managedusers"}
 
 func newAPIServer(now func() time.Time) *apiServer {
 	return &apiServer{
-		now:     now,
-		users:   map[types.NamespacedName]*v1alpha1.ManagedUser{},
-		secrets: map[types.NamespacedName]*corev1.Secret{},
-		lost:    map[types.NamespacedName]int64{},
+		now:        now,
+		users:      map[types.NamespacedName]*v1alpha1.ManagedUser{},
+		secrets:    map[types.NamespacedName]*corev1.Secret{},
+		configMaps: map[types.NamespacedName]*corev1.ConfigMap{},
+		lost:       map[types.NamespacedName]int64{},
 	}
 }
 
@@ -115,16 +120,6 @@ func (a *apiServer) remove(key types.NamespacedName) {
 	mu.DeletionTimestamp = &now
 	mu.Generation++
 	a.store(mu)
-}
-
-func (a *apiServer) setSecret(key types.NamespacedName, data map[string][]byte) {
-	a.secrets[key] = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}, Data: data}
-	a.log = append(a.log, watchEvent{key: key, secret: true})
-}
-
-func (a *apiServer) removeSecret(key types.NamespacedName) {
-	delete(a.secrets, key)
-	a.log = append(a.log, watchEvent{key: key, secret: true})
 }
 
 // patch applies a patch to an object, or to its status alone, and returns the object as it is then.

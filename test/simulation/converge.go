@@ -39,6 +39,9 @@ func (w *World) converge(ctx context.Context) {
 	}
 	if len(w.violations) == 0 {
 		w.each(w.checkRight)
+		for _, c := range w.clusters {
+			w.checkSecret(c)
+		}
 	}
 	if len(w.violations) == 0 {
 		w.checkRest(ctx)
@@ -52,6 +55,9 @@ func (w *World) mend(c *cluster) {
 	}
 	if len(c.processes) == 0 {
 		w.startProcess(c)
+	}
+	if secret, ok := c.api.secrets[secretName]; ok && !secret.DeletionTimestamp.IsZero() {
+		c.api.freeSecret(secretName) // It is made anew.
 	}
 	w.setSecret(c, w.secret)
 	for _, key := range c.api.keys() {
@@ -73,7 +79,7 @@ func (w *World) each(do func(*cluster, types.NamespacedName)) {
 // checkRest lets time pass in which nothing has to be done.
 func (w *World) checkRest(ctx context.Context) {
 	w.tracef("from here on nothing has to happen")
-	w.statusWrites, w.metadataWrites, w.changes, w.attempts = 0, 0, 0, 0
+	w.statusWrites, w.metadataWrites, w.secretWrites, w.changes, w.attempts = 0, 0, 0, 0, 0
 	w.until(ctx, w.now().Add(rest))
 	// Whether an address is free again for an update only an attempt can tell: one at each drift check.
 	tries := 0
@@ -82,9 +88,9 @@ func (w *World) checkRest(ctx context.Context) {
 			tries += int(rest/resync) + 1
 		}
 	})
-	if w.statusWrites > 0 || w.changes > 0 || w.attempts > tries || w.metadataWrites > 2*w.attempts {
-		w.violate("at rest there were %d and %d writes to Kubernetes, %d changes in Cal.com and %d attempts",
-			w.statusWrites, w.metadataWrites, w.changes, w.attempts)
+	if w.statusWrites > 0 || w.secretWrites > 3*w.attempts || w.changes > 0 || w.attempts > tries || w.metadataWrites > 2*w.attempts {
+		w.violate("at rest there were %d, %d and %d writes to Kubernetes, %d changes in Cal.com and %d attempts",
+			w.statusWrites, w.metadataWrites, w.secretWrites, w.changes, w.attempts)
 	}
 }
 

@@ -51,12 +51,11 @@ func (w *World) happen() {
 		w.addUser(pick(w, emails))
 	case choice < 94:
 		w.loseStatus(c, key)
+	case choice < 96:
+		w.tracef("WORLD: %s %s may be deleted with many others", c.ownerID, key.Name)
+		c.api.edit(key, func(mu *v1alpha1.ManagedUser) { annotate(mu, v1alpha1.AllowMassDeletionAnnotation, "true") })
 	default:
-		w.requests++
-		c.api.edit(key, func(mu *v1alpha1.ManagedUser) {
-			annotate(mu, v1alpha1.ReconcileRequestedAtAnnotation, strconv.Itoa(w.requests))
-		})
-		w.tracef("WORLD: a look at %s %s is asked for", c.ownerID, key.Name)
+		w.request(c, key)
 	}
 }
 
@@ -151,10 +150,17 @@ func (w *World) userIDs() []int64 { return slices.Sorted(maps.Keys(w.ledger.user
 
 // changeSecret deletes, mistypes or mends the Secret, or rotates the key, in which case the Secret is behind.
 func (w *World) changeSecret(c *cluster) {
-	switch w.random.IntN(6) {
-	case 0:
+	switch w.random.IntN(8) {
+	case 0, 4:
 		w.tracef("WORLD: the Secret of %s is deleted", c.ownerID)
 		c.api.removeSecret(secretName)
+	case 5:
+		if w.random.IntN(2) == 0 {
+			w.tracef("WORLD: the Secret of %s is deleted by force", c.ownerID)
+			c.api.removeSecret(secretName)
+			c.api.freeSecret(secretName)
+			c.forced = true
+		}
 	case 1:
 		w.setSecret(c, "canary-typo")
 	case 2:

@@ -129,6 +129,7 @@ func (l *ledger) creating(t *task, x *exchange) {
 			w.violate("%s creates again %v after a call of unknown outcome", t.key.Name, since)
 		}
 	}
+	w.checkHeld(t.process.cluster)
 	c := &claim{cluster: t.process.cluster, name: t.key, email: x.emails[0], until: w.now()}
 	// The record of intent may have been taken away after it was written.
 	c.abandoned = t.process.cluster.api.lost[t.key] > versionOf(t.object) && !l.onRecord(c)
@@ -139,6 +140,9 @@ func (l *ledger) creating(t *task, x *exchange) {
 // touching judges an update or a delete call.
 func (l *ledger) touching(t *task, x *exchange) {
 	w, key := l.world, t.owner()
+	if x.op == calcomtest.OpDelete {
+		l.countDeletion(t)
+	}
 	u, ok := l.users[x.id]
 	if !ok {
 		return

@@ -13,13 +13,15 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-
-	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // patchedWith applies a patch of one of the two kinds that are used: a merge patch (RFC 7386), in which a resource
 // version is an optimistic lock, or a JSON patch (RFC 6902) of tests and whole fields.
-func patchedWith(stored *v1alpha1.ManagedUser, kind types.PatchType, data []byte) (*v1alpha1.ManagedUser, error) {
+func patchedWith[T any, P interface {
+	*T
+	client.Object
+}](stored P, kind types.PatchType, data []byte) (P, error) {
 	raw, err := json.Marshal(stored)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the stored object: %w", err)
@@ -42,21 +44,21 @@ func patchedWith(stored *v1alpha1.ManagedUser, kind types.PatchType, data []byte
 	if raw, err = json.Marshal(doc); err != nil {
 		return nil, fmt.Errorf("encoding the patched object: %w", err)
 	}
-	var out v1alpha1.ManagedUser
-	if err := json.Unmarshal(raw, &out); err != nil {
+	out := P(new(T))
+	if err := json.Unmarshal(raw, out); err != nil {
 		return nil, apierrors.NewBadRequest("the patched object does not fit the schema")
 	}
-	return &out, nil
+	return out, nil
 }
 
-func mergePatched(stored *v1alpha1.ManagedUser, doc map[string]any, data []byte) (map[string]any, error) {
+func mergePatched(stored client.Object, doc map[string]any, data []byte) (map[string]any, error) {
 	patch := map[string]any{}
 	if err := json.Unmarshal(data, &patch); err != nil {
 		return nil, apierrors.NewBadRequest("the patch is no JSON object")
 	}
 	if metadata, ok := patch["metadata"].(map[string]any); ok {
-		if version, ok := metadata["resourceVersion"]; ok && version != stored.ResourceVersion {
-			return nil, apierrors.NewConflict(userResource, stored.Name,
+		if version, ok := metadata["resourceVersion"]; ok && version != stored.GetResourceVersion() {
+			return nil, apierrors.NewConflict(userResource, stored.GetName(),
 				errors.New("the object has been modified; please apply your changes to the latest version and try again"))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -31,6 +32,10 @@ type cluster struct {
 	ownerID   string
 	api       *apiServer
 	processes []*process
+	// deletions is when users were deleted lately.
+	deletions []time.Time
+	// forced: somebody has deleted the Secret by force.
+	forced bool
 }
 
 // process is one run of the operator: a reconciler, its cache and its queue. A restart is a new process.
@@ -39,10 +44,15 @@ type process struct {
 	cluster    *cluster
 	name       string
 	reconciler *controller.ManagedUserReconciler
+	protector  *controller.SecretReconciler
 
 	// view is the cache: the state of the API server after the first seen entries of its log.
 	view map[types.NamespacedName]*v1alpha1.ManagedUser
 	seen int
+	// secrets is the same for Secrets, of which only metadata is cached.
+	secrets map[types.NamespacedName]*metav1.PartialObjectMetadata
+	// called is when the calls of the last minute were made.
+	called []time.Time
 
 	due      map[types.NamespacedName]time.Time
 	failures map[types.NamespacedName]int
@@ -54,6 +64,7 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 	p := &process{
 		world: w, cluster: c, name: name,
 		view:     map[types.NamespacedName]*v1alpha1.ManagedUser{},
+		secrets:  map[types.NamespacedName]*metav1.PartialObjectMetadata{},
 		due:      map[types.NamespacedName]time.Time{},
 		failures: map[types.NamespacedName]int{},
 	}
@@ -61,13 +72,14 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 	if w.options.Hooks.Grace > 0 {
 		grace = w.options.Hooks.Grace
 	}
-	kube := &kubeClient{process: p}
+	kube, live := &kubeClient{process: p}, &liveReader{process: p}
 	allowed, err := controller.ParseURLPrefixes("https://")
 	if err != nil {
 		panic("simulation: " + err.Error())
 	}
-	p.reconciler, err = controller.New(kube, kube, &recorder{process: p}, controller.Config{
+	p.reconciler, err = controller.New(kube, live, &recorder{process: p}, controller.Config{
 		OwnerID: c.ownerID, AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8,
+		ProtectSecrets: true, MassDeleteLimit: w.massLimit, Namespace: "operator",
 		UnknownOutcomeGrace: grace, MaxConcurrentReconciles: workers, UserAgent: "simulation",
 		Transport: &transport{process: p}, Clock: w.clock,
 		Jitter: func(d time.Duration) time.Duration { return time.Duration(w.random.Int64N(int64(d) + 1)) },
@@ -75,10 +87,12 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 	if err != nil {
 		panic("simulation: " + err.Error())
 	}
+	p.protector = controller.NewSecretReconciler(kube, live, true)
 	p.seen = max(0, len(c.api.log)-lag)
 	for _, e := range c.api.log[:p.seen] {
 		switch {
 		case e.secret:
+			p.keepSecret(e)
 		case e.user == nil:
 			delete(p.view, e.key)
 		default:
@@ -88,6 +102,7 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 	for key := range p.view {
 		p.enqueue(key, w.now())
 	}
+	p.enqueue(secretName, w.now())
 	return p
 }
 
@@ -104,6 +119,10 @@ func (p *process) deliver() {
 	p.seen++
 	now := p.world.now()
 	if e.secret {
+		p.enqueue(e.key, now)
+		if ownMark := p.keepSecret(e); ownMark {
+			return
+		}
 		for _, key := range sortedKeys(p.view) {
 			if from := p.view[key].Spec.OAuthClient; key.Namespace == e.key.Namespace && from != nil && from.SecretKeyRef.Name == e.key.Name {
 				p.enqueue(key, now)
@@ -115,14 +134,33 @@ func (p *process) deliver() {
 	if e.user == nil {
 		delete(p.view, e.key)
 		p.enqueue(e.key, now)
+		p.enqueue(secretName, now)
 		return
 	}
 	p.view[e.key] = e.user
 	const request = v1alpha1.ReconcileRequestedAtAnnotation
 	if before == nil || before.UID != e.user.UID || before.Generation != e.user.Generation ||
-		before.Annotations[request] != e.user.Annotations[request] {
+		before.Annotations[request] != e.user.Annotations[request] ||
+		before.Annotations[v1alpha1.AllowMassDeletionAnnotation] != e.user.Annotations[v1alpha1.AllowMassDeletionAnnotation] {
 		p.enqueue(e.key, now)
 	}
+	const finalizer = v1alpha1.ManagedUserFinalizer
+	if before == nil || slices.Contains(before.Finalizers, finalizer) != slices.Contains(e.user.Finalizers, finalizer) {
+		p.enqueue(secretName, now)
+	}
+}
+
+// keepSecret takes a Secret's metadata into the cache and reports whether only the operator's finalizer changed.
+func (p *process) keepSecret(e watchEvent) (ownMark bool) {
+	before := p.secrets[e.key]
+	if e.metadata == nil {
+		delete(p.secrets, e.key)
+		return false
+	}
+	p.secrets[e.key] = e.metadata
+	const finalizer, sign = v1alpha1.InUseFinalizer, v1alpha1.ReleasingAnnotation
+	return before != nil && (slices.Contains(before.Finalizers, finalizer) != slices.Contains(e.metadata.Finalizers, finalizer) ||
+		before.Annotations[sign] != e.metadata.Annotations[sign])
 }
 
 func sortedKeys[V any](m map[types.NamespacedName]V) []types.NamespacedName {
@@ -131,11 +169,12 @@ func sortedKeys[V any](m map[types.NamespacedName]V) []types.NamespacedName {
 
 // ready returns the objects that may be reconciled now.
 func (p *process) ready() []types.NamespacedName {
-	if len(p.tasks) >= workers {
-		return nil
-	}
 	var keys []types.NamespacedName
 	for _, key := range sortedKeys(p.due) {
+		// Secrets have a controller of their own.
+		if len(p.tasks) >= workers && key != secretName {
+			continue
+		}
 		busy := slices.ContainsFunc(p.tasks, func(t *task) bool { return t.key == key })
 		if !busy && !p.due[key].After(p.world.now()) {
 			keys = append(keys, key)

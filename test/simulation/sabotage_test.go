@@ -45,6 +45,10 @@ func TestSabotageIsCaught(t *testing.T) {
 		{"a deletionPolicy is not seen", Hooks{Read: forgetDeletionPolicy}, []string{"should orphan", "may come"}},
 		{"an answer never equals the spec", Hooks{Response: otherNames}, []string{"at rest", "not right in the end"}},
 		{"an error shows an address", Hooks{WriteError: showAddress}, []string{"a returned error shows"}},
+		{"a Secret is let go unasked", Hooks{List: hideUsers}, []string{"is let go while", "nothing holds", "is protected in the end"}},
+		{"the sign of a release is not stored", Hooks{Write: withoutSign}, []string{"is let go while", "nothing holds"}},
+		{"allowed deletions are not written down", Hooks{Write: withoutDeletions}, []string{"deleted at once"}},
+		{"the quota is hidden", Hooks{Response: hideQuota}, []string{"its share is"}},
 		{"a status is both Reconciling and Stalled", Hooks{Write: bothConditions}, []string{"at once"}},
 		{"a message ends in a full stop", Hooks{Write: fullStop}, []string{"not a line as it should be"}},
 	} {
@@ -97,6 +101,23 @@ func withoutLock(data []byte, _ bool) ([]byte, bool) {
 
 func withoutRecord(data []byte, status bool) ([]byte, bool) {
 	return data, !status && bytes.Contains(data, []byte(`"finalizers":[`))
+}
+
+// withoutSign lets the operator believe that the sign of a release stands on the Secret.
+func withoutSign(data []byte, _ bool) ([]byte, bool) {
+	return data, bytes.Contains(data, []byte(`"platform.cal.com/releasing":"true"`))
+}
+
+func withoutDeletions(data []byte, _ bool) ([]byte, bool) {
+	return data, bytes.Contains(data, []byte(`\"until\"`))
+}
+
+func hideUsers(users *v1alpha1.ManagedUserList) { users.Items = nil }
+
+func hideQuota(_ *World, _ *task, x *exchange) {
+	for _, name := range []string{"Limit", "Remaining"} {
+		x.header.Del("X-RateLimit-" + name + "-Default")
+	}
 }
 
 func withoutStatus(data []byte, status bool) ([]byte, bool) { return data, status }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
@@ -61,7 +62,11 @@ func (p *process) start(ctx context.Context, key types.NamespacedName) *task {
 	ctx = log.IntoContext(context.WithValue(ctx, taskKey{}, t), logr.New(&sink{task: t}))
 	t.next, _ = iter.Pull(func(yield func(struct{}) bool) {
 		t.yield = yield
-		t.result, t.err = p.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: key})
+		var reconciler reconcile.Reconciler = p.reconciler
+		if key == secretName {
+			reconciler = p.protector
+		}
+		t.result, t.err = reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: key})
 	})
 	return t
 }

@@ -57,6 +57,7 @@ func (tr *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 	}
 	w.ledger.sent(t, x, f)
+	tr.process.countCall()
 	if !f.swallowed {
 		if f.inject != nil {
 			w.cal.Inject(*f.inject)
@@ -98,6 +99,7 @@ func (w *World) serve(t *task, request *http.Request, x *exchange) {
 	recorded := httptest.NewRecorder()
 	w.cal.ServeHTTP(recorded, copied)
 	x.status, x.answer, x.header = recorded.Code, recorded.Body.Bytes(), recorded.Header()
+	x.header.Set("X-Request-Id", "simulated") // The server's own is random.
 	w.cal.ResetCalls()
 	if x.op != calcomtest.OpGet && x.op != calcomtest.OpList {
 		w.ledger.sync(t, x)

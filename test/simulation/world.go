@@ -15,6 +15,7 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
@@ -42,6 +43,8 @@ type Hooks struct {
 	Grace time.Duration
 	// Read changes an object on its way from the cache to the reconciler.
 	Read func(client.Object)
+	// List changes a list of objects on its way to a reconciler.
+	List func(*v1alpha1.ManagedUserList)
 	// Write changes a patch on its way to the API server, or takes it away and reports success.
 	Write func(data []byte, status bool) (changed []byte, taken bool)
 	// WriteError changes the API server's refusal.
@@ -73,11 +76,15 @@ type World struct {
 	moved       map[int64]bool
 	lateEffects []time.Time
 	requests    int
+	// massLimit is how many users may be deleted in any ten minutes, per cluster; 0 means any number.
+	massLimit int
+	// callLimit is how many calls a minute Cal.com allows the client.
+	callLimit int
 
 	step int
 	// What was done since somebody last counted: writes of a status and of an object's metadata, and calls that change
 	// something in Cal.com or would have, but for a 409.
-	statusWrites, metadataWrites, changes, attempts int
+	statusWrites, metadataWrites, secretWrites, changes, attempts int
 
 	trace      []string
 	violations []string
@@ -122,11 +129,13 @@ func newWorld(seed uint64, options Options) *World {
 	}
 	w.clock = testclock.NewFakePassiveClock(w.began)
 	w.faultRate = []int{0, 50, 150, 250, 400}[w.random.IntN(5)]
+	w.massLimit = []int{0, 0, 1, 2}[w.random.IntN(4)]
+	w.callLimit = []int{500, 500, 500, 15}[w.random.IntN(4)]
 	w.cal = calcomtest.NewHandler(calcomtest.Options{
 		Clients:   []calcomtest.OAuthClient{{ID: clientID, Secret: w.secret}},
 		Now:       w.clock.Now,
 		Sleep:     func(context.Context, time.Duration) {},
-		RateLimit: []int{500, 500, 500, 15}[w.random.IntN(4)],
+		RateLimit: w.callLimit,
 	})
 	w.ledger = newLedger(w)
 	owners := []string{"cluster-1", "cluster-2"}

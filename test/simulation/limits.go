@@ -1,0 +1,46 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"slices"
+	"time"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/massdelete"
+)
+
+const (
+	// callWindow is the time over which Cal.com counts.
+	callWindow = time.Minute
+	// callShare is the part of the quota that one operator may use.
+	callShare = 0.8
+)
+
+// countCall checks that a process keeps itself to its share of the quota, so that the others who use the client, the
+// customer's backend for one, have room.
+func (p *process) countCall() {
+	w := p.world
+	now := w.now()
+	p.called = append(slices.DeleteFunc(p.called, func(at time.Time) bool { return now.Sub(at) >= callWindow }), now)
+	if most := int(callShare * float64(w.callLimit)); len(p.called) > most {
+		w.violate("%s makes %d calls in a minute, and its share is %d", p.name, len(p.called), most)
+	}
+}
+
+// countDeletion checks that a mass deletion is held up: in any ten minutes, less those that a reconcile may take from the
+// permission to the call, no more users are deleted than the limit says.
+func (l *ledger) countDeletion(t *task) {
+	limit := l.world.massLimit
+	if limit == 0 || t.object.Annotations[v1alpha1.AllowMassDeletionAnnotation] == "true" {
+		return
+	}
+	now, c := l.world.now(), t.process.cluster
+	c.deletions = append(slices.DeleteFunc(c.deletions, func(at time.Time) bool {
+		return now.Sub(at) >= massdelete.Window-reconcileTimeout
+	}), now)
+	if len(c.deletions) > limit {
+		l.world.foreignTouched("%d users of %s are deleted at once, and the limit is %d", len(c.deletions), c.ownerID, limit)
+	}
+}
