@@ -97,8 +97,8 @@ func (w *world) eventually(what string, holds func() bool) {
 
 // remoteUser is a user as the sandbox shows it to any client.
 type remoteUser struct {
-	ID    int64
-	Email string
+	ID         int64
+	Email, Bio string
 }
 
 // remoteUsers lists all users; Cal.com shows the first 500 at most, in two pages.

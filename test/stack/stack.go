@@ -42,6 +42,8 @@ type Config struct {
 	ControllerManager bool
 	// Sandbox, Operator and ControllerManagerLog are told each line that the processes print; nil drops them.
 	Sandbox, Operator, ControllerManagerLog func(line string)
+	// AuditLog makes OperatorRequests tell what the operator asked of the API server.
+	AuditLog bool
 }
 
 // Stack is what runs. Its methods are not safe for concurrent use.
@@ -108,6 +110,9 @@ func (s *Stack) build(ctx context.Context) error {
 func (s *Stack) startControlPlane(context.Context) error {
 	log.SetLogger(logr.Discard()) // envtest's; without this it complains after a while.
 	s.controlPlane = &envtest.Environment{}
+	if err := s.configureAudit(s.controlPlane); err != nil {
+		return err
+	}
 	if _, err := s.controlPlane.Start(); err != nil {
 		return fmt.Errorf("starting the control plane (is KUBEBUILDER_ASSETS set?): %w", err)
 	}
