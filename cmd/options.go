@@ -97,6 +97,21 @@ func (o *options) check(rest []string) error {
 	if o.allowed, err = controller.ParseURLPrefixes(o.allowedAPIURLs); err != nil {
 		return fmt.Errorf("--allowed-api-urls: %w", err)
 	}
+	if err := o.checkNumbers(); err != nil {
+		return err
+	}
+	switch {
+	case o.massDeleteLimit > 0 && o.operatorNamespace == "":
+		return fmt.Errorf("--mass-delete-limit outside of a pod also needs --operator-namespace, where deletions are recorded")
+	case len(o.ownerID) > 63 || strings.ContainsAny(o.ownerID, "/ \t\n"):
+		return fmt.Errorf("--owner-id must have at most 63 characters, none of them a slash or a space")
+	case o.watchNamespaces != "" && slices.ContainsFunc(strings.Split(o.watchNamespaces, ","), isBlank):
+		return fmt.Errorf("--watch-namespaces is %q; give names separated by single commas", o.watchNamespaces)
+	}
+	return nil
+}
+
+func (o *options) checkNumbers() error {
 	switch {
 	case o.resyncInterval < time.Second:
 		return fmt.Errorf("--resync-interval is %v; it must be at least 1s", o.resyncInterval)
@@ -108,13 +123,6 @@ func (o *options) check(rest []string) error {
 		return fmt.Errorf("--rate-limit-share is %v; it must be above 0 and at most 1", o.rateLimitShare)
 	case o.massDeleteLimit < 0:
 		return fmt.Errorf("--mass-delete-limit is %d; it must not be below 0", o.massDeleteLimit)
-	case o.massDeleteLimit > 0 && o.operatorNamespace == "":
-		return fmt.Errorf("--mass-delete-limit outside of a pod also needs --operator-namespace, where deletions are recorded")
-	case len(o.ownerID) > 63 || strings.ContainsAny(o.ownerID, "/ \t\n"):
-		return fmt.Errorf("--owner-id must have at most 63 characters, none of them a slash or a space")
-	}
-	if o.watchNamespaces != "" && slices.ContainsFunc(strings.Split(o.watchNamespaces, ","), isBlank) {
-		return fmt.Errorf("--watch-namespaces is %q; give names separated by single commas", o.watchNamespaces)
 	}
 	return nil
 }

@@ -29,8 +29,8 @@ const (
 	// acted upon last stands in status.lastHandledReconcileAt.
 	ReconcileRequestedAtAnnotation = "platform.cal.com/reconcile-requested-at"
 
-	// AllowMassDeletionAnnotation, with the value "true" on an object or its namespace, lets deletions go at once that the
-	// operator holds up because of their number (its flag --mass-delete-limit).
+	// AllowMassDeletionAnnotation lets deletions go at once that the operator holds up because of their number (its flag
+	// --mass-delete-limit), with the value "true" on an object or its namespace.
 	AllowMassDeletionAnnotation = "platform.cal.com/allow-mass-deletion"
 
 	// OwnerMetadataKey is the key in the Cal.com user's metadata under which the operator writes whose user it

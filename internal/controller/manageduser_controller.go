@@ -86,12 +86,18 @@ func (c *Config) check() error {
 		return errors.New("owner id must have 1 to 63 characters, none of them a slash or a space")
 	case c.ResyncInterval <= 0 || c.UnknownOutcomeGrace <= 0:
 		return errors.New("resync interval and unknown outcome grace must be above zero")
+	case len(c.AllowedAPIURLs) == 0:
+		return errors.New("at least one allowed API URL is needed")
+	}
+	return c.checkLimits()
+}
+
+func (c *Config) checkLimits() error {
+	switch {
 	case c.RateLimitShare <= 0 || c.RateLimitShare > 1:
 		return errors.New("rate limit share must be above 0 and at most 1")
 	case c.MassDeleteLimit < 0 || c.MassDeleteLimit > 0 && c.Namespace == "":
 		return errors.New("mass delete limit must not be below zero, and needs the operator's namespace")
-	case len(c.AllowedAPIURLs) == 0:
-		return errors.New("at least one allowed API URL is needed")
 	}
 	return nil
 }

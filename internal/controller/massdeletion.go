@@ -130,7 +130,8 @@ func (d *deletions) wait(until, now time.Time) *problem {
 // read gets what was allowed by whoever led before.
 func (d *deletions) read(ctx context.Context) error {
 	record := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: d.name.Namespace, Name: d.name.Name}}
-	if err := d.reader.Get(ctx, d.name, record); client.IgnoreNotFound(err) != nil {
+	err := d.reader.Get(ctx, d.name, record)
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading the record of deletions: %w", err)
 	}
 	d.record = record
@@ -191,13 +192,13 @@ func (r *ManagedUserReconciler) admitDeletion(ctx context.Context, v *visit) err
 	}
 	namespace := &metav1.PartialObjectMetadata{}
 	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	if err := r.client.Get(ctx, client.ObjectKey{Name: v.mu.Namespace}, namespace); client.IgnoreNotFound(err) != nil {
+	err := r.client.Get(ctx, client.ObjectKey{Name: v.mu.Namespace}, namespace)
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading the namespace: %w", err)
 	}
 	if namespace.Annotations[v1alpha1.AllowMassDeletionAnnotation] == "true" {
 		return nil
 	}
-	var err error
 	v.permit, err = r.deletions.admit(ctx, v.account, v.mu)
 	return err
 }

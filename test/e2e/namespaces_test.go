@@ -92,11 +92,18 @@ func TestNamespaceWithHeldUsers(t *testing.T) {
 	const namespace = "held"
 	w.fillNamespace(namespace)
 	w.kubectl("", "wait", "-n", namespace, "--for=condition=Ready", "managedusers", "--all", "--timeout="+patience.String())
+	w.kubectl("", "apply", "-k", "../../config/policy") // Its list of servers would refuse the sandbox to new users.
 	patch := func(name, spec string) {
 		w.kubectl("", "patch", "manageduser", name, "-n", namespace, "--type=merge", "-p", `{"spec":`+spec+`}`)
 	}
 	patch("canary-0", `{"reconcilePolicy":"Suspend"}`)
 	patch("canary-1", `{"deletionPolicy":"Orphan"}`)
+	// Protection from a deletion of its own; with the whole namespace it goes, since nothing could let it go later.
+	w.kubectl("", "label", "manageduser", "canary-2", "-n", namespace, "platform.cal.com/deletion-protection=true")
+	w.eventually("the protection", func() bool {
+		out, err := w.Kubectl(t.Context(), "", "delete", "manageduser", "canary-2", "-n", namespace, "--dry-run=server")
+		return err != nil && strings.Contains(string(out), "deletion-protection")
+	})
 	w.kubectl("", "wait", "-n", namespace, "--for=jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}=Suspended", "manageduser/canary-0", "--timeout="+patience.String())
 
 	w.kubectl("", "delete", "namespace", namespace, "--wait=false")
@@ -113,7 +120,12 @@ func TestNamespaceWithHeldUsers(t *testing.T) {
 	})
 
 	// Somebody takes the protection off by force: the credentials are lost. Now the deletion needs a person.
-	w.kubectl("", "patch", "secret", "calcom", "-n", namespace, "--type=json", "-p", `[{"op":"remove","path":"/metadata/finalizers"}]`)
+	const unprotect = `[{"op":"remove","path":"/metadata/finalizers"}]`
+	if out, err := w.Kubectl(t.Context(), "", "patch", "secret", "calcom", "-n", namespace, "--type=json", "-p", unprotect); err == nil {
+		t.Errorf("anybody can take the protection off the Secret: %s", out)
+	}
+	w.kubectl("", "patch", "secret", "calcom", "-n", namespace, "--type=json", "-p", unprotect,
+		"--as=somebody", "--as-group=system:masters", "--as-group=calcom-operator:break-glass")
 	w.kubectl("", "wait", "--for=delete", "secret/calcom", "-n", namespace, "--timeout="+patience.String())
 	patch("canary-0", `{"reconcilePolicy":"Manage"}`)
 	w.eventually("DeletionBlocked", func() bool {

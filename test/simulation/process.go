@@ -130,7 +130,11 @@ func (p *process) deliver() {
 		}
 		return
 	}
-	before := p.view[e.key]
+	p.deliverUser(e)
+}
+
+func (p *process) deliverUser(e watchEvent) {
+	now, before := p.world.now(), p.view[e.key]
 	if e.user == nil {
 		delete(p.view, e.key)
 		p.enqueue(e.key, now)

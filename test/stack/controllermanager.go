@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -21,11 +22,10 @@ func (s *Stack) startControllerManager(ctx context.Context) error {
 	if !s.config.ControllerManager {
 		return nil
 	}
-	path := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kube-controller-manager")
-	if _, err := os.Stat(path); err != nil {
+	path, err := exec.LookPath(filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kube-controller-manager"))
+	if err != nil {
 		return fmt.Errorf(`finding kube-controller-manager (run "hack/controlplane/assets.sh kube-controller-manager" and take its answer for KUBEBUILDER_ASSETS): %w`, err)
 	}
-	var err error
 	s.controllerManager, err = start(path, []string{
 		"--kubeconfig=" + s.Kubeconfig,
 		"--controllers=namespace-controller,garbage-collector-controller",
