@@ -54,6 +54,11 @@ func (w *World) happen() {
 	case choice < 96:
 		w.tracef("WORLD: %s %s may be deleted with many others", c.ownerID, key.Name)
 		c.api.edit(key, func(mu *v1alpha1.ManagedUser) { annotate(mu, v1alpha1.AllowMassDeletionAnnotation, "true") })
+	case choice < 97:
+		w.tracef("WORLD: all objects of %s are to be deleted", c.ownerID)
+		for _, key := range keys {
+			c.api.remove(key)
+		}
 	default:
 		w.request(c, key)
 	}

@@ -40,6 +40,8 @@ func TestSabotageIsCaught(t *testing.T) {
 		{"a 404 is believed", Hooks{Fault: deny, Response: emptyAfter404}, []string{"is there or may come", "two users", "leads to its user"}},
 		{"the mark of others is hidden", Hooks{Response: hideMarks}, []string{"another's mark"}},
 		{"strangers seem to carry the mark", Hooks{Response: fakeMarks}, []string{"somebody else's user"}},
+		{"an update drops the mark", Hooks{Request: withoutMark}, []string{"leads to its user", "not right in the end", "no end of work", "at rest"}},
+		{"addresses are stored with the client's id twice", Hooks{Response: suffixTwice}, []string{"not right in the end", "no end of work", "at rest"}},
 		{"a deletion is reported and not done", Hooks{Fault: noDelete, Response: lieAboutDelete}, []string{"is there or may come"}},
 		{"a policy is not seen", Hooks{Read: forgetPolicy}, []string{"observing object", "suspended object"}},
 		{"a deletionPolicy is not seen", Hooks{Read: forgetDeletionPolicy}, []string{"should orphan", "may come"}},
@@ -165,6 +167,20 @@ func emptyAfter404(_ *World, t *task, x *exchange) {
 
 func hideMarks(_ *World, _ *task, x *exchange) {
 	x.answer = bytes.ReplaceAll(x.answer, []byte(ownerKey), []byte("somethingElse"))
+}
+
+func withoutMark(x *exchange) {
+	if x.op == calcomtest.OpUpdate {
+		x.body = edited(x.body, func(body map[string]any) {
+			if metadata, ok := body["metadata"].(map[string]any); ok {
+				delete(metadata, ownerKey)
+			}
+		})
+	}
+}
+
+func suffixTwice(_ *World, _ *task, x *exchange) {
+	x.answer = bytes.ReplaceAll(x.answer, []byte("+"+clientID+"@"), []byte("+"+clientID+"+"+clientID+"@"))
 }
 
 func fakeMarks(w *World, t *task, x *exchange) {

@@ -56,6 +56,9 @@ func (tr *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if f.unsent {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 	}
+	if hook := w.options.Hooks.Request; hook != nil {
+		hook(x)
+	}
 	w.ledger.sent(t, x, f)
 	tr.process.countCall()
 	if !f.swallowed {

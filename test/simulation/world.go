@@ -51,6 +51,8 @@ type Hooks struct {
 	WriteError func(error, runtime.Object) error
 	// Fault decides what happens to a call of Cal.com.
 	Fault func(*World, *exchange) fault
+	// Request changes a call of Cal.com on its way there.
+	Request func(*exchange)
 	// Response changes an answer of Cal.com.
 	Response func(*World, *task, *exchange)
 }
@@ -129,7 +131,7 @@ func newWorld(seed uint64, options Options) *World {
 	}
 	w.clock = testclock.NewFakePassiveClock(w.began)
 	w.faultRate = []int{0, 50, 150, 250, 400}[w.random.IntN(5)]
-	w.massLimit = []int{0, 0, 1, 2}[w.random.IntN(4)]
+	w.massLimit = []int{0, 0, 1, 1, 2}[w.random.IntN(5)]
 	w.callLimit = []int{500, 500, 500, 15}[w.random.IntN(4)]
 	w.cal = calcomtest.NewHandler(calcomtest.Options{
 		Clients:   []calcomtest.OAuthClient{{ID: clientID, Secret: w.secret}},
