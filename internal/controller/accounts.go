@@ -69,7 +69,7 @@ func newAccounts(config Config) *accounts {
 }
 
 // login returns the login for a secret key, the same one for every user that comes with the same key.
-func (a *accounts) login(apiURL, clientID, secretKey string) (*login, error) {
+func (a *accounts) login(apiURL, clientID string, secretKey calcom.Hidden[string]) (*login, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	name := accountName{apiURL: apiURL, clientID: clientID}
@@ -81,7 +81,7 @@ func (a *accounts) login(apiURL, clientID, secretKey string) (*login, error) {
 		}
 		a.byName[name] = acc
 	}
-	fingerprint := sha256.Sum256([]byte(secretKey))
+	fingerprint := sha256.Sum256([]byte(secretKey.Reveal()))
 	if l, ok := acc.logins[fingerprint]; ok {
 		return l, nil
 	}
