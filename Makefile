@@ -9,6 +9,7 @@ IMG ?= $(IMAGE):$(VERSION)
 PKG ?= ./...
 KUBECTL ?= kubectl
 SEEDS ?= 10000
+FUZZTIME ?= 30s
 
 # Tools are compiled once and kept in Go's build cache.
 TOOL := go tool -modfile=hack/tools/go.mod
@@ -48,6 +49,10 @@ test: ## Run the tests, on a real control plane (PKG=./internal/... TESTFLAGS='-
 .PHONY: test-simulation
 test-simulation: ## Look for broken promises in SEEDS random worlds full of faults (10000), or replay one with SEED=n
 	SEEDS=$(SEEDS) SEED=$(SEED) go test -timeout=60m -run TestSimulation ./test/simulation -v
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (30s)
+	hack/fuzz.sh $(FUZZTIME)
 
 .PHONY: fmt
 fmt: ## Format Go code and shell scripts

@@ -41,6 +41,10 @@ type options struct {
 	allowed controller.URLPrefixes // Parsed from allowedAPIURLs.
 }
 
+// bodyLevel is the level of detail at which k8s.io/client-go logs the bodies of its requests and answers, with the logger of
+// whoever asks.
+const bodyLevel = 8
+
 func parseOptions(args []string) (*options, error) {
 	o := &options{}
 	flags := flag.NewFlagSet("calcom-operator", flag.ContinueOnError)
@@ -74,6 +78,9 @@ func parseOptions(args []string) (*options, error) {
 	}
 	if o.operatorNamespace == "" {
 		o.operatorNamespace = ownNamespace()
+	}
+	if o.zap.Level != nil && o.zap.Level.Enabled(-bodyLevel) {
+		return nil, fmt.Errorf("--zap-log-level must be below %d: from there on the Kubernetes client logs what it reads and writes, Secrets and addresses included", bodyLevel)
 	}
 	return o, o.check(flags.Args())
 }

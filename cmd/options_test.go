@@ -28,6 +28,10 @@ func TestParseOptions(t *testing.T) {
 		"ShareThatIsNoNumber":   {[]string{"--rate-limit-share=NaN"}, "--rate-limit-share"},
 		"OwnerIDWithASlash":     {[]string{"--owner-id=a/b"}, "--owner-id"},
 		"LongOwnerID":           {[]string{"--owner-id=" + strings.Repeat("a", 64)}, "--owner-id"},
+		"LogLevel":              {[]string{"--zap-log-level=7"}, ""},
+		"LogLevelDebug":         {[]string{"--zap-log-level=debug"}, ""},
+		"LogLevelWithBodies":    {[]string{"--zap-log-level=8"}, "--zap-log-level must be below 8"},
+		"LogLevelFarBeyond":     {[]string{"--zap-log-level=100"}, "--zap-log-level"},
 		"NamespaceWithoutAName": {[]string{"--watch-namespaces=a,,b"}, "--watch-namespaces"},
 	}
 	for name, tc := range cases {

@@ -5,8 +5,8 @@
 //
 // It does what it is told once: no retries, no redirects, no logging. The answers of the create and refresh
 // calls are secrets, and everything else is somebody's personal data, so no error text holds a request, a
-// response body, a query, an address, a token or the secret key. Error, Config, Client and Tokens keep to that
-// however they are printed. User, NewUser and UserUpdate do not: never print them.
+// response body, a query, an address, a token or the secret key. Every type keeps to that however it is printed,
+// logged or encoded: what must not be shown is Hidden.
 //
 // What is said here of the server's behaviour comes from its source of December 2025 (apps/api/v2) and from
 // answers recorded from a real server of that version.
@@ -17,7 +17,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -41,7 +40,7 @@ type Config struct {
 	// ClientID is the id of the OAuth client.
 	ClientID string
 	// SecretKey is its secret.
-	SecretKey string
+	SecretKey Hidden[string]
 	// UserAgent is sent with every call.
 	UserAgent string
 	// Transport carries the calls; http.DefaultTransport when nil.
@@ -50,27 +49,16 @@ type Config struct {
 	OnResponse func(status int, limit RateLimit)
 }
 
-// String keeps the secret key out of whatever prints the struct.
-func (c Config) String() string { return "[config of OAuth client " + c.ClientID + "]" }
-
-// GoString does the same for %#v.
-func (c Config) GoString() string { return c.String() }
-
 // Client calls the API in the name of one OAuth client. It is safe for concurrent use.
 type Client struct {
 	base       *url.URL
 	clientID   string
-	secretKey  string
+	secretKey  Hidden[string]
 	userAgent  string
+	timeout    time.Duration // Of one call; callTimeout but in tests.
 	http       http.Client
 	onResponse func(int, RateLimit)
 }
-
-// String keeps the secret key out of whatever prints the struct.
-func (c *Client) String() string { return "[client of OAuth client " + c.clientID + "]" }
-
-// GoString does the same for %#v.
-func (c *Client) GoString() string { return c.String() }
 
 // New returns a client. An unusable configuration is an error that names the field, and never its value where
 // that is secret.
@@ -85,10 +73,10 @@ func New(c Config) (*Client, error) {
 	if !isHeaderValue(c.ClientID) {
 		return nil, errors.New("client id holds a character that no HTTP header can carry")
 	}
-	if c.SecretKey == "" {
+	switch secretKey := c.SecretKey.Reveal(); {
+	case secretKey == "":
 		return nil, errors.New("secret key is empty")
-	}
-	if !isHeaderValue(c.SecretKey) {
+	case !isHeaderValue(secretKey):
 		return nil, errors.New("secret key holds a character that no HTTP header can carry, such as a line break")
 	}
 	if !isHeaderValue(c.UserAgent) {
@@ -99,6 +87,7 @@ func New(c Config) (*Client, error) {
 		clientID:  c.ClientID,
 		secretKey: c.SecretKey,
 		userAgent: c.UserAgent,
+		timeout:   callTimeout,
 		http: http.Client{
 			Transport: c.Transport,
 			// A redirect could carry the secret to another host, and a POST would become a GET.
@@ -168,8 +157,8 @@ type call struct {
 	name   Operation
 	method string
 	path   []string // Below the base URL, unescaped.
-	query  url.Values
-	body   any
+	query  Hidden[url.Values]
+	body   Hidden[any]
 }
 
 // envelope is the form of every successful answer. Data is decoded apart, so that its absence can be told
@@ -181,7 +170,7 @@ type envelope struct {
 
 // do sends the call and decodes the data of its answer into out. Every failure is an *Error.
 func (c *Client) do(ctx context.Context, call call, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	request, err := c.request(ctx, call)
 	if err != nil {
@@ -196,13 +185,13 @@ func (c *Client) do(ctx context.Context, call call, out any) error {
 	if c.onResponse != nil {
 		c.onResponse(response.StatusCode, limit)
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+	body, err := read(response)
 	if response.StatusCode/100 != 2 {
 		return c.statusError(call, response, limit, body)
 	}
 	switch {
 	case err != nil:
-		err = withoutURL(err)
+		err = c.maskFor(call).cause(err)
 	case len(body) > maxBody:
 		err = errors.New("answer is larger than 1 MiB")
 	default:
@@ -217,12 +206,21 @@ func (c *Client) do(ctx context.Context, call call, out any) error {
 	return nil
 }
 
+// read returns the body, up to a byte more than may be.
+func read(response *http.Response) ([]byte, error) {
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		// What is called the body is the connection then, which no deadline ends.
+		return nil, nil
+	}
+	return io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+}
+
 func (c *Client) request(ctx context.Context, call call) (*http.Request, error) {
 	var body io.Reader
-	if call.body != nil {
-		encoded, err := json.Marshal(call.body)
+	if content := call.body.Reveal(); content != nil {
+		encoded, err := json.Marshal(content)
 		if err != nil {
-			return nil, fmt.Errorf("encoding the body: %w", err)
+			return nil, errors.New("encoding the body: a metadata value is no JSON") // The cause could quote it.
 		}
 		body = bytes.NewReader(encoded)
 	}
@@ -232,7 +230,7 @@ func (c *Client) request(ctx context.Context, call call) (*http.Request, error) 
 		target.Path += "/" + element
 	}
 	target.RawPath = escapedPath(c.base, call.path)
-	target.RawQuery = call.query.Encode() // Encodes + as %2B, which the server needs: it reads a bare + as a space.
+	target.RawQuery = call.query.Reveal().Encode() // Encodes + as %2B, which the server needs: it reads a bare + as a space.
 	request, err := http.NewRequestWithContext(ctx, call.method, target.String(), body)
 	if err != nil {
 		return nil, errors.New("building the request") // The cause would quote the URL.
@@ -241,10 +239,12 @@ func (c *Client) request(ctx context.Context, call call) (*http.Request, error) 
 		request.Header.Set("Content-Type", "application/json")
 	}
 	request.Header.Set("Accept", "application/json")
+	// Without it net/http would ask for compressed answers and unpack them, and a few bytes could become many.
+	request.Header.Set("Accept-Encoding", "identity")
 	request.Header.Set("User-Agent", c.userAgent)
 	// The id is needed beside the secret: the server counts calls without it in a small bucket per IP address.
 	request.Header.Set("x-cal-client-id", c.clientID)
-	request.Header.Set("x-cal-secret-key", c.secretKey)
+	request.Header.Set("x-cal-secret-key", c.secretKey.Reveal())
 	return request, nil
 }
 

@@ -156,10 +156,12 @@ func hasStatus(err error, status int) bool {
 
 // transportError turns what net/http returned into an error without the URL, whose query can hold addresses.
 func (c *Client) transportError(call call, err error) error {
-	return &Error{Operation: call.name, NotSent: neverSent(err), err: withoutURL(err)}
+	return &Error{Operation: call.name, NotSent: neverSent(err), err: c.maskFor(call).cause(err)}
 }
 
-func withoutURL(err error) error {
+// cause returns what may be said of an error of net/http. It names what went wrong and on which side, and nothing that the
+// server had a say in beyond the names in a certificate, masked like its other words.
+func (m *mask) cause(err error) error {
 	if urlError, ok := errors.AsType[*url.Error](err); ok {
 		err = urlError.Err
 	}
@@ -170,10 +172,10 @@ func withoutURL(err error) error {
 		return context.Canceled
 	}
 	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return certificate
+		return errors.New(m.text(certificate.Error()))
 	}
 	if netError, ok := errors.AsType[*net.OpError](err); ok {
-		return fmt.Errorf("%s: %w", netError.Op, netError.Err)
+		return errors.New(m.text(netError.Op + ": " + netError.Err.Error()))
 	}
 	return errors.New("connection failed or was cut")
 }
@@ -184,7 +186,7 @@ func neverSent(err error) bool {
 		return true // The client ends the handshake, and a request follows only after that.
 	}
 	netError, ok := errors.AsType[*net.OpError](err)
-	return ok && netError.Op == "dial"
+	return ok && (netError.Op == "dial" || netError.Op == "proxyconnect")
 }
 
 // statusError reads what it can of an error's body. There are several forms: Cal.com's envelope, with details

@@ -25,11 +25,11 @@ type mask struct {
 var chosen = []string{"timeZone", "weekStart", "timeFormat", "locale"}
 
 func (c *Client) maskFor(call call) *mask {
-	m := &mask{secretKey: c.secretKey}
-	for email := range strings.SplitSeq(call.query.Get("emails"), ",") {
+	m := &mask{secretKey: c.secretKey.Reveal()}
+	for email := range strings.SplitSeq(call.query.Reveal().Get("emails"), ",") {
 		m.add(email, c.clientID)
 	}
-	encoded, err := json.Marshal(call.body)
+	encoded, err := json.Marshal(call.body.Reveal())
 	if err != nil { // Then there was no request to be quoted.
 		return m
 	}
@@ -96,14 +96,36 @@ func (m *mask) text(s string) string { return printable(m.hide(s), 300) }
 
 // message is text for an error's message.
 func (m *mask) message(s string) string {
+	s = m.hideTokens(s)
 	var b strings.Builder
 	rest := 0
 	for _, at := range readable.FindAllStringIndex(s, -1) {
+		if m.cutsValue(s, at[0], at[1]) {
+			continue
+		}
 		b.WriteString(m.hide(s[rest:at[0]]) + s[at[0]:at[1]])
 		rest = at[1]
 	}
 	b.WriteString(m.hide(s[rest:]))
 	return printable(b.String(), 300)
+}
+
+// cutsValue reports whether a part of s begins or ends in the middle of a value, the rest of which would not be known any
+// more.
+func (m *mask) cutsValue(s string, from, to int) bool {
+	for _, value := range m.values {
+		for at := 0; ; at++ {
+			next := strings.Index(s[at:], value)
+			if next < 0 {
+				break
+			}
+			at += next
+			if end := at + len(value); at < to && end > from && (at < from || end > to) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // word returns an identifier as it is, and nothing for what is none or hides something.

@@ -5,32 +5,25 @@ package calcom
 
 import (
 	"context"
-	"errors"
 	"net/http"
 )
 
 // Tokens is the pair with which a front end acts as the user.
 type Tokens struct {
-	AccessToken  string `json:"accessToken"`
-	RefreshToken string `json:"refreshToken"`
+	AccessToken  Hidden[string] `json:"accessToken"`
+	RefreshToken Hidden[string] `json:"refreshToken"`
 	// AccessTokenExpiresAt is in milliseconds since 1970: an hour ahead, cut to the minute.
 	AccessTokenExpiresAt int64 `json:"accessTokenExpiresAt"`
 	// RefreshTokenExpiresAt is in milliseconds since 1970: a year ahead, cut to the day.
 	RefreshTokenExpiresAt int64 `json:"refreshTokenExpiresAt"`
 }
 
-// String keeps the tokens out of whatever prints the struct.
-func (Tokens) String() string { return "[tokens]" }
-
-// GoString does the same for %#v.
-func (Tokens) GoString() string { return "[tokens]" }
-
 // Refresh exchanges the refresh token for a new pair. A refresh token works once, so a lost answer loses it; the
 // old access token stays valid to its end. A used or unknown one is a 400.
-func (c *Client) Refresh(ctx context.Context, refreshToken string) (Tokens, error) {
+func (c *Client) Refresh(ctx context.Context, refreshToken Hidden[string]) (Tokens, error) {
 	return c.tokens(ctx, call{
 		name: OpRefresh, method: http.MethodPost, path: []string{"oauth", c.clientID, "refresh"},
-		body: map[string]string{"refreshToken": refreshToken},
+		body: Hide[any](refreshBody{RefreshToken: refreshToken.Reveal()}),
 	})
 }
 
@@ -47,10 +40,8 @@ func (c *Client) tokens(ctx context.Context, call call) (Tokens, error) {
 	if err := c.do(ctx, call, &tokens); err != nil {
 		return Tokens{}, err
 	}
-	if tokens.AccessToken == "" || tokens.RefreshToken == "" {
-		return Tokens{}, &Error{
-			Operation: call.name, Status: http.StatusOK, Unreadable: true, err: errors.New("answer lacks a token"),
-		}
+	if tokens.AccessToken.Reveal() == "" || tokens.RefreshToken.Reveal() == "" {
+		return Tokens{}, unreadable(call, "answer lacks a token")
 	}
 	return tokens, nil
 }

@@ -14,12 +14,12 @@ import (
 func TestTokens(t *testing.T) {
 	_, c := sandbox(t)
 	ctx := t.Context()
-	user, first, err := c.CreateUser(ctx, NewUser{Email: "alice@example.com", Name: "Alice"})
+	user, first, err := c.CreateUser(ctx, NewUser{Email: Hide("alice@example.com"), Name: Hide("Alice")})
 	if err != nil {
 		t.Fatal(err)
 	}
 	second, err := c.Refresh(ctx, first.RefreshToken)
-	if err != nil || second.AccessToken == first.AccessToken || second.RefreshToken == first.RefreshToken {
+	if err != nil || second.AccessToken.Reveal() == first.AccessToken.Reveal() || second.RefreshToken.Reveal() == first.RefreshToken.Reveal() {
 		t.Fatalf("refreshing gave the same tokens, or error %v", err)
 	}
 	_, err = c.Refresh(ctx, first.RefreshToken)
@@ -31,7 +31,7 @@ func TestTokens(t *testing.T) {
 		t.Error("the outcome of a refusal counts as unknown")
 	}
 	third, err := c.ForceRefresh(ctx, user.ID)
-	if err != nil || third.AccessToken == second.AccessToken || third.RefreshToken == second.RefreshToken {
+	if err != nil || third.AccessToken.Reveal() == second.AccessToken.Reveal() || third.RefreshToken.Reveal() == second.RefreshToken.Reveal() {
 		t.Fatalf("force-refreshing gave the same tokens, or error %v", err)
 	}
 	if _, err = c.Refresh(ctx, second.RefreshToken); err == nil {
@@ -52,9 +52,9 @@ func withoutRequest(e *Error) string {
 func TestTokenTimes(t *testing.T) {
 	const body = `{"status":"success","data":{"accessToken":"a","refreshToken":"r","accessTokenExpiresAt":1795427340000,"refreshTokenExpiresAt":1826928000000}}`
 	got, err := serve(t, answering(http.StatusOK, body)).ForceRefresh(t.Context(), 7)
-	want := Tokens{AccessToken: "a", RefreshToken: "r", AccessTokenExpiresAt: 1795427340000, RefreshTokenExpiresAt: 1826928000000}
-	if got != want || err != nil {
-		t.Errorf("got other tokens, or error %v", err)
+	want := Tokens{AccessToken: Hide("a"), RefreshToken: Hide("r"), AccessTokenExpiresAt: 1795427340000, RefreshTokenExpiresAt: 1826928000000}
+	if d := cmp.Diff(want, got, revealed); d != "" || err != nil {
+		t.Errorf("tokens (-want +got, error %v):\n%s", err, d)
 	}
 }
 
@@ -94,7 +94,7 @@ func TestTokensStayOutOfErrors(t *testing.T) {
 		`{"message":"Invalid refresh token canary_refresh"}`,
 		`{"error":{"code":"canary_refresh","message":"canary_refresh","details":{"errors":[{"property":"canary_refresh","constraints":{"r":"no canary_refresh"}}]}}}`,
 	} {
-		_, err := serve(t, answering(http.StatusBadRequest, body)).Refresh(t.Context(), token)
+		_, err := serve(t, answering(http.StatusBadRequest, body)).Refresh(t.Context(), Hide(token))
 		e := asError(t, err)
 		wantNoCanary(t, e)
 		wantNoCanary(t, &Error{Operation: Operation(e.Message + e.Code), Status: e.Status})

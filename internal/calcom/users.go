@@ -18,47 +18,50 @@ const MaxListed = 250
 
 // User is a managed user as the server returns it. Nil stands for null or absent.
 type User struct {
-	ID                int64   `json:"id"`
-	Email             string  `json:"email"` // In the stored form, with +<client id>.
-	Username          *string `json:"username"`
-	Name              *string `json:"name"`
-	Bio               *string `json:"bio"`
-	TimeZone          string  `json:"timeZone"` // In the server's capitalisation.
-	WeekStart         string  `json:"weekStart"`
-	CreatedDate       string  `json:"createdDate"` // RFC 3339 with milliseconds.
-	TimeFormat        *int32  `json:"timeFormat"`
-	DefaultScheduleID *int64  `json:"defaultScheduleId"`
-	Locale            *string `json:"locale"`
-	AvatarURL         *string `json:"avatarUrl"`
+	ID                int64           `json:"id"`
+	Email             Hidden[string]  `json:"email"` // In the stored form, with +<client id>.
+	Username          Hidden[*string] `json:"username"`
+	Name              Hidden[*string] `json:"name"`
+	Bio               Hidden[*string] `json:"bio"`
+	TimeZone          string          `json:"timeZone"` // In the server's capitalisation.
+	WeekStart         string          `json:"weekStart"`
+	CreatedDate       string          `json:"createdDate"` // RFC 3339 with milliseconds.
+	TimeFormat        *int32          `json:"timeFormat"`
+	DefaultScheduleID *int64          `json:"defaultScheduleId"`
+	Locale            *string         `json:"locale"`
+	AvatarURL         Hidden[*string] `json:"avatarUrl"`
 	// Metadata holds each value as it came, so that it can be sent back the same.
-	Metadata map[string]json.RawMessage `json:"metadata"`
+	Metadata Hidden[Metadata] `json:"metadata"`
 }
+
+// Metadata is what stands beside a user: keys, and values in JSON.
+type Metadata = map[string]json.RawMessage
 
 // NewUser is the body of a create call. Email and Name are required by the server.
 type NewUser struct {
-	Email      string                     `json:"email"`
-	Name       string                     `json:"name"`
-	TimeFormat int32                      `json:"timeFormat,omitempty"`
-	WeekStart  string                     `json:"weekStart,omitempty"`
-	TimeZone   string                     `json:"timeZone,omitempty"`
-	Locale     string                     `json:"locale,omitempty"`
-	AvatarURL  string                     `json:"avatarUrl,omitempty"`
-	Bio        *string                    `json:"bio,omitempty"`
-	Metadata   map[string]json.RawMessage `json:"metadata,omitempty"`
+	Email      Hidden[string]
+	Name       Hidden[string]
+	TimeFormat int32
+	WeekStart  string
+	TimeZone   string
+	Locale     string
+	AvatarURL  Hidden[string]
+	Bio        Hidden[*string]
+	Metadata   Hidden[Metadata]
 }
 
 // UserUpdate is the body of an update call: what is nil is not sent and stays as it is. Metadata replaces the
 // whole object on the server; an empty map empties it.
 type UserUpdate struct {
-	Email      *string                    `json:"email,omitempty"`
-	Name       *string                    `json:"name,omitempty"`
-	TimeFormat *int32                     `json:"timeFormat,omitempty"`
-	WeekStart  *string                    `json:"weekStart,omitempty"`
-	TimeZone   *string                    `json:"timeZone,omitempty"`
-	Locale     *string                    `json:"locale,omitempty"`
-	AvatarURL  *string                    `json:"avatarUrl,omitempty"`
-	Bio        *string                    `json:"bio,omitempty"`
-	Metadata   map[string]json.RawMessage `json:"metadata,omitzero"`
+	Email      Hidden[*string]
+	Name       Hidden[*string]
+	TimeFormat *int32
+	WeekStart  *string
+	TimeZone   *string
+	Locale     *string
+	AvatarURL  Hidden[*string]
+	Bio        Hidden[*string]
+	Metadata   Hidden[Metadata]
 }
 
 // CreateUser creates a user and returns it with its first pair of tokens. There is no idempotency key: after an
@@ -69,12 +72,15 @@ func (c *Client) CreateUser(ctx context.Context, user NewUser) (User, Tokens, er
 		User User `json:"user"`
 		Tokens
 	}
-	call := call{name: OpCreate, method: http.MethodPost, path: c.usersPath(), body: user}
+	call := call{name: OpCreate, method: http.MethodPost, path: c.usersPath(), body: Hide(user.body())}
 	if err := c.do(ctx, call, &created); err != nil {
 		return User{}, Tokens{}, err
 	}
 	if err := checkUsers(call, created.User); err != nil {
 		return User{}, Tokens{}, err
+	}
+	if !c.sameAddress(created.User.Email.Reveal(), user.Email.Reveal()) {
+		return User{}, Tokens{}, unreadable(call, "answer shows another user than the one that was to be created")
 	}
 	return created.User, created.Tokens, nil
 }
@@ -88,11 +94,11 @@ func (c *Client) User(ctx context.Context, id int64) (User, error) {
 // UpdateUser changes what the update names and returns the user as it is then. A changed e-mail renames the
 // user, its username too; a taken one is a 409 and changes nothing.
 func (c *Client) UpdateUser(ctx context.Context, id int64, update UserUpdate) (User, error) {
-	if update.Email != nil && *update.Email == "" {
+	if email := update.Email.Reveal(); email != nil && *email == "" {
 		// The server stores an empty address, and then nothing finds the user any more.
 		return User{}, &Error{Operation: OpUpdate, NotSent: true, err: errors.New("e-mail is empty")}
 	}
-	return c.one(ctx, id, call{name: OpUpdate, method: http.MethodPatch, path: c.userPath(id), body: update})
+	return c.one(ctx, id, call{name: OpUpdate, method: http.MethodPatch, path: c.userPath(id), body: Hide(update.body())})
 }
 
 // DeleteUser deletes the user with its bookings and calendars and returns it as it was. A second call is a 404.
@@ -106,10 +112,10 @@ func (c *Client) DeleteUser(ctx context.Context, id int64) (User, error) {
 // It answers only what the server really said: a list that holds somebody who was not asked for, as from a
 // server that does not know the filter, is an error, since an absence from it would prove nothing.
 func (c *Client) UsersByEmail(ctx context.Context, emails ...string) ([]User, error) {
-	call := call{name: OpList, method: http.MethodGet, path: c.usersPath(), query: url.Values{
+	call := call{name: OpList, method: http.MethodGet, path: c.usersPath(), query: Hide(url.Values{
 		"emails": {strings.Join(emails, ",")},
 		"limit":  {strconv.Itoa(MaxListed)},
-	}}
+	})}
 	if len(emails) == 0 || len(emails) > MaxListed {
 		return nil, &Error{Operation: call.name, NotSent: true, err: errors.New("1 to 250 addresses are needed")}
 	}
@@ -125,11 +131,8 @@ func (c *Client) UsersByEmail(ctx context.Context, emails ...string) ([]User, er
 		asked[PlainEmail(email, c.clientID)] = true
 	}
 	for _, user := range users {
-		if !asked[PlainEmail(user.Email, c.clientID)] {
-			return nil, &Error{
-				Operation: call.name, Status: http.StatusOK, Unreadable: true,
-				err: errors.New("list holds users that were not asked for; this server does not filter by e-mail"),
-			}
+		if !asked[PlainEmail(user.Email.Reveal(), c.clientID)] {
+			return nil, unreadable(call, "list holds users that were not asked for; this server does not filter by e-mail")
 		}
 	}
 	return users, nil
@@ -145,25 +148,36 @@ func (c *Client) one(ctx context.Context, id int64, call call) (User, error) {
 		return User{}, err
 	}
 	if user.ID != id {
-		return User{}, &Error{
-			Operation: call.name, Status: http.StatusOK, Unreadable: true,
-			err: errors.New("answer shows another user than the one that was named"),
-		}
+		return User{}, unreadable(call, "answer shows another user than the one that was named")
 	}
 	return user, nil
 }
 
+// maxID is the largest id that the server, a JavaScript program, can tell from the next one. A larger one was rounded, by
+// the server or by somebody in between.
+const maxID = 1<<53 - 1
+
 // checkUsers refuses a success that is none: without an id nothing could ever be done with the user again.
 func checkUsers(call call, users ...User) error {
 	for _, user := range users {
-		if user.ID <= 0 {
-			return &Error{
-				Operation: call.name, Status: http.StatusOK, Unreadable: true,
-				err: errors.New("answer shows a user without an id"),
-			}
+		switch {
+		case user.ID <= 0:
+			return unreadable(call, "answer shows a user without an id")
+		case user.ID > maxID:
+			return unreadable(call, "answer shows a user with an id that cannot be exact")
 		}
 	}
 	return nil
+}
+
+// unreadable is the error of a success whose data cannot be what the server means.
+func unreadable(call call, why string) *Error {
+	return &Error{Operation: call.name, Status: http.StatusOK, Unreadable: true, err: errors.New(why)}
+}
+
+// sameAddress compares two addresses, plain or stored. A server that changes the case of one still means the same user.
+func (c *Client) sameAddress(a, b string) bool {
+	return strings.EqualFold(PlainEmail(a, c.clientID), PlainEmail(b, c.clientID))
 }
 
 func (c *Client) usersPath() []string {

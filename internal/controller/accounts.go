@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -69,7 +68,7 @@ func newAccounts(config Config) *accounts {
 }
 
 // login returns the login for a secret key, the same one for every user that comes with the same key.
-func (a *accounts) login(apiURL, clientID, secretKey string) (*login, error) {
+func (a *accounts) login(apiURL, clientID string, secretKey calcom.Hidden[string]) (*login, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	name := accountName{apiURL: apiURL, clientID: clientID}
@@ -81,7 +80,7 @@ func (a *accounts) login(apiURL, clientID, secretKey string) (*login, error) {
 		}
 		a.byName[name] = acc
 	}
-	fingerprint := sha256.Sum256([]byte(secretKey))
+	fingerprint := sha256.Sum256([]byte(secretKey.Reveal()))
 	if l, ok := acc.logins[fingerprint]; ok {
 		return l, nil
 	}
@@ -219,16 +218,4 @@ func (s *session) UpdateUser(ctx context.Context, id int64, update calcom.UserUp
 
 func (s *session) DeleteUser(ctx context.Context, id int64) (calcom.User, error) {
 	return admitted(s, func() (calcom.User, error) { return s.client.DeleteUser(ctx, id) })
-}
-
-// NewTransport returns the HTTP transport for calls to Cal.com: the standard one, proxies and all, with enough
-// kept connections for the given number of workers.
-func NewTransport(workers int) http.RoundTripper {
-	transport, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		panic(fmt.Sprintf("http.DefaultTransport is a %T", http.DefaultTransport))
-	}
-	transport = transport.Clone()
-	transport.MaxIdleConnsPerHost = workers
-	return transport
 }

@@ -66,7 +66,7 @@ func mayAdopt(v *visit, user calcom.User) error {
 
 func ownedElsewhere(v *visit, user calcom.User) *problem {
 	owner := "another owner"
-	if found, ok := parseMark(user.Metadata[v1alpha1.OwnerMetadataKey]); ok {
+	if found, ok := parseMark(user.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]); ok {
 		switch {
 		case found.ownerID != v.mark.ownerID:
 			owner = "another cluster or operator"
@@ -94,7 +94,7 @@ func (r *ManagedUserReconciler) resolveConflict(ctx context.Context, v *visit, c
 	if named {
 		user, err := v.cal.User(ctx, id)
 		// Its address may have been changed since; then the list says who has this one.
-		if err == nil && calcom.PlainEmail(user.Email, clientID(v.mu)) == v.mu.Spec.Email {
+		if err == nil && calcom.PlainEmail(user.Email.Reveal(), clientID(v.mu)) == v.mu.Spec.Email {
 			return v.sight(user), nil
 		}
 		if err != nil && !calcom.IsNotFound(err) {

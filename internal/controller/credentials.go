@@ -50,28 +50,28 @@ func (r *ManagedUserReconciler) connect(ctx context.Context, v *visit) error {
 }
 
 // secretKey reads the Secret from the API server itself: the operator caches no Secret's data.
-func (r *ManagedUserReconciler) secretKey(ctx context.Context, v *visit, ref v1alpha1.SecretKeyReference) (string, error) {
+func (r *ManagedUserReconciler) secretKey(ctx context.Context, v *visit, ref v1alpha1.SecretKeyReference) (key calcom.Hidden[string], err error) {
 	var secret corev1.Secret
-	err := r.reader.Get(ctx, client.ObjectKey{Namespace: v.mu.Namespace, Name: ref.Name}, &secret)
+	err = r.reader.Get(ctx, client.ObjectKey{Namespace: v.mu.Namespace, Name: ref.Name}, &secret)
 	if apierrors.IsNotFound(err) {
-		return "", waitForSecret(v1alpha1.ReasonSecretNotFound, fmt.Sprintf(
+		return key, waitForSecret(v1alpha1.ReasonSecretNotFound, fmt.Sprintf(
 			"There is no Secret %s in this namespace; create it with the OAuth client's secret key under %s, or correct secretKeyRef", ref.Name, ref.Key))
 	}
 	if apierrors.IsForbidden(err) {
-		return "", waitForSecret(v1alpha1.ReasonSecretNotFound, fmt.Sprintf(
+		return key, waitForSecret(v1alpha1.ReasonSecretNotFound, fmt.Sprintf(
 			"The operator may not read Secret %s; let its ServiceAccount get secrets in this namespace", ref.Name))
 	}
 	if err != nil {
-		return "", fmt.Errorf("reading the credentials Secret: %w", err)
+		return key, fmt.Errorf("reading the credentials Secret: %w", err)
 	}
 	v.secret = secretMetadata(secret.ObjectMeta)
 	// A line break at the end is the most common mistake in a hand-made Secret.
-	key := bytes.TrimSpace(secret.Data[ref.Key])
-	if len(key) == 0 {
-		return "", waitForSecret(v1alpha1.ReasonKeyNotFound, fmt.Sprintf(
+	found := bytes.TrimSpace(secret.Data[ref.Key])
+	if len(found) == 0 {
+		return key, waitForSecret(v1alpha1.ReasonKeyNotFound, fmt.Sprintf(
 			"Secret %s has nothing under %s; put the OAuth client's secret key there, or correct secretKeyRef", ref.Name, ref.Key))
 	}
-	return string(key), nil
+	return calcom.Hide(string(found)), nil
 }
 
 // waitForSecret is a problem that the Secret's coming ends. It is no stall: a GitOps tool may apply the Secret a

@@ -136,10 +136,10 @@ func (r *ManagedUserReconciler) unmark(ctx context.Context, v *visit) error {
 	if err != nil || found == nil || v.mark.ownershipOf(found.User) != ours {
 		return err
 	}
-	kept, lost := sendable(found.Metadata, map[string]json.RawMessage{v1alpha1.OwnerMetadataKey: nil})
+	kept, lost := sendable(found.Metadata.Reveal(), map[string]json.RawMessage{v1alpha1.OwnerMetadataKey: nil})
 	if len(lost) > 0 {
-		return fmt.Errorf("metadata with nested values cannot be written back: %v", lost)
+		return fmt.Errorf("metadata with nested values cannot be written back: %s", keyNames(lost))
 	}
-	_, err = v.cal.UpdateUser(ctx, found.ID, calcom.UserUpdate{Metadata: kept})
+	_, err = v.cal.UpdateUser(ctx, found.ID, calcom.UserUpdate{Metadata: calcom.Hide(kept)})
 	return err
 }

@@ -33,21 +33,22 @@ func (d *difference) empty() bool { return len(d.fields) == 0 }
 func diff(mu *v1alpha1.ManagedUser, user calcom.User, m mark) *difference {
 	d := &difference{}
 	spec := &mu.Spec
-	if spec.Email != calcom.PlainEmail(user.Email, clientID(mu)) {
-		d.update.Email = &spec.Email
+	// An empty address, which the API server refuses, must not come through in spite of it: Cal.com would store it.
+	if spec.Email != "" && spec.Email != calcom.PlainEmail(user.Email.Reveal(), clientID(mu)) {
+		d.update.Email = calcom.Hide(&spec.Email)
 		d.fields = append(d.fields, "email")
 	}
 	zone := user.TimeZone
 	if timezone.Equal(zone, spec.TimeZone) {
 		zone = spec.TimeZone
 	}
-	d.update.Name = changed(d, spec, v1alpha1.FieldName, optional(spec.Name), user.Name)
+	d.update.Name = calcom.Hide(changed(d, spec, v1alpha1.FieldName, optional(spec.Name), user.Name.Reveal()))
 	d.update.TimeZone = changed(d, spec, v1alpha1.FieldTimeZone, optional(spec.TimeZone), &zone)
 	d.update.WeekStart = changed(d, spec, v1alpha1.FieldWeekStart, optional(spec.WeekStart), &user.WeekStart)
 	d.update.TimeFormat = changed(d, spec, v1alpha1.FieldTimeFormat, optional(spec.TimeFormat), user.TimeFormat)
 	d.update.Locale = changed(d, spec, v1alpha1.FieldLocale, optional(spec.Locale), user.Locale)
-	d.update.Bio = changed(d, spec, v1alpha1.FieldBio, spec.Bio, user.Bio)
-	d.update.AvatarURL = changed(d, spec, v1alpha1.FieldAvatarURL, optional(spec.AvatarURL), user.AvatarURL)
+	d.update.Bio = calcom.Hide(changed(d, spec, v1alpha1.FieldBio, spec.Bio, user.Bio.Reveal()))
+	d.update.AvatarURL = calcom.Hide(changed(d, spec, v1alpha1.FieldAvatarURL, optional(spec.AvatarURL), user.AvatarURL.Reveal()))
 	d.compareMetadata(mu, user, m)
 	return d
 }
@@ -77,26 +78,26 @@ func (d *difference) compareMetadata(mu *v1alpha1.ManagedUser, user calcom.User,
 	if slices.Contains(mu.Spec.CreateOnly, v1alpha1.FieldMetadata) {
 		want = ownMetadata(nil, m)
 	}
-	differs := false
+	have, differs := user.Metadata.Reveal(), false
 	for key, value := range want {
-		differs = differs || !sameJSON(user.Metadata[key], value)
+		differs = differs || !sameJSON(have[key], value)
 	}
 	if !differs {
 		return
 	}
-	kept, lost := sendable(user.Metadata, want)
+	kept, lost := sendable(have, want)
 	if len(lost) > 0 {
 		d.blocked = lost
 		return
 	}
 	maps.Copy(kept, want)
-	d.update.Metadata = kept
+	d.update.Metadata = calcom.Hide(kept)
 	d.fields = append(d.fields, string(v1alpha1.FieldMetadata))
 }
 
 // ownMetadata returns the keys that an object owns, as JSON; without an object, the mark alone.
-func ownMetadata(mu *v1alpha1.ManagedUser, m mark) map[string]json.RawMessage {
-	own := map[string]json.RawMessage{v1alpha1.OwnerMetadataKey: quoted(m.String())}
+func ownMetadata(mu *v1alpha1.ManagedUser, m mark) calcom.Metadata {
+	own := calcom.Metadata{v1alpha1.OwnerMetadataKey: quoted(m.String())}
 	if mu != nil {
 		for key, value := range mu.Spec.Metadata {
 			own[key] = quoted(value)

@@ -5,6 +5,9 @@ package controller
 
 import (
 	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,16 +22,16 @@ var pureMark = mark{ownerID: "cluster", namespace: "ns", name: "alice", uid: "u1
 
 const pureMarkJSON = `"cluster/ns/alice/u1"`
 
-func metadataOf(keysAndValues ...string) map[string]json.RawMessage {
-	m := map[string]json.RawMessage{}
+func metadataOf(keysAndValues ...string) calcom.Hidden[calcom.Metadata] {
+	m := calcom.Metadata{}
 	for i := 0; i < len(keysAndValues); i += 2 {
 		m[keysAndValues[i]] = json.RawMessage(keysAndValues[i+1])
 	}
-	return m
+	return calcom.Hide(m)
 }
 
 // withMark is metadataOf with the mark of pureMark in it.
-func withMark(keysAndValues ...string) map[string]json.RawMessage {
+func withMark(keysAndValues ...string) calcom.Hidden[calcom.Metadata] {
 	return metadataOf(append(keysAndValues, v1alpha1.OwnerMetadataKey, pureMarkJSON)...)
 }
 
@@ -48,16 +51,16 @@ func TestDiff(t *testing.T) {
 		"NothingSetAllSet": {func(*spec) {}, func(u *user) { *u = everything() }, `{}`, nil, nil},
 
 		"Email":                   {func(s *spec) { s.Email = "bob@example.com" }, func(*user) {}, `{"email":"bob@example.com"}`, []string{"email"}, nil},
-		"EmailWithoutSuffix":      {func(*spec) {}, func(u *user) { u.Email = "alice@example.com" }, `{}`, nil, nil},
-		"EmailWithTwoSuffixes":    {func(*spec) {}, func(u *user) { u.Email = "alice+cid+cid@example.com" }, `{"email":"alice@example.com"}`, []string{"email"}, nil},
-		"EmailInOtherCase":        {func(*spec) {}, func(u *user) { u.Email = "Alice+cid@example.com" }, `{"email":"alice@example.com"}`, []string{"email"}, nil},
-		"EmailWithTag":            {func(s *spec) { s.Email = "alice+t@example.com" }, func(u *user) { u.Email = "alice+t+cid@example.com" }, `{}`, nil, nil},
+		"EmailWithoutSuffix":      {func(*spec) {}, func(u *user) { u.Email = calcom.Hide("alice@example.com") }, `{}`, nil, nil},
+		"EmailWithTwoSuffixes":    {func(*spec) {}, func(u *user) { u.Email = calcom.Hide("alice+cid+cid@example.com") }, `{"email":"alice@example.com"}`, []string{"email"}, nil},
+		"EmailInOtherCase":        {func(*spec) {}, func(u *user) { u.Email = calcom.Hide("Alice+cid@example.com") }, `{"email":"alice@example.com"}`, []string{"email"}, nil},
+		"EmailWithTag":            {func(s *spec) { s.Email = "alice+t@example.com" }, func(u *user) { u.Email = calcom.Hide("alice+t+cid@example.com") }, `{}`, nil, nil},
 		"EmailDespiteCreateOnly":  {func(s *spec) { s.Email = "bob@example.com"; s.CreateOnly = allFields() }, func(*user) {}, `{"email":"bob@example.com"}`, []string{"email"}, nil},
-		"EmptyEmailOnTheirSide":   {func(*spec) {}, func(u *user) { u.Email = "" }, `{"email":"alice@example.com"}`, []string{"email"}, nil},
-		"Name":                    {func(s *spec) { s.Name = "A" }, func(u *user) { u.Name = new("B") }, `{"name":"A"}`, []string{"name"}, nil},
+		"EmptyEmailOnTheirSide":   {func(*spec) {}, func(u *user) { u.Email = calcom.Hide("") }, `{"email":"alice@example.com"}`, []string{"email"}, nil},
+		"Name":                    {func(s *spec) { s.Name = "A" }, func(u *user) { u.Name = calcom.Hide(new("B")) }, `{"name":"A"}`, []string{"name"}, nil},
 		"NameNull":                {func(s *spec) { s.Name = "A" }, func(*user) {}, `{"name":"A"}`, []string{"name"}, nil},
-		"NameSame":                {func(s *spec) { s.Name = "A" }, func(u *user) { u.Name = new("A") }, `{}`, nil, nil},
-		"NameInOtherCase":         {func(s *spec) { s.Name = "a" }, func(u *user) { u.Name = new("A") }, `{"name":"a"}`, []string{"name"}, nil},
+		"NameSame":                {func(s *spec) { s.Name = "A" }, func(u *user) { u.Name = calcom.Hide(new("A")) }, `{}`, nil, nil},
+		"NameInOtherCase":         {func(s *spec) { s.Name = "a" }, func(u *user) { u.Name = calcom.Hide(new("A")) }, `{"name":"a"}`, []string{"name"}, nil},
 		"TimeZone":                {func(s *spec) { s.TimeZone = "Europe/Rome" }, func(u *user) { u.TimeZone = "Europe/Paris" }, `{"timeZone":"Europe/Rome"}`, []string{"timeZone"}, nil},
 		"TimeZoneInTheirSpelling": {func(s *spec) { s.TimeZone = "America/Port-au-Prince" }, func(u *user) { u.TimeZone = "America/Port-au-prince" }, `{}`, nil, nil},
 		"TimeZoneEmpty":           {func(s *spec) { s.TimeZone = "UTC" }, func(u *user) { u.TimeZone = "" }, `{"timeZone":"UTC"}`, []string{"timeZone"}, nil},
@@ -67,14 +70,14 @@ func TestDiff(t *testing.T) {
 		"TimeFormatSame":          {func(s *spec) { s.TimeFormat = 24 }, func(u *user) { u.TimeFormat = new(int32(24)) }, `{}`, nil, nil},
 		"Locale":                  {func(s *spec) { s.Locale = "de" }, func(u *user) { u.Locale = new("en") }, `{"locale":"de"}`, []string{"locale"}, nil},
 		"LocaleNull":              {func(s *spec) { s.Locale = "de" }, func(*user) {}, `{"locale":"de"}`, []string{"locale"}, nil},
-		"Bio":                     {func(s *spec) { s.Bio = new("A") }, func(u *user) { u.Bio = new("B") }, `{"bio":"A"}`, []string{"bio"}, nil},
-		"BioEmptied":              {func(s *spec) { s.Bio = new("") }, func(u *user) { u.Bio = new("B") }, `{"bio":""}`, []string{"bio"}, nil},
+		"Bio":                     {func(s *spec) { s.Bio = new("A") }, func(u *user) { u.Bio = calcom.Hide(new("B")) }, `{"bio":"A"}`, []string{"bio"}, nil},
+		"BioEmptied":              {func(s *spec) { s.Bio = new("") }, func(u *user) { u.Bio = calcom.Hide(new("B")) }, `{"bio":""}`, []string{"bio"}, nil},
 		"BioEmptyOverNull":        {func(s *spec) { s.Bio = new("") }, func(*user) {}, `{"bio":""}`, []string{"bio"}, nil},
-		"BioEmptyAlready":         {func(s *spec) { s.Bio = new("") }, func(u *user) { u.Bio = new("") }, `{}`, nil, nil},
-		"BioLeftAlone":            {func(*spec) {}, func(u *user) { u.Bio = new("B") }, `{}`, nil, nil},
+		"BioEmptyAlready":         {func(s *spec) { s.Bio = new("") }, func(u *user) { u.Bio = calcom.Hide(new("")) }, `{}`, nil, nil},
+		"BioLeftAlone":            {func(*spec) {}, func(u *user) { u.Bio = calcom.Hide(new("B")) }, `{}`, nil, nil},
 		"AvatarURL":               {func(s *spec) { s.AvatarURL = "https://a.b" }, func(*user) {}, `{"avatarUrl":"https://a.b"}`, []string{"avatarURL"}, nil},
 		"AllInTheOrderOfTheSpec": {
-			func(s *spec) { fill(s) }, func(u *user) { u.Email = "bob+cid@example.com" },
+			func(s *spec) { fill(s) }, func(u *user) { u.Email = calcom.Hide("bob+cid@example.com") },
 			`{"email":"alice@example.com","name":"A","timeFormat":24,"weekStart":"Monday","timeZone":"UTC","locale":"de","avatarUrl":"https://a.b","bio":"",` +
 				`"metadata":{"k":"v","kubernetesOwner":"cluster/ns/alice/u1"}}`,
 			[]string{"email", "name", "timeZone", "weekStart", "timeFormat", "locale", "bio", "avatarURL", "metadata"}, nil,
@@ -101,7 +104,7 @@ func TestDiff(t *testing.T) {
 		"OwnNestedIsReplaced":      {func(s *spec) { s.Metadata = map[string]string{"k": "v"} }, func(u *user) { u.Metadata = withMark("k", `{"a":1}`) }, `{"metadata":{"k":"v","kubernetesOwner":"cluster/ns/alice/u1"}}`, []string{"metadata"}, nil},
 		"RemovedKeyStays":          {func(*spec) {}, func(u *user) { u.Metadata = withMark("k", `"v"`) }, `{}`, nil, nil},
 		"MarkMissing":              {func(*spec) {}, func(u *user) { u.Metadata = metadataOf("x", `1`) }, `{"metadata":{"kubernetesOwner":"cluster/ns/alice/u1","x":1}}`, []string{"metadata"}, nil},
-		"MetadataMissing":          {func(*spec) {}, func(u *user) { u.Metadata = nil }, `{"metadata":{"kubernetesOwner":"cluster/ns/alice/u1"}}`, []string{"metadata"}, nil},
+		"MetadataMissing":          {func(*spec) {}, func(u *user) { u.Metadata = calcom.Hide[calcom.Metadata](nil) }, `{"metadata":{"kubernetesOwner":"cluster/ns/alice/u1"}}`, []string{"metadata"}, nil},
 		"MarkOfAPredecessor":       {func(*spec) {}, func(u *user) { u.Metadata = metadataOf(v1alpha1.OwnerMetadataKey, `"cluster/ns/alice/u0"`) }, `{"metadata":{"kubernetesOwner":"cluster/ns/alice/u1"}}`, []string{"metadata"}, nil},
 		"MarkNested":               {func(*spec) {}, func(u *user) { u.Metadata = metadataOf(v1alpha1.OwnerMetadataKey, `{"a":1}`) }, `{"metadata":{"kubernetesOwner":"cluster/ns/alice/u1"}}`, []string{"metadata"}, nil},
 		"CreateOnlyKeepsTheMark": {
@@ -117,14 +120,10 @@ func TestDiff(t *testing.T) {
 			mu := pureUser()
 			tc.spec(&mu.Spec)
 			was := mu.DeepCopy()
-			have := calcom.User{ID: 7, Email: "alice+cid@example.com", TimeZone: "Europe/London", WeekStart: "Sunday", Metadata: withMark()}
+			have := calcom.User{ID: 7, Email: calcom.Hide("alice+cid@example.com"), TimeZone: "Europe/London", WeekStart: "Sunday", Metadata: withMark()}
 			tc.user(&have)
 			d := diff(mu, have, pureMark)
-			update, err := json.Marshal(d.update)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if x := cmp.Diff(tc.update, string(update)); x != "" {
+			if x := cmp.Diff(tc.update, sentUpdate(t, d.update)); x != "" {
 				t.Errorf("update (-want +got):\n%s", x)
 			}
 			if x := cmp.Diff(tc.fields, d.fields); x != "" {
@@ -143,6 +142,30 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+// sentUpdate returns the body of an update call as it goes to the server.
+func sentUpdate(t *testing.T, update calcom.UserUpdate) string {
+	t.Helper()
+	var body []byte
+	cal, err := calcom.New(calcom.Config{
+		BaseURL: "https://api.cal.com", ClientID: pureClientID, SecretKey: calcom.Hide("k"),
+		Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			body, _ = io.ReadAll(r.Body)
+			return nil, errors.New("seen enough")
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cal.UpdateUser(t.Context(), 7, update); body == nil {
+		t.Fatalf("nothing was sent: %v", err)
+	}
+	return string(body)
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
 func pureUser() *v1alpha1.ManagedUser {
 	mu := &v1alpha1.ManagedUser{}
 	mu.Spec.Email = "alice@example.com"
@@ -157,8 +180,8 @@ func fill(s *v1alpha1.ManagedUserSpec) {
 
 func everything() calcom.User {
 	return calcom.User{
-		ID: 7, Email: "alice+cid@example.com", Username: new("u"), Name: new("N"), Bio: new("B"), TimeZone: "UTC", WeekStart: "Friday",
-		TimeFormat: new(int32(12)), DefaultScheduleID: new(int64(1)), Locale: new("en"), AvatarURL: new("https://x.y"), Metadata: withMark("k", `"v"`),
+		ID: 7, Email: calcom.Hide("alice+cid@example.com"), Username: calcom.Hide(new("u")), Name: calcom.Hide(new("N")), Bio: calcom.Hide(new("B")), TimeZone: "UTC", WeekStart: "Friday",
+		TimeFormat: new(int32(12)), DefaultScheduleID: new(int64(1)), Locale: new("en"), AvatarURL: calcom.Hide(new("https://x.y")), Metadata: withMark("k", `"v"`),
 	}
 }
 

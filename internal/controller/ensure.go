@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -168,20 +169,39 @@ func metadataBlocked(consequence string, keys []string) error {
 	}
 	return synced(v1alpha1.ReasonMetadataBlocked, fmt.Sprintf(
 		"%s, since that would erase the nested value that Cal.com keeps under %s in the user's metadata; remove it there, or, where only keys of the spec differ, name metadata in createOnly",
-		consequence, strings.Join(keys, ", ")))
+		consequence, keyNames(keys)))
 }
+
+// keyNames lists metadata keys, of which others chose some: none that could be more than a name, and no more than a message
+// can hold.
+func keyNames(keys []string) string {
+	const most = 10
+	var names []string
+	for _, key := range keys {
+		if len(names) < most && keyName.MatchString(key) {
+			names = append(names, key)
+		}
+	}
+	if others := len(keys) - len(names); others > 0 {
+		names = append(names, fmt.Sprintf("%d keys not named here", others))
+	}
+	return strings.Join(names, ", ")
+}
+
+// keyName is a key as programs choose them: no address, no token, and nothing that a terminal would act upon.
+var keyName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,39}$`)
 
 // newUser is the body of the create call: every field that the spec sets, and the mark.
 func newUser(mu *v1alpha1.ManagedUser, m mark) calcom.NewUser {
 	return calcom.NewUser{
-		Email:      mu.Spec.Email,
-		Name:       mu.Spec.Name,
+		Email:      calcom.Hide(mu.Spec.Email),
+		Name:       calcom.Hide(mu.Spec.Name),
 		TimeFormat: mu.Spec.TimeFormat,
 		WeekStart:  mu.Spec.WeekStart,
 		TimeZone:   mu.Spec.TimeZone,
 		Locale:     mu.Spec.Locale,
-		AvatarURL:  mu.Spec.AvatarURL,
-		Bio:        mu.Spec.Bio,
-		Metadata:   ownMetadata(mu, m),
+		AvatarURL:  calcom.Hide(mu.Spec.AvatarURL),
+		Bio:        calcom.Hide(mu.Spec.Bio),
+		Metadata:   calcom.Hide(ownMetadata(mu, m)),
 	}
 }

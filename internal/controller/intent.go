@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
 // UnknownOutcomeGrace is how long, as a rule, an absent user proves nothing after a create call of unknown outcome.
@@ -31,7 +32,7 @@ type intent struct {
 	// Time of the call.
 	Time time.Time `json:"time"`
 	// Email that the call names. The spec may name another by the time the outcome is known.
-	Email string `json:"email"`
+	Email calcom.Hidden[string] `json:"email"`
 	// Replaces is the id of the user that was gone from Cal.com and is created anew.
 	Replaces int64 `json:"replaces,omitempty"`
 }
@@ -50,8 +51,8 @@ func readIntent(mu *v1alpha1.ManagedUser, now time.Time) (i intent, exists, soun
 	if !ok && !lostRecord(mu) {
 		return intent{}, false, true
 	}
-	if json.Unmarshal([]byte(value), &i) != nil || i.Email == "" {
-		return intent{Time: now, Email: mu.Spec.Email}, true, false
+	if json.Unmarshal([]byte(value), &i) != nil || i.Email.Reveal() == "" {
+		return intent{Time: now, Email: calcom.Hide(mu.Spec.Email)}, true, false
 	}
 	if i.Time.IsZero() || i.Time.After(now) {
 		i.Time = now
@@ -82,7 +83,11 @@ func (r *ManagedUserReconciler) repairIntent(ctx context.Context, mu *v1alpha1.M
 
 // encode returns the record as the annotation holds it.
 func (i intent) encode() string {
-	value, err := json.Marshal(i)
+	value, err := json.Marshal(struct {
+		Time     time.Time `json:"time"`
+		Email    string    `json:"email"`
+		Replaces int64     `json:"replaces,omitempty"`
+	}{i.Time, i.Email.Reveal(), i.Replaces})
 	if err != nil { // Not possible for these fields.
 		panic(err)
 	}
@@ -112,7 +117,7 @@ func absenceCountsIn(mu *v1alpha1.ManagedUser, grace time.Duration, now time.Tim
 // recordIntent is the last write before a create call: the finalizer and the record of the call, in one patch
 // with an optimistic lock, so that a reconcile that works on a stale copy of the object stops here.
 func (r *ManagedUserReconciler) recordIntent(ctx context.Context, mu *v1alpha1.ManagedUser) error {
-	i := intent{Time: r.clock.Now().UTC().Truncate(time.Second), Email: mu.Spec.Email}
+	i := intent{Time: r.clock.Now().UTC().Truncate(time.Second), Email: calcom.Hide(mu.Spec.Email)}
 	i.Replaces, _ = identity(mu)
 	return r.patchMetadata(ctx, mu, "recording the create intent", func(mu *v1alpha1.ManagedUser) {
 		controllerutil.AddFinalizer(mu, v1alpha1.ManagedUserFinalizer)

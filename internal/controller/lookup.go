@@ -46,7 +46,7 @@ func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing in
 func (r *ManagedUserReconciler) noneOfOurs(v *visit, stranger *calcom.User) (*sighting, error) {
 	wait := absenceCountsIn(v.mu, r.config.UnknownOutcomeGrace, r.clock.Now())
 	i, ok := intentOf(v.mu, r.clock.Now())
-	if stranger != nil && v.mu.DeletionTimestamp.IsZero() && (!ok || i.Email == v.mu.Spec.Email && isOlder(*stranger, i)) {
+	if stranger != nil && v.mu.DeletionTimestamp.IsZero() && (!ok || i.Email.Reveal() == v.mu.Spec.Email && isOlder(*stranger, i)) {
 		// The address is somebody else's, so the call that named it has come to nothing. A deletion waits all the
 		// same: a call that is finished late looks at the address only then.
 		wait = 0
@@ -63,7 +63,7 @@ func (r *ManagedUserReconciler) noneOfOurs(v *visit, stranger *calcom.User) (*si
 // isOlder reports whether a user was there before a create call. One that was not can be the call's own: the server writes
 // the mark in a later step than the user.
 func isOlder(user calcom.User, i intent) bool {
-	if _, marked := user.Metadata[v1alpha1.OwnerMetadataKey]; marked {
+	if _, marked := user.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]; marked {
 		return true
 	}
 	created, err := time.Parse(time.RFC3339, user.CreatedDate)
@@ -95,7 +95,7 @@ func addresses(mu *v1alpha1.ManagedUser, now time.Time) []string {
 		add(calcom.PlainEmail(mu.Status.User.Email, clientID(mu)))
 	}
 	if i, ok := intentOf(mu, now); ok {
-		add(i.Email)
+		add(i.Email.Reveal())
 	}
 	add(mu.Spec.Email)
 	return all
@@ -115,7 +115,7 @@ func chooseRow(v *visit, rows []calcom.User, missing int64) *sighting {
 
 func rowOf(rows []calcom.User, email, clientID string) *calcom.User {
 	for i := range rows {
-		if calcom.PlainEmail(rows[i].Email, clientID) == email {
+		if calcom.PlainEmail(rows[i].Email.Reveal(), clientID) == email {
 			return &rows[i]
 		}
 	}

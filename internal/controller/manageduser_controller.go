@@ -11,6 +11,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -142,6 +143,11 @@ type visit struct {
 	restFor time.Duration
 	// released is set when the object has no finalizer any more and may be gone.
 	released bool
+}
+
+// Format prints the object's name whatever the verb, since the object holds addresses.
+func (v *visit) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "[visit to %s/%s]", v.mu.Namespace, v.mu.Name)
 }
 
 // Reconcile brings one user and its object into step. Whatever happens on the way, finish writes the status and

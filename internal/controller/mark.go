@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
@@ -41,7 +43,7 @@ const (
 
 // ownershipOf reads the mark off a user.
 func (m mark) ownershipOf(user calcom.User) ownership {
-	raw, ok := user.Metadata[v1alpha1.OwnerMetadataKey]
+	raw, ok := user.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]
 	if !ok {
 		return unowned
 	}
@@ -58,7 +60,8 @@ func parseMark(raw json.RawMessage) (mark, bool) {
 		return mark{}, false
 	}
 	parts := strings.Split(s, "/")
-	if len(parts) != 4 {
+	// The name goes into messages, and whoever can write to Cal.com can write marks.
+	if len(parts) != 4 || len(validation.IsDNS1123Subdomain(parts[2])) > 0 {
 		return mark{}, false
 	}
 	return mark{ownerID: parts[0], namespace: parts[1], name: parts[2], uid: parts[3]}, true

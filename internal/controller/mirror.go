@@ -46,20 +46,20 @@ func clientID(mu *v1alpha1.ManagedUser) string {
 func mirror(mu *v1alpha1.ManagedUser, user calcom.User) {
 	mirrored := &v1alpha1.CalcomUser{
 		ID:                user.ID,
-		Email:             user.Email,
-		Username:          user.Username,
-		Name:              user.Name,
-		Bio:               user.Bio,
+		Email:             user.Email.Reveal(),
+		Username:          user.Username.Reveal(),
+		Name:              user.Name.Reveal(),
+		Bio:               user.Bio.Reveal(),
 		TimeZone:          user.TimeZone,
 		WeekStart:         user.WeekStart,
 		CreatedDate:       user.CreatedDate,
 		TimeFormat:        user.TimeFormat,
 		DefaultScheduleID: user.DefaultScheduleID,
 		Locale:            user.Locale,
-		AvatarURL:         user.AvatarURL,
+		AvatarURL:         user.AvatarURL.Reveal(),
 	}
-	if user.Metadata != nil {
-		raw, err := json.Marshal(user.Metadata)
+	if metadata := user.Metadata.Reveal(); metadata != nil {
+		raw, err := json.Marshal(metadata)
 		if err != nil { // Not possible: the values were decoded from JSON.
 			panic(err)
 		}

@@ -124,7 +124,7 @@ func TestParseMark(t *testing.T) {
 	for raw, want := range map[string]*mark{
 		`"c/n/m/u"`:   &good,
 		`"c\/n/m/u"`:  &good,
-		`"///"`:       {},
+		`"///"`:       nil,
 		`"c/n/m"`:     nil,
 		`"c/n/m/u/x"`: nil,
 		`""`:          nil,
@@ -147,10 +147,10 @@ func TestParseMark(t *testing.T) {
 
 func TestOwnershipOf(t *testing.T) {
 	cases := map[string]struct {
-		metadata map[string]json.RawMessage
+		metadata calcom.Hidden[calcom.Metadata]
 		want     ownership
 	}{
-		"NoMetadata":      {nil, unowned},
+		"NoMetadata":      {noMetadata, unowned},
 		"NoMark":          {metadataOf("k", `"cluster/ns/alice/u1"`), unowned},
 		"Ours":            {withMark(), ours},
 		"Predecessor":     {metadataOf(v1alpha1.OwnerMetadataKey, `"cluster/ns/alice/u0"`), ours},
@@ -174,6 +174,11 @@ func TestOwnershipOf(t *testing.T) {
 	}
 }
 
+var noMetadata calcom.Hidden[calcom.Metadata]
+
+// revealed compares what is hidden by its value.
+var revealed = cmp.Transformer("Reveal", calcom.Hidden[string].Reveal)
+
 // pureNow is a time with nothing special about it.
 var pureNow = time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
 
@@ -185,8 +190,8 @@ func standsFor(mu *v1alpha1.ManagedUser, id int64) {
 }
 
 func TestIntent(t *testing.T) {
-	minuteAgo := intent{Time: pureNow.Add(-time.Minute), Email: "old@example.com"}
-	careful := intent{Time: pureNow, Email: "alice@example.com"}
+	minuteAgo := intent{Time: pureNow.Add(-time.Minute), Email: calcom.Hide("old@example.com")}
+	careful := intent{Time: pureNow, Email: calcom.Hide("alice@example.com")}
 	cases := map[string]struct {
 		annotation string
 		object     func(*v1alpha1.ManagedUser)
@@ -196,20 +201,20 @@ func TestIntent(t *testing.T) {
 		"None":                  {"", nil, intent{}, 0},
 		"MinuteAgo":             {`{"time":"2026-11-23T07:59:00Z","email":"old@example.com"}`, nil, minuteAgo, time.Minute},
 		"OtherZone":             {`{"time":"2026-11-23T08:59:00+01:00","email":"old@example.com"}`, nil, minuteAgo, time.Minute},
-		"JustOver":              {`{"time":"2026-11-23T07:58:00Z","email":"old@example.com"}`, nil, intent{Time: pureNow.Add(-2 * time.Minute), Email: "old@example.com"}, 0},
-		"LongAgo":               {`{"time":"2020-01-01T00:00:00Z","email":"old@example.com"}`, nil, intent{Time: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), Email: "old@example.com"}, 0},
-		"InTheFuture":           {`{"time":"2026-11-23T09:00:00Z","email":"old@example.com"}`, nil, intent{Time: pureNow, Email: "old@example.com"}, 2 * time.Minute},
-		"NoTime":                {`{"email":"old@example.com"}`, nil, intent{Time: pureNow, Email: "old@example.com"}, 2 * time.Minute},
+		"JustOver":              {`{"time":"2026-11-23T07:58:00Z","email":"old@example.com"}`, nil, intent{Time: pureNow.Add(-2 * time.Minute), Email: calcom.Hide("old@example.com")}, 0},
+		"LongAgo":               {`{"time":"2020-01-01T00:00:00Z","email":"old@example.com"}`, nil, intent{Time: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), Email: calcom.Hide("old@example.com")}, 0},
+		"InTheFuture":           {`{"time":"2026-11-23T09:00:00Z","email":"old@example.com"}`, nil, intent{Time: pureNow, Email: calcom.Hide("old@example.com")}, 2 * time.Minute},
+		"NoTime":                {`{"email":"old@example.com"}`, nil, intent{Time: pureNow, Email: calcom.Hide("old@example.com")}, 2 * time.Minute},
 		"NoJSON":                {"yesterday", nil, careful, 2 * time.Minute},
 		"OtherJSON":             {`[1]`, nil, careful, 2 * time.Minute},
 		"NoEmail":               {`{"time":"2026-11-23T07:59:00Z"}`, nil, careful, 2 * time.Minute},
 		"BrokenTime":            {`{"time":"soon","email":"old@example.com"}`, nil, careful, 2 * time.Minute},
 		"BrokenReplaces":        {`{"time":"2020-01-01T00:00:00Z","email":"old@example.com","replaces":"7"}`, nil, careful, 2 * time.Minute},
 		"Null":                  {`null`, nil, careful, 2 * time.Minute},
-		"Settled":               {`{"time":"2026-11-23T07:59:55Z","email":"old@example.com"}`, func(mu *v1alpha1.ManagedUser) { standsFor(mu, 7) }, intent{Time: pureNow.Add(-5 * time.Second), Email: "old@example.com"}, 5 * time.Second},
-		"SettledAndOver":        {`{"time":"2026-11-23T07:59:50Z","email":"old@example.com"}`, func(mu *v1alpha1.ManagedUser) { standsFor(mu, 7) }, intent{Time: pureNow.Add(-10 * time.Second), Email: "old@example.com"}, 0},
-		"ReplacedStillInStatus": {`{"time":"2026-11-23T07:59:00Z","email":"old@example.com","replaces":7}`, func(mu *v1alpha1.ManagedUser) { standsFor(mu, 7) }, intent{Time: pureNow.Add(-time.Minute), Email: "old@example.com", Replaces: 7}, time.Minute},
-		"ReplacedBySuccessor":   {`{"time":"2026-11-23T07:59:55Z","email":"old@example.com","replaces":7}`, func(mu *v1alpha1.ManagedUser) { standsFor(mu, 8) }, intent{Time: pureNow.Add(-5 * time.Second), Email: "old@example.com", Replaces: 7}, 5 * time.Second},
+		"Settled":               {`{"time":"2026-11-23T07:59:55Z","email":"old@example.com"}`, func(mu *v1alpha1.ManagedUser) { standsFor(mu, 7) }, intent{Time: pureNow.Add(-5 * time.Second), Email: calcom.Hide("old@example.com")}, 5 * time.Second},
+		"SettledAndOver":        {`{"time":"2026-11-23T07:59:50Z","email":"old@example.com"}`, func(mu *v1alpha1.ManagedUser) { standsFor(mu, 7) }, intent{Time: pureNow.Add(-10 * time.Second), Email: calcom.Hide("old@example.com")}, 0},
+		"ReplacedStillInStatus": {`{"time":"2026-11-23T07:59:00Z","email":"old@example.com","replaces":7}`, func(mu *v1alpha1.ManagedUser) { standsFor(mu, 7) }, intent{Time: pureNow.Add(-time.Minute), Email: calcom.Hide("old@example.com"), Replaces: 7}, time.Minute},
+		"ReplacedBySuccessor":   {`{"time":"2026-11-23T07:59:55Z","email":"old@example.com","replaces":7}`, func(mu *v1alpha1.ManagedUser) { standsFor(mu, 8) }, intent{Time: pureNow.Add(-5 * time.Second), Email: calcom.Hide("old@example.com"), Replaces: 7}, 5 * time.Second},
 		"StatusOfAnotherClient": {
 			`{"time":"2026-11-23T07:59:00Z","email":"old@example.com"}`,
 			func(mu *v1alpha1.ManagedUser) { standsFor(mu, 7); mu.Status.OAuthClientID = "another" }, minuteAgo, time.Minute,
@@ -232,7 +237,7 @@ func TestIntent(t *testing.T) {
 			if ok != (tc.annotation != "") {
 				t.Errorf("there is an intent: %t", ok)
 			}
-			if d := cmp.Diff(tc.want, got); d != "" {
+			if d := cmp.Diff(tc.want, got, revealed); d != "" {
 				t.Errorf("intent (-want +got):\n%s", d)
 			}
 			if counts := absenceCountsIn(mu, UnknownOutcomeGrace, pureNow); counts != tc.counts {
@@ -301,12 +306,12 @@ func TestClip(t *testing.T) {
 func TestMirror(t *testing.T) {
 	cases := map[string]struct {
 		was  string // The metadata in the status, as the API server spells it.
-		now  map[string]json.RawMessage
+		now  calcom.Hidden[calcom.Metadata]
 		want string
 	}{
 		"First":            {"", metadataOf("b", `1`, "a", `"x"`), `{"a":"x","b":1}`},
-		"None":             {"", nil, ""},
-		"GoneNow":          {`{"a":"x"}`, nil, ""},
+		"None":             {"", noMetadata, ""},
+		"GoneNow":          {`{"a":"x"}`, noMetadata, ""},
 		"EmptyIsNotNone":   {"", metadataOf(), `{}`},
 		"SameOtherwise":    {`{"b": 1.0, "a":"\u0078"}`, metadataOf("b", `1`, "a", `"x"`), `{"b": 1.0, "a":"\u0078"}`},
 		"Changed":          {`{"b": 1, "a":"x"}`, metadataOf("b", `2`, "a", `"x"`), `{"a":"x","b":2}`},

@@ -6,6 +6,8 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -72,7 +74,28 @@ func (r *ManagedUserReconciler) plumbing(err, second error) (ctrl.Result, error)
 	if errors.Is(err, errAgain) || apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil
 	}
-	return ctrl.Result{}, err
+	return ctrl.Result{}, withoutValues(err)
+}
+
+// withoutValues returns an error that tells of a write that Kubernetes refused because of what was in it. Its own words quote
+// the object, addresses and all, and the error goes to the log.
+func withoutValues(err error) error {
+	var refusal apierrors.APIStatus
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	status := refusal.Status()
+	if status.Reason != metav1.StatusReasonInvalid && status.Reason != metav1.StatusReasonBadRequest {
+		return err
+	}
+	var fields []string
+	if status.Details != nil {
+		for _, cause := range status.Details.Causes {
+			field, _, _ := strings.Cut(cause.Field, "[") // In brackets come keys, which are the object's too.
+			fields = append(fields, field)
+		}
+	}
+	return fmt.Errorf("the API server refused a write as %s: %s", status.Reason, clip(strings.Join(fields, ", "), maxMessage))
 }
 
 // plumbingIn keeps an error of the Kubernetes API that came along with a problem.

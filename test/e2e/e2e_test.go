@@ -156,7 +156,7 @@ func TestKilledWhileCreatingAndDeleting(t *testing.T) {
 	w := newWorld(t, stack.Config{
 		SandboxArgs: []string{"--latency=300ms", "--rate-limit=0"}, // Slow enough to be killed in the middle of a call.
 		// Time is real here: neither the lease of a killed operator nor a call of unknown outcome may take minutes.
-		OperatorArgs: []string{"--leader-elect=false", "--unknown-outcome-grace=5s", "--zap-log-level=5"},
+		OperatorArgs: []string{"--leader-elect=false", "--unknown-outcome-grace=5s", "--zap-log-level=7"},
 	})
 	w.createSecret("default")
 	w.kubectl(w.users(n), "apply", "-f", "-")
