@@ -26,7 +26,7 @@ import (
 )
 
 // patience bounds every wait; see the operator's benchmarks for how long things take.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // defaultClient is the OAuth client that the sandbox has.
 var defaultClient = calcomtest.DefaultClient()

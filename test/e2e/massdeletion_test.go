@@ -26,7 +26,10 @@ func TestDeletedCRDLosesNoMoreThanTheLimit(t *testing.T) {
 	w.createSecret("kept")
 	w.kubectl(w.usersOf("canary", users-kept), "apply", "--server-side", "-f", "-")
 	w.kubectl(w.usersOf("kept", kept), "apply", "--server-side", "-n", "kept", "-f", "-")
-	w.kubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "-A", "--timeout="+patience.String())
+	// kubectl wait would ask for each of them one after the other.
+	w.eventually("all users", func() bool {
+		return strings.Count(w.kubectl("", "get", "managedusers", "-A"), "Available") == users
+	})
 	w.wantUsers(users)
 
 	w.kubectl("", "delete", "crd", "managedusers.platform.cal.com", "--wait=false")
