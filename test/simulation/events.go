@@ -40,9 +40,8 @@ func (w *World) happen() {
 		w.createObject(c)
 	case choice < 45:
 		w.editObject(c, key)
-	case choice < 56:
-		w.tracef("WORLD: %s %s is to be deleted", c.ownerID, key.Name)
-		c.api.remove(key)
+	case choice < 57:
+		w.removeObjects(c, key)
 	case choice < 64:
 		w.changeSecret(c)
 	case choice < 84:
@@ -54,13 +53,20 @@ func (w *World) happen() {
 	case choice < 96:
 		w.tracef("WORLD: %s %s may be deleted with many others", c.ownerID, key.Name)
 		c.api.edit(key, func(mu *v1alpha1.ManagedUser) { annotate(mu, v1alpha1.AllowMassDeletionAnnotation, "true") })
-	case choice < 97:
-		w.tracef("WORLD: all objects of %s are to be deleted", c.ownerID)
-		for _, key := range keys {
-			c.api.remove(key)
-		}
 	default:
 		w.request(c, key)
+	}
+}
+
+// removeObjects deletes an object, or now and then all of them.
+func (w *World) removeObjects(c *cluster, key types.NamespacedName) {
+	keys := []types.NamespacedName{key}
+	if w.random.IntN(12) == 0 {
+		keys = c.api.keys()
+	}
+	for _, key := range keys {
+		w.tracef("WORLD: %s %s is to be deleted", c.ownerID, key.Name)
+		c.api.remove(key)
 	}
 }
 

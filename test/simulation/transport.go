@@ -56,23 +56,7 @@ func (tr *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if f.unsent {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 	}
-	if hook := w.options.Hooks.Request; hook != nil {
-		hook(x)
-	}
-	w.ledger.sent(t, x, f)
-	tr.process.countCall()
-	if !f.swallowed {
-		if f.inject != nil {
-			w.cal.Inject(*f.inject)
-		}
-		w.serve(t, request, x)
-		for range w.repeats(x) {
-			w.ledger.sent(t, x, f)
-			w.serve(t, request, x)
-		}
-		w.cal.ClearFaults()
-	}
-	w.ledger.served(t, x, f)
+	tr.send(t, request, x, f)
 	wait := time.Duration(w.random.Int64N(int64(800 * time.Millisecond)))
 	if f.hang {
 		wait = callTimeout
@@ -92,6 +76,28 @@ func (tr *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	w.tracef("%s is answered %s with %d", tr.process.name, x, x.status)
 	w.ledger.answered(t, x, f)
 	return x.response(request, f.cutBody), nil
+}
+
+// send lets a call reach the server, if it does.
+func (tr *transport) send(t *task, request *http.Request, x *exchange, f fault) {
+	w := tr.process.world
+	if hook := w.options.Hooks.Request; hook != nil {
+		hook(x)
+	}
+	w.ledger.sent(t, x, f)
+	tr.process.countCall()
+	if !f.swallowed {
+		if f.inject != nil {
+			w.cal.Inject(*f.inject)
+		}
+		w.serve(t, request, x)
+		for range w.repeats(x) {
+			w.ledger.sent(t, x, f)
+			w.serve(t, request, x)
+		}
+		w.cal.ClearFaults()
+	}
+	w.ledger.served(t, x, f)
 }
 
 // serve lets the server do its work.
