@@ -190,6 +190,7 @@ func admitted[T any](s *session, call func() (T, error)) (T, error) {
 		return none, err
 	}
 	s.reserved--
+	s.budget.Use()
 	result, err := call()
 	s.learn(err)
 	return result, err

@@ -24,6 +24,9 @@ const (
 
 	// defaultLimit is believed until the first answer names the real one.
 	defaultLimit = 500
+
+	// soon is the wait for calls that were admitted and are about to be made or given back.
+	soon = time.Second
 )
 
 // Budget admits the calls of one OAuth client at one API URL. It is safe for concurrent use.
@@ -34,7 +37,8 @@ type Budget struct {
 	mu      sync.Mutex
 	limit   int         // Calls per window that the server allows; 0 while it seems to count none.
 	counted bool        // The server has shown that it counts.
-	spent   []time.Time // When the calls of the last window were admitted, oldest first.
+	spent   []time.Time // When the calls of the last window were made, oldest first.
+	taken   int         // Calls that were admitted and neither made nor given back yet.
 	blocked time.Time   // Nothing is admitted before.
 }
 
@@ -54,6 +58,7 @@ func (b *Budget) Take(n int) time.Duration {
 		return wait
 	}
 	if b.limit == 0 {
+		b.taken += n
 		return 0
 	}
 	for len(b.spent) > 0 && now.Sub(b.spent[0]) >= Window {
@@ -61,20 +66,32 @@ func (b *Budget) Take(n int) time.Duration {
 	}
 	n = min(n, b.allowed())
 	// The limit may have shrunk: what counts is when enough of the spent calls will have left the window.
-	if excess := len(b.spent) + n - b.allowed(); excess > 0 {
+	switch excess := len(b.spent) + b.taken + n - b.allowed(); {
+	case excess > len(b.spent):
+		return soon
+	case excess > 0:
 		return b.spent[excess-1].Add(Window).Sub(now)
 	}
-	for range n {
-		b.spent = append(b.spent, now)
-	}
+	b.taken += n
 	return 0
 }
 
-// Return gives back n admitted calls that were not made.
+// Use notes that one of the admitted calls is made now. It counts from here: between the admission and the call there may be
+// seconds, and the server knows only of the call.
+func (b *Budget) Use() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.taken = max(0, b.taken-1)
+	if b.limit > 0 {
+		b.spent = append(b.spent, b.now())
+	}
+}
+
+// Return gives back n admitted calls that will not be made.
 func (b *Budget) Return(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.spent = b.spent[:max(0, len(b.spent)-n)]
+	b.taken = max(0, b.taken-n)
 }
 
 // Observe takes in what an answer said of the quota.

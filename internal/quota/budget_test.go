@@ -22,10 +22,21 @@ func newBudget(share float64) (*Budget, *clock) {
 	return NewBudget(share, c.Now), c
 }
 
-// take admits calls until one has to wait and returns how many got through, and that wait.
+// use makes n calls if they are admitted, and returns the wait if not.
+func use(b *Budget, n int) time.Duration {
+	wait := b.Take(n)
+	if wait == 0 {
+		for range n {
+			b.Use()
+		}
+	}
+	return wait
+}
+
+// take makes calls until one has to wait and returns how many got through, and that wait.
 func take(b *Budget, most int) (int, time.Duration) {
 	for n := range most {
-		if wait := b.Take(1); wait > 0 {
+		if wait := use(b, 1); wait > 0 {
 			return n, wait
 		}
 	}
@@ -111,7 +122,7 @@ func TestBudget(t *testing.T) {
 func TestBudgetAShrunkLimitWaitsForEnoughCallsToLeave(t *testing.T) {
 	b, c := newBudget(0.8)
 	for range 100 {
-		b.Take(1)
+		use(b, 1)
 		c.now = c.now.Add(100 * time.Millisecond)
 	}
 	b.Observe(http.StatusOK, calcom.RateLimit{Known: true, Limit: 50, Remaining: 49})
@@ -121,37 +132,63 @@ func TestBudgetAShrunkLimitWaitsForEnoughCallsToLeave(t *testing.T) {
 	}
 }
 
-// In any 60 s, however they lie, no more than the share is admitted; and who waits as told is admitted.
+// In any 60 s, however they lie, no more calls than the share are made; and who waits as told is admitted.
 func TestBudgetNeverExceedsTheShareInAnyWindow(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // A reproducible schedule is wanted.
 		b, c := newBudget(0.8)
-		var admitted []time.Time
-		for range 3000 {
-			wait := b.Take(1)
-			if wait == 0 {
-				admitted = append(admitted, c.now)
-				c.now = c.now.Add(time.Duration(random.IntN(150)) * time.Millisecond)
-				continue
+		var made []time.Time
+		for taken := 0; len(made) < 3000; {
+			c.now = c.now.Add(time.Duration(random.IntN(150)) * time.Millisecond)
+			switch choice := random.IntN(10); {
+			case choice < 4 && taken > 0: // What was admitted is made seconds later, or never.
+				taken--
+				b.Use()
+				made = append(made, c.now)
+			case choice < 5 && taken > 0:
+				taken--
+				b.Return(1)
+			case taken > 10:
+			default:
+				n := 1 + random.IntN(3)
+				wait := b.Take(n)
+				if wait > soon {
+					c.now = c.now.Add(wait)
+					if b.Take(n) != 0 {
+						t.Fatalf("seed %d: refused again after waiting the %v that were asked for", seed, wait)
+					}
+				}
+				if wait != soon {
+					taken += n
+				}
 			}
-			c.now = c.now.Add(wait)
-			if b.Take(1) != 0 {
-				t.Fatalf("seed %d: refused again after waiting the %v that were asked for", seed, wait)
-			}
-			admitted = append(admitted, c.now)
 		}
-		for i := 400; i < len(admitted); i++ {
-			if span := admitted[i].Sub(admitted[i-400]); span < Window {
+		for i := 400; i < len(made); i++ {
+			if span := made[i].Sub(made[i-400]); span < Window {
 				t.Fatalf("seed %d: 401 calls within %v", seed, span)
 			}
 		}
 	}
 }
 
+// A call counts from when it is made, and not from when it was admitted.
+func TestBudgetCountsFromTheCall(t *testing.T) {
+	b, c := newBudget(0.002) // One call of 500.
+	b.Take(1)
+	if wait := b.Take(1); wait != soon {
+		t.Errorf("wait for a call that is about to be made is %v, want %v", wait, soon)
+	}
+	c.now = c.now.Add(20 * time.Second)
+	b.Use()
+	if wait := b.Take(1); wait != Window {
+		t.Errorf("wait after the call is %v, want %v", wait, Window)
+	}
+}
+
 func TestBudgetTakesSeveralCallsOrNone(t *testing.T) {
 	b, c := newBudget(0.01) // Five calls of 500.
 	for range 2 {
-		if wait := b.Take(2); wait != 0 {
+		if wait := use(b, 2); wait != 0 {
 			t.Fatalf("a wait of %v with calls left", wait)
 		}
 		c.now = c.now.Add(time.Second)
@@ -163,7 +200,7 @@ func TestBudgetTakesSeveralCallsOrNone(t *testing.T) {
 		t.Errorf("the call that was left is refused: %v", wait)
 	}
 	b.Return(1)
-	if wait := b.Take(1); wait != 0 {
+	if wait := use(b, 1); wait != 0 {
 		t.Errorf("a call that was given back is refused: %v", wait)
 	}
 	if wait, want := b.Take(9), 60*time.Second; wait != want {

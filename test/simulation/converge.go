@@ -58,6 +58,7 @@ func (w *World) mend(c *cluster) {
 	}
 	if secret, ok := c.api.secrets[secretName]; ok && !secret.DeletionTimestamp.IsZero() {
 		c.api.freeSecret(secretName) // It is made anew.
+		c.forced = true
 	}
 	w.setSecret(c, w.secret)
 	for _, key := range c.api.keys() {

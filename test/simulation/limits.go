@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// callWindow is the time over which Cal.com counts.
-	callWindow = time.Minute
+	// callWindow is the time over which Cal.com counts, less that which a call may take to get there.
+	callWindow = time.Minute - betweenIntentAndCall
 	// callShare is the part of the quota that one operator may use.
 	callShare = 0.8
 )
