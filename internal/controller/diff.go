@@ -97,12 +97,14 @@ func (d *difference) compareMetadata(mu *v1alpha1.ManagedUser, user calcom.User,
 
 // ownMetadata returns the keys that an object owns, as JSON; without an object, the mark alone.
 func ownMetadata(mu *v1alpha1.ManagedUser, m mark) calcom.Metadata {
-	own := calcom.Metadata{v1alpha1.OwnerMetadataKey: quoted(m.String())}
+	own := make(calcom.Metadata)
 	if mu != nil {
 		for key, value := range mu.Spec.Metadata {
 			own[key] = quoted(value)
 		}
 	}
+	// The CRD refuses this key in a spec. Should an object come past it, the mark is the operator's all the same.
+	own[v1alpha1.OwnerMetadataKey] = quoted(m.String())
 	return own
 }
 
