@@ -64,9 +64,9 @@ func (b *Budget) Take(n int) time.Duration {
 	for len(b.spent) > 0 && now.Sub(b.spent[0]) >= Window {
 		b.spent = b.spent[1:]
 	}
-	n = min(n, b.allowed())
-	// The limit may have shrunk: what counts is when enough of the spent calls will have left the window.
-	switch excess := len(b.spent) + b.taken + n - b.allowed(); {
+	// More calls than are ever allowed wait for an empty window. The limit may have shrunk: what counts is when enough of the
+	// spent calls will have left the window.
+	switch excess := len(b.spent) + b.taken + min(n, b.allowed()) - b.allowed(); {
 	case excess > len(b.spent):
 		return soon
 	case excess > 0:

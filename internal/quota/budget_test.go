@@ -171,6 +171,22 @@ func TestBudgetNeverExceedsTheShareInAnyWindow(t *testing.T) {
 	}
 }
 
+// More calls than the share allows are admitted together, and each of them is accounted for.
+func TestBudgetKeepsAccountOfMoreCallsThanAllowed(t *testing.T) {
+	b, _ := newBudget(0.002) // One call of 500.
+	if wait := b.Take(3); wait != 0 {
+		t.Fatalf("a wait of %v with an empty window", wait)
+	}
+	b.Return(2)
+	if wait := b.Take(1); wait != soon {
+		t.Errorf("wait with one call about to be made is %v, want %v", wait, soon)
+	}
+	b.Use()
+	if wait := b.Take(1); wait != Window {
+		t.Errorf("wait after the call is %v, want %v", wait, Window)
+	}
+}
+
 // A call counts from when it is made, and not from when it was admitted.
 func TestBudgetCountsFromTheCall(t *testing.T) {
 	b, c := newBudget(0.002) // One call of 500.
