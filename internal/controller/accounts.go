@@ -14,7 +14,6 @@ import (
 
 	"k8s.io/utils/clock"
 
-	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 )
@@ -75,7 +74,7 @@ func (a *accounts) login(apiURL, clientID string, secretKey calcom.Hidden[string
 	acc, ok := a.byName[name]
 	if !ok {
 		acc = &account{
-			budget: quota.NewBudget(a.config.RateLimitShare, a.clock.Now),
+			budget: quota.New(quota.Options{Share: a.config.RateLimitShare, Window: a.config.QuotaWindow, Now: a.clock.Now}),
 			logins: make(map[[sha256.Size]byte]*login, 1),
 		}
 		a.byName[name] = acc
@@ -106,8 +105,13 @@ type session struct {
 	*login
 	// probing lets the calls through in spite of a refusal: somebody asked for a look now.
 	probing bool
+	turn
 	// reserved is the number of calls that were admitted and not made yet.
 	reserved int
+	// called is set once a call was made: from there on, a wait would make it worthless.
+	called bool
+	// probes is set when the calls are the one attempt with a secret key that was refused.
+	probes bool
 }
 
 var _ users = (*session)(nil)
@@ -121,32 +125,58 @@ func (s *session) reserve(n int) error {
 	if err := s.refused(); err != nil {
 		return err
 	}
-	if wait := s.budget.Take(n - s.reserved); wait > 0 {
-		return &problem{
-			condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRateLimited, pace: later, after: wait, quiet: true,
-			message: "The operator's share of the OAuth client's quota is used up; going on within a minute",
-		}
+	calls := n - s.reserved
+	if !s.called {
+		calls = max(n, s.first) - s.reserved
 	}
-	s.reserved = n
-	return nil
+	promise := s.budget.Take(quota.Request{
+		Class: s.class, Namespace: s.namespace, Key: s.key, Calls: calls, Continues: s.called,
+	})
+	if !promise.IsZero() {
+		return waitForQuota(promise)
+	}
+	s.reserved += calls
+	// Only who has its calls takes the one attempt: it would be lost on somebody who has to wait for them.
+	return s.claim()
 }
 
 // giveBack returns what was reserved and turned out not to be needed.
 func (s *session) giveBack() {
-	s.budget.Return(s.reserved)
-	s.reserved = 0
+	if s.reserved > 0 {
+		s.budget.Return(s.class, s.reserved)
+		s.reserved = 0
+	}
+	if s.probes && !s.called {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.probeAt = s.clock.Now()
+	}
 }
 
-// refused returns the refusal of the secret key, unless the caller may probe: one does at each interval.
+// refused returns the refusal of the secret key, unless there may be an attempt with it: one at each interval, and when
+// somebody asks for it.
 func (s *session) refused() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.clock.Now()
-	if s.refusal == nil || s.probing || !now.Before(s.probeAt) {
-		s.probeAt = now.Add(s.probe)
+	return s.refusalNow()
+}
+
+func (s *session) refusalNow() error {
+	if s.probing || s.probes || !s.clock.Now().Before(s.probeAt) {
 		return nil
 	}
 	return s.refusal
+}
+
+// claim makes this visit the one that tries a secret key that was refused, or returns the refusal if another was faster.
+func (s *session) claim() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.refusalNow(); err != nil || s.refusal == nil || s.probes {
+		return err
+	}
+	s.probes, s.probeAt = true, s.clock.Now().Add(s.probe)
+	return nil
 }
 
 // learn takes in what an answer says of the secret key.
@@ -190,6 +220,7 @@ func admitted[T any](s *session, call func() (T, error)) (T, error) {
 		return none, err
 	}
 	s.reserved--
+	s.called = true
 	s.budget.Use()
 	result, err := call()
 	s.learn(err)

@@ -44,7 +44,7 @@ func (r *ManagedUserReconciler) connect(ctx context.Context, v *visit) error {
 		return waitForSecret(v1alpha1.ReasonKeyNotFound, fmt.Sprintf(
 			"The secret key under %s in Secret %s cannot be used (%v); correct it", from.SecretKeyRef.Key, from.SecretKeyRef.Name, err))
 	}
-	v.cal = &session{login: login, probing: v.requested()}
+	v.cal = &session{login: login, turn: turnOf(v), probing: v.requested()}
 	v.account = accountName{apiURL: base, clientID: from.ID}
 	return nil
 }

@@ -89,6 +89,9 @@ func (r *ManagedUserReconciler) deleteUser(ctx context.Context, v *visit) error 
 
 // deleteFound sends the delete call. A 404 is success only if the list does not show the user either.
 func (r *ManagedUserReconciler) deleteFound(ctx context.Context, v *visit, found *sighting) error {
+	if err := v.cal.reserve(1); err != nil {
+		return err
+	}
 	v.permit = nil // Whatever comes of the call, it counts.
 	_, err := v.cal.DeleteUser(ctx, found.ID)
 	if !isDenied(err) {

@@ -44,6 +44,8 @@ type Config struct {
 	ResyncInterval time.Duration
 	// RateLimitShare is the part of an OAuth client's quota that the operator uses, above 0 and up to 1.
 	RateLimitShare float64
+	// QuotaWindow is the time over which Cal.com counts calls, 60 s when zero. Only a server whose time is scaled needs another.
+	QuotaWindow time.Duration
 	// UnknownOutcomeGrace is how long an absent user proves nothing after a create call of unknown outcome, neither for
 	// a second call nor for a deletion; see the constant of that name.
 	UnknownOutcomeGrace time.Duration
@@ -99,6 +101,8 @@ func (c *Config) checkLimits() error {
 		return errors.New("rate limit share must be above 0 and at most 1")
 	case c.MassDeleteLimit < 0 || c.MassDeleteLimit > 0 && c.Namespace == "":
 		return errors.New("mass delete limit must not be below zero, and needs the operator's namespace")
+	case c.QuotaWindow < 0:
+		return errors.New("quota window must not be below zero")
 	}
 	return nil
 }
@@ -174,6 +178,7 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 func (r *ManagedUserReconciler) forget(name client.ObjectKey) {
 	r.checks.forget(name)
 	r.deletions.forget(name)
+	r.accounts.forget(name)
 }
 
 // reconcile is the straight line for an object that is to stay.

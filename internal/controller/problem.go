@@ -52,6 +52,8 @@ type problem struct {
 	severity severity
 	pace     pace
 	after    time.Duration // With later.
+	// at, with later and instead of after, is the moment at which the quota expects the object: neither earlier nor later.
+	at time.Time
 	// quiet is not worth a write while the user is Ready: the operator keeps itself to its quota.
 	quiet bool
 	cause error

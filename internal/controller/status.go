@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/quota"
 )
 
 const (
@@ -34,12 +35,7 @@ const (
 // finish ends every reconcile: it turns the error into conditions, writes the status if it changed, tells of
 // it in an event, and says when to look again.
 func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error) (ctrl.Result, error) {
-	if v.cal != nil {
-		v.cal.giveBack()
-	}
-	if v.permit != nil {
-		r.deletions.giveBack(v.permit)
-	}
+	r.settleAccounts(v, err)
 	if v.released {
 		r.forget(client.ObjectKeyFromObject(v.mu))
 		return ctrl.Result{}, err
@@ -66,6 +62,19 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 		return r.plumbing(also, nil)
 	}
 	return r.resume(v, p)
+}
+
+// settleAccounts gives back what the visit was granted and did not need, and its place in line unless it waits on.
+func (r *ManagedUserReconciler) settleAccounts(v *visit, err error) {
+	if v.cal != nil {
+		v.cal.giveBack()
+	}
+	if v.permit != nil {
+		r.deletions.giveBack(v.permit)
+	}
+	if !waitsForQuota(err) {
+		r.accounts.forget(client.ObjectKeyFromObject(v.mu))
+	}
 }
 
 // plumbing decides about an error of the Kubernetes API. A conflict means that the copy was out of date, nothing more.
@@ -116,6 +125,8 @@ func (r *ManagedUserReconciler) resume(v *visit, p *problem) (ctrl.Result, error
 		return ctrl.Result{}, nil
 	case p.pace == slowly:
 		return ctrl.Result{RequeueAfter: r.checks.next()}, nil
+	case p.pace == later && !p.at.IsZero():
+		return ctrl.Result{RequeueAfter: max(p.at.Sub(r.clock.Now()), 1)}, nil
 	case p.pace == later:
 		// Whoever waits for the same moment should not come at the same moment.
 		return ctrl.Result{RequeueAfter: p.after + r.config.Jitter(max(time.Second, p.after/jitterShare))}, nil
@@ -168,12 +179,16 @@ func (r *ManagedUserReconciler) fail(v *visit, p *problem) {
 	}
 }
 
-// isPatient reports whether nobody can have begun to wonder why nothing happens.
+// isPatient reports whether nobody can have begun to wonder why nothing happens. Nobody waits for a drift check, nor for another
+// look at what a person has to act on first.
 func (r *ManagedUserReconciler) isPatient(v *visit, ready bool) bool {
+	if r.isStalled(v) {
+		return true
+	}
 	if deleted := v.mu.DeletionTimestamp; !deleted.IsZero() {
 		return r.clock.Since(deleted.Time) < quietAge
 	}
-	return ready || r.clock.Since(v.mu.CreationTimestamp.Time) < quietAge
+	return ready || v.cal.class == quota.Drift || r.clock.Since(v.mu.CreationTimestamp.Time) < quietAge
 }
 
 // unready writes Ready=False and what kstatus needs beside it.

@@ -2,15 +2,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package quota keeps the calls to Cal.com below the limit of an OAuth client, so that the customer's own backend,
-// which shares that limit, always has room.
+// which shares that limit, always has room; and it divides what there is among those who wait.
 //
 // Cal.com counts the calls of a client in windows of 60 s and refuses the rest; the first refusal blocks the
 // client for 60 s, backend included. Both numbers, and the default limit of 500, come from the server's source
 // (lib/throttler-guard.ts) and from recorded answers.
+//
+// Nobody sleeps here. Who cannot have its calls now gets a ticket and is told when to come back; the ticket keeps its
+// place until then. golang.org/x/time/rate has the bucket and neither the log behind the guarantee nor the order:
+// its reservations are first come, first served, and one cannot be moved once it was made.
 package quota
 
 import (
-	"math"
 	"net/http"
 	"sync"
 	"time"
@@ -19,117 +22,282 @@ import (
 )
 
 const (
-	// Window is the time over which the server counts.
-	Window = 60 * time.Second
+	// DefaultWindow is the time over which the server counts.
+	DefaultWindow = 60 * time.Second
 
 	// defaultLimit is believed until the first answer names the real one.
 	defaultLimit = 500
 
-	// soon is the wait for calls that were admitted and are about to be made or given back.
-	soon = time.Second
+	// firstCalls are admitted at once by a process that has just begun: enough for one who looks a user up, asks
+	// again and creates it.
+	firstCalls = 3
 )
+
+// Options are what a budget is made with.
+type Options struct {
+	// Share of the limit that is used at most, above 0 and up to 1.
+	Share float64
+	// Window over which the server counts; DefaultWindow when zero.
+	Window time.Duration
+	// Now tells the time.
+	Now func() time.Time
+}
+
+// Request is a wish for some calls.
+type Request struct {
+	Class Class
+	// Namespace among which the calls of a class are shared out evenly.
+	Namespace string
+	// Key of who asks. A ticket is found again by it.
+	Key string
+	// Calls that are of use only together, at least one.
+	Calls int
+	// Continues says that calls which were admitted before come to nothing without these. Such a request waits for no other.
+	Continues bool
+}
 
 // Budget admits the calls of one OAuth client at one API URL. It is safe for concurrent use.
 type Budget struct {
-	now   func() time.Time
-	share float64
+	now    func() time.Time
+	share  float64
+	window time.Duration
+	began  time.Time
 
 	mu      sync.Mutex
-	limit   int         // Calls per window that the server allows; 0 while it seems to count none.
-	counted bool        // The server has shown that it counts.
-	spent   []time.Time // When the calls of the last window were made, oldest first.
-	taken   int         // Calls that were admitted and neither made nor given back yet.
-	blocked time.Time   // Nothing is admitted before.
+	meter   *meter
+	limit   int  // Calls per window that the server allows; 0 while it seems to count none.
+	counted bool // The server has shown that it counts.
+	heard   bool // There was an answer that told whether it does.
+	queue   *queue
+	tickets map[string]*ticket // By key, lapsed ones too.
+	lapsed  []*ticket          // In the order of their end.
+
+	admitted, returned [Classes]int
 }
 
-// NewBudget returns a budget that uses at most a share, above 0 and up to 1, of the limit.
-func NewBudget(share float64, now func() time.Time) *Budget {
-	return &Budget{now: now, share: share, limit: defaultLimit}
+// New returns a budget.
+func New(options Options) *Budget {
+	if options.Window == 0 {
+		options.Window = DefaultWindow
+	}
+	b := &Budget{
+		now: options.Now, share: options.Share, window: options.Window, began: options.Now(),
+		limit: defaultLimit, queue: newQueue(), tickets: make(map[string]*ticket),
+	}
+	b.meter = newMeter(b.window, b.allowed())
+	// The process before may have spent the window.
+	b.meter.slow = b.window
+	b.meter.fill(firstCalls, 0)
+	return b
 }
 
-// Take admits n calls now and returns 0, or admits none and returns the time to wait. Whatever the calls' timing, no
-// more than the share of the limit is admitted in any 60 s. Who needs several calls to get anywhere takes them together:
-// with a call here and a call there, of many who wait nobody would.
-func (b *Budget) Take(n int) time.Duration {
+// allowed is the number of calls in a window, at least one so that a tiny share does not mean none for ever.
+func (b *Budget) allowed() int { return max(1, int(float64(b.limit)*b.share)) }
+
+func (b *Budget) clock() time.Duration { return b.now().Sub(b.began) }
+
+// Take admits all calls of a request and returns a zero time, or admits none and returns the time to come back. No more than
+// the share of the limit is admitted in any window, whatever happens. Who comes back as told is admitted, unless
+// somebody who goes first came meanwhile, or the limit shrank, or the server refused; then there is a new promise.
+// Who asks for more calls than the share allows at all waits for an empty window.
+//
+// What is admitted is held until it is used or given back.
+func (b *Budget) Take(r Request) (promise time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := b.now()
-	if wait := b.blocked.Sub(now); wait > 0 {
-		return wait
-	}
+	now := b.clock()
+	b.expire(now)
 	if b.limit == 0 {
-		b.taken += n
-		return 0
+		b.admit(r)
+		return time.Time{}
 	}
-	for len(b.spent) > 0 && now.Sub(b.spent[0]) >= Window {
-		b.spent = b.spent[1:]
+	b.meter.settle(now)
+	if r.Continues && now >= b.meter.blocked && b.meter.fitsWindow(r.Calls) {
+		b.admit(r)
+		return time.Time{}
 	}
-	// More calls than are ever allowed wait for an empty window. The limit may have shrunk: what counts is when enough of the
-	// spent calls will have left the window.
-	switch excess := len(b.spent) + b.taken + min(n, b.allowed()) - b.allowed(); {
-	case excess > len(b.spent):
-		return soon
-	case excess > 0:
-		return b.spent[excess-1].Add(Window).Sub(now)
+	t := b.ticketOf(r)
+	if b.mayGo(t, now) {
+		b.admit(r)
+		return time.Time{}
 	}
-	b.taken += n
-	return 0
+	b.queue.promised(t, b.promise(t, now))
+	return b.began.Add(t.promise)
 }
 
-// Use notes that one of the admitted calls is made now. It counts from here: between the admission and the call there may be
-// seconds, and the server knows only of the call.
+func (b *Budget) admit(r Request) {
+	b.queue.serve(r.Class, r.Calls)
+	b.forget(r.Key)
+	b.meter.hold(r.Calls)
+	b.admitted[r.Class] += r.Calls
+}
+
+// ticketOf returns the ticket of who asks, standing in its line.
+func (b *Budget) ticketOf(r Request) *ticket {
+	t, ok := b.tickets[r.Key]
+	if ok && (t.class != r.Class || t.namespace != r.Namespace || t.calls != r.Calls) {
+		b.forget(r.Key)
+		ok = false
+	}
+	if !ok {
+		t = &ticket{class: r.Class, namespace: r.Namespace, key: r.Key, calls: r.Calls}
+		b.tickets[r.Key] = t
+		b.queue.enter(t, true)
+	} else if t.lapsed {
+		t.lapsed = false
+		b.queue.enter(t, false)
+	}
+	return t
+}
+
+// mayGo reports whether a ticket's calls can be admitted without breaking the promise to anybody who goes before it.
+// It goes through those who are expected next. Once the bucket will have flown over, what is taken now cannot matter; a
+// row of others so dense that it does not needs all there is.
+func (b *Budget) mayGo(t *ticket, now time.Duration) bool {
+	m := b.meter
+	if !m.fits(t.calls, now) {
+		return false
+	}
+	if m.moment(b.queue.ahead(t), t.calls, now) <= now {
+		return true
+	}
+	mark, _ := b.queue.roadmark(t)
+	horizon := m.after(now, 2*time.Duration(m.burst+t.calls)*m.interval)
+	taken, harmless := t.calls, true
+	b.queue.byPromise.ascend(func(other *ticket) bool {
+		switch {
+		case other == t || !b.queue.isBefore(other, t, mark):
+			return true
+		case m.isFull(taken, other.promise):
+			return false
+		case other.promise > horizon:
+			harmless = false
+			return false
+		}
+		harmless = m.moment(taken, other.calls, now) <= max(now, other.promise)
+		taken += other.calls
+		return harmless
+	})
+	return harmless
+}
+
+// promise returns when a ticket's calls can be made if everybody who goes before it comes in time.
+func (b *Budget) promise(t *ticket, now time.Duration) time.Duration {
+	at := b.meter.moment(b.queue.ahead(t), t.calls, now)
+	if next := b.queue.byPromise.first(); next != nil && next != t {
+		at = b.meter.after(at, b.meter.spill(next.calls, next.promise, now))
+	}
+	if !b.heard && now >= b.meter.blocked {
+		// The first answer may show that there is no limit. Until then, and if it never comes less and less often, who waits
+		// looks in.
+		at = min(at, now+max(now, b.window/240))
+	}
+	return max(at, now+1)
+}
+
+// Use notes that one of the admitted calls is made now.
 func (b *Budget) Use() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.taken = max(0, b.taken-1)
-	if b.limit > 0 {
-		b.spent = append(b.spent, b.now())
+	now := b.clock()
+	b.meter.settle(now)
+	b.meter.spend(now)
+}
+
+// Return gives back n admitted calls of a class, which will not be made.
+func (b *Budget) Return(class Class, n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.returned[class] += n
+	b.meter.release(n, b.clock())
+}
+
+// Forget drops the ticket of somebody who has nothing to wait for any more.
+func (b *Budget) Forget(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forget(key)
+}
+
+func (b *Budget) forget(key string) {
+	t, ok := b.tickets[key]
+	if !ok {
+		return
+	}
+	delete(b.tickets, key)
+	if !t.lapsed {
+		b.queue.leave(t)
 	}
 }
 
-// Return gives back n admitted calls that will not be made.
-func (b *Budget) Return(n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.taken = max(0, b.taken-n)
+// expire lets the tickets lapse whose owners did not come: they keep nothing from anybody. For some windows they keep
+// their place, since the owner may only be late, and its place was worth a long wait.
+func (b *Budget) expire(now time.Duration) {
+	grace, keep := b.window/12, 2*b.window
+	for t := b.queue.byPromise.first(); t != nil && now-t.promise > grace; t = b.queue.byPromise.first() {
+		b.queue.leave(t)
+		t.lapsed, t.expires = true, now+keep
+		b.lapsed = append(b.lapsed, t)
+	}
+	for len(b.lapsed) > 0 && b.lapsed[0].expires <= now {
+		t := b.lapsed[0]
+		b.lapsed = b.lapsed[1:]
+		if t.lapsed && t.expires <= now && b.tickets[t.key] == t {
+			delete(b.tickets, t.key)
+		}
+	}
 }
 
 // Observe takes in what an answer said of the quota.
 func (b *Budget) Observe(status int, seen calcom.RateLimit) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	now := b.clock()
+	b.meter.settle(now)
 	switch {
 	case status == http.StatusTooManyRequests:
-		b.counted = true
-		if b.limit == 0 {
-			b.limit = defaultLimit
+		switch {
+		case seen.Known:
+			b.setLimit(seen.Limit, now)
+		case b.limit == 0:
+			b.setLimit(defaultLimit, now)
 		}
+		b.counted, b.heard = true, true
 		wait := seen.Reset
 		if wait <= 0 {
-			wait = Window
+			wait = b.window
 		}
-		b.block(wait)
+		b.meter.block(now + wait)
+		b.meter.slow = b.meter.blocked + b.window
 	case seen.Known:
-		b.counted = true
-		b.limit = seen.Limit
-		// Somebody else uses the quota too. What is left below the reserve is theirs.
-		if reserve := seen.Limit - b.allowed(); seen.Remaining < reserve && seen.Reset > 0 {
-			b.block(min(seen.Reset, Window))
-		}
+		b.see(seen, now)
 	case status/100 == 2 && !b.counted:
 		// Every answer of a server that counts carries the headers; only a proxy's own would not, and that is no
 		// success.
-		b.limit = 0
+		b.limit, b.heard = 0, true
+		b.queue, b.tickets, b.lapsed = newQueue(), make(map[string]*ticket), nil
 	}
 }
 
-func (b *Budget) block(wait time.Duration) {
-	if until := b.now().Add(wait); until.After(b.blocked) {
-		b.blocked = until
+// see takes in the headers of an answer that was no refusal.
+func (b *Budget) see(seen calcom.RateLimit, now time.Duration) {
+	b.setLimit(seen.Limit, now)
+	if !b.heard {
+		// The server has told what was spent in this window before this process began.
+		b.meter.slow = now
+		b.meter.fill(b.allowed()-(seen.Limit-seen.Remaining), now)
+	}
+	b.counted, b.heard = true, true
+	// Somebody else uses the quota too. What is left below the reserve is theirs.
+	if reserve := seen.Limit - b.allowed(); seen.Remaining < reserve && seen.Reset > 0 {
+		b.meter.block(now + min(seen.Reset, b.window))
 	}
 }
 
-// allowed is the number of calls in a window, at least one so that a tiny share does not mean none for ever.
-func (b *Budget) allowed() int {
-	return max(1, int(math.Floor(float64(b.limit)*b.share)))
+func (b *Budget) setLimit(limit int, now time.Duration) {
+	if limit == b.limit {
+		return
+	}
+	b.limit = limit
+	b.meter.resize(b.allowed(), now)
 }

@@ -4,10 +4,12 @@
 package quota
 
 import (
-	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
@@ -17,101 +19,153 @@ type clock struct{ now time.Time }
 
 func (c *clock) Now() time.Time { return c.now }
 
-func newBudget(share float64) (*Budget, *clock) {
+func (c *clock) pass(d time.Duration) { c.now = c.now.Add(d) }
+
+func newBudget(share float64, window time.Duration) (*Budget, *clock) {
 	c := &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	return NewBudget(share, c.Now), c
+	return New(Options{Share: share, Window: window, Now: c.Now}), c
 }
 
-// use makes n calls if they are admitted, and returns the wait if not.
-func use(b *Budget, n int) time.Duration {
-	wait := b.Take(n)
-	if wait == 0 {
-		for range n {
+// known returns a budget that has heard of a limit and had a window of rest, so that its bucket is full.
+func known(limit int) (*Budget, *clock) {
+	b, c := newBudget(0.8, 0)
+	b.Observe(http.StatusOK, headers(limit, limit-1, time.Minute))
+	c.pass(time.Minute)
+	return b, c
+}
+
+func headers(limit, remaining int, reset time.Duration) calcom.RateLimit {
+	return calcom.RateLimit{Known: true, Limit: limit, Remaining: remaining, Reset: reset}
+}
+
+// ask makes a request, and its calls if it is admitted. Otherwise it returns the time to wait.
+func ask(b *Budget, c *clock, r Request) time.Duration {
+	promise := b.Take(r)
+	if promise.IsZero() {
+		for range r.Calls {
 			b.Use()
 		}
+		return 0
 	}
-	return wait
+	return promise.Sub(c.now)
 }
 
-// take makes calls until one has to wait and returns how many got through, and that wait.
-func take(b *Budget, most int) (int, time.Duration) {
+// take lets one after the other ask for a call until one has to wait. It returns how many got through, and that wait.
+func take(b *Budget, c *clock, most int) (int, time.Duration) {
 	for n := range most {
-		if wait := use(b, 1); wait > 0 {
+		key := strconv.Itoa(n)
+		if wait := ask(b, c, Request{Class: Create, Namespace: "a", Key: key, Calls: 1}); wait > 0 {
+			b.Forget(key)
 			return n, wait
 		}
 	}
 	return most, 0
 }
 
+// The pace of 400 calls per minute is 390, and the burst the other 10; each call of the pace is 153.8 ms from the next.
+const pace = 153846154 * time.Nanosecond
+
 func TestBudget(t *testing.T) {
-	headers := func(limit, remaining int, reset time.Duration) calcom.RateLimit {
-		return calcom.RateLimit{Known: true, Limit: limit, Remaining: remaining, Reset: reset}
-	}
 	cases := map[string]struct {
 		share    float64
-		observe  func(*Budget)
+		window   time.Duration
+		observe  func(*Budget, *clock)
 		admitted int
 		wait     time.Duration
 	}{
-		"ShareOfTheDefaultLimitBeforeAnyAnswer": {share: 0.8, admitted: 400, wait: Window},
-		"ShareOfTheLimitThatAnAnswerNames": {
+		"BeginsWithLittleAndLooksInAgainSoon": {share: 0.8, admitted: firstCalls, wait: 250 * time.Millisecond},
+		"HasABurstOnceAnAnswerShowsAnUnspentWindow": {
 			share:    0.8,
-			observe:  func(b *Budget) { b.Observe(http.StatusOK, headers(120, 119, 60*time.Second)) },
-			admitted: 96, wait: Window,
+			observe:  func(b *Budget, _ *clock) { b.Observe(http.StatusOK, headers(500, 499, time.Minute)) },
+			admitted: 10, wait: pace,
 		},
-		"WaitsOutABlockAfterTooManyRequests": {
-			share: 0.8,
-			observe: func(b *Budget) {
-				b.Observe(http.StatusTooManyRequests, headers(500, 0, 42*time.Second))
-			},
-			wait: 42 * time.Second,
+		"HasNoBurstWhenTheProcessBeforeSpentTheWindow": {
+			share:    0.8,
+			observe:  func(b *Budget, _ *clock) { b.Observe(http.StatusOK, headers(500, 101, time.Minute)) },
+			admitted: firstCalls, wait: pace,
+		},
+		"TakesTheLimitThatAnAnswerNames": {
+			share:    0.8,
+			observe:  func(b *Budget, _ *clock) { b.Observe(http.StatusOK, headers(5000, 4999, time.Minute)) },
+			admitted: 100, wait: 15384616 * time.Nanosecond,
+		},
+		"CountsInAnotherWindow": {
+			share: 0.8, window: time.Second,
+			observe:  func(b *Budget, _ *clock) { b.Observe(http.StatusOK, headers(500, 499, time.Second)) },
+			admitted: 10, wait: 2564103 * time.Nanosecond,
+		},
+		"WaitsOutABlockAndBeginsSlowly": {
+			share:   0.8,
+			observe: func(b *Budget, _ *clock) { b.Observe(http.StatusTooManyRequests, headers(500, 0, 42*time.Second)) },
+			wait:    42*time.Second + 2*pace,
 		},
 		"WaitsAWindowWhenARefusalNamesNoTime": {
 			share:   0.8,
-			observe: func(b *Budget) { b.Observe(http.StatusTooManyRequests, calcom.RateLimit{}) },
-			wait:    Window,
+			observe: func(b *Budget, _ *clock) { b.Observe(http.StatusTooManyRequests, calcom.RateLimit{}) },
+			wait:    time.Minute + 2*pace,
+		},
+		"KeepsTheLongerOfTwoBlocks": {
+			share: 0.8,
+			observe: func(b *Budget, c *clock) {
+				b.Observe(http.StatusTooManyRequests, headers(500, 0, time.Minute))
+				c.pass(time.Second)
+				b.Observe(http.StatusTooManyRequests, headers(500, 0, 10*time.Second))
+			},
+			wait: 59*time.Second + 2*pace,
 		},
 		"LeavesTheRestToOthersWhenTheyUseMuch": {
 			share:   0.8,
-			observe: func(b *Budget) { b.Observe(http.StatusOK, headers(500, 99, 30*time.Second)) },
-			wait:    30 * time.Second,
+			observe: func(b *Budget, _ *clock) { b.Observe(http.StatusOK, headers(500, 99, 30*time.Second)) },
+			wait:    30*time.Second + pace,
 		},
-		"GoesOnWhileOthersLeaveEnough": {
-			share:    0.8,
-			observe:  func(b *Budget) { b.Observe(http.StatusOK, headers(500, 100, 30*time.Second)) },
-			admitted: 400, wait: Window,
+		"WaitsForOthersNoLongerThanAWindow": {
+			share: 0.8, window: time.Second,
+			observe: func(b *Budget, _ *clock) { b.Observe(http.StatusOK, headers(500, 99, 30*time.Second)) },
+			wait:    time.Second + 2564103*time.Nanosecond,
 		},
 		"CountsNothingOnAServerWithoutLimits": {
 			share:    0.8,
-			observe:  func(b *Budget) { b.Observe(http.StatusOK, calcom.RateLimit{}) },
+			observe:  func(b *Budget, _ *clock) { b.Observe(http.StatusOK, calcom.RateLimit{}) },
 			admitted: 1000,
 		},
-		"KeepsTheLimitWhenAProxyAnswersWithoutHeaders": {
+		"LearnsNothingFromAProxyThatAnswersWithoutHeaders": {
 			share:    0.8,
-			observe:  func(b *Budget) { b.Observe(http.StatusBadGateway, calcom.RateLimit{}) },
-			admitted: 400, wait: Window,
+			observe:  func(b *Budget, _ *clock) { b.Observe(http.StatusBadGateway, calcom.RateLimit{}) },
+			admitted: firstCalls, wait: 250 * time.Millisecond,
 		},
 		"CountsAgainWhenAServerWithoutHeadersRefuses": {
 			share: 0.8,
-			observe: func(b *Budget) {
+			observe: func(b *Budget, _ *clock) {
 				b.Observe(http.StatusOK, calcom.RateLimit{})
 				b.Observe(http.StatusTooManyRequests, calcom.RateLimit{})
 				b.Observe(http.StatusOK, calcom.RateLimit{})
 			},
-			wait: Window,
+			wait: time.Minute + 2*pace,
+		},
+		"TakesTheLimitThatARefusalNames": {
+			share: 0.8,
+			observe: func(b *Budget, c *clock) {
+				b.Observe(http.StatusTooManyRequests, headers(5000, 0, time.Second))
+				c.pass(10 * time.Minute)
+			},
+			admitted: 100, wait: 15384616 * time.Nanosecond,
 		},
 		"AdmitsOneCallHoweverSmallTheShare": {
-			share:    0.001,
-			admitted: 1, wait: Window,
+			share: 0.001,
+			observe: func(b *Budget, c *clock) {
+				b.Observe(http.StatusOK, headers(500, 499, time.Minute))
+				c.pass(time.Hour)
+			},
+			admitted: 1, wait: 63157894737 * time.Nanosecond,
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			b, _ := newBudget(tc.share)
+			b, c := newBudget(tc.share, tc.window)
 			if tc.observe != nil {
-				tc.observe(b)
+				tc.observe(b, c)
 			}
-			admitted, wait := take(b, 1000)
+			admitted, wait := take(b, c, 1000)
 			if admitted != tc.admitted || wait != tc.wait {
 				t.Errorf("admitted %d calls and then a wait of %v, want %d and %v", admitted, wait, tc.admitted, tc.wait)
 			}
@@ -119,107 +173,197 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-func TestBudgetAShrunkLimitWaitsForEnoughCallsToLeave(t *testing.T) {
-	b, c := newBudget(0.8)
-	for range 100 {
-		use(b, 1)
-		c.now = c.now.Add(100 * time.Millisecond)
+// While nothing was heard, a promise cannot be far off: there may be no limit at all. A server that never answers is
+// looked in on less and less often.
+func TestBudgetLooksInLessAndLessOftenWhileNothingIsHeard(t *testing.T) {
+	b, c := newBudget(0.8, 0)
+	take(b, c, firstCalls)
+	for i := range 1000 { // A crowd, so that the real promise is far away.
+		ask(b, c, Request{Class: Create, Key: strconv.Itoa(i), Calls: 1})
 	}
-	b.Observe(http.StatusOK, calcom.RateLimit{Known: true, Limit: 50, Remaining: 49})
+	last := Request{Class: Create, Key: "last", Calls: 1}
+	var waits []time.Duration
+	for range 6 {
+		wait := ask(b, c, last)
+		waits = append(waits, wait)
+		c.pass(wait)
+	}
+	if d := cmp.Diff([]time.Duration{
+		250 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second,
+	}, waits); d != "" {
+		t.Errorf("waits (-want +got):\n%s", d)
+	}
+}
+
+// After a block, the first window is used by half.
+func TestBudgetBeginsSlowlyAfterABlock(t *testing.T) {
+	b, c := known(500)
+	b.Observe(http.StatusTooManyRequests, headers(500, 0, time.Minute))
+	c.pass(time.Minute)
+	for _, want := range []int{195, 390} {
+		admitted := 0
+		for end := c.now.Add(time.Minute); c.now.Before(end); {
+			wait := ask(b, c, Request{Class: Create, Key: "a", Calls: 1})
+			if wait == 0 {
+				admitted++
+			}
+			c.pass(wait)
+		}
+		if admitted < want-1 || admitted > want+1 {
+			t.Errorf("%d calls in a window, want %d", admitted, want)
+		}
+	}
+}
+
+func TestBudgetAShrunkLimitWaitsForEnoughCallsToLeave(t *testing.T) {
+	b, c := known(5000)
+	for range 100 {
+		if wait := ask(b, c, Request{Class: Create, Key: "a", Calls: 1}); wait != 0 {
+			t.Fatalf("a wait of %v below the limit", wait)
+		}
+		c.pass(100 * time.Millisecond)
+	}
+	b.Observe(http.StatusOK, headers(50, 49, time.Minute))
 	// 40 are allowed and 100 spent, so 61 have to leave: the 61st left at 6.0 s, and 10 s have passed.
-	if wait, want := b.Take(1), 56*time.Second; wait != want {
+	r := Request{Class: Create, Key: "a", Calls: 1}
+	if wait, want := ask(b, c, r), 56*time.Second; wait != want {
 		t.Errorf("wait is %v, want %v", wait, want)
 	}
-}
-
-// In any 60 s, however they lie, no more calls than the share are made; and who waits as told is admitted.
-func TestBudgetNeverExceedsTheShareInAnyWindow(t *testing.T) {
-	for seed := range uint64(50) {
-		random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // A reproducible schedule is wanted.
-		b, c := newBudget(0.8)
-		var made []time.Time
-		for taken := 0; len(made) < 3000; {
-			c.now = c.now.Add(time.Duration(random.IntN(150)) * time.Millisecond)
-			switch choice := random.IntN(10); {
-			case choice < 4 && taken > 0: // What was admitted is made seconds later, or never.
-				taken--
-				b.Use()
-				made = append(made, c.now)
-			case choice < 5 && taken > 0:
-				taken--
-				b.Return(1)
-			case taken > 10:
-			default:
-				n := 1 + random.IntN(3)
-				wait := b.Take(n)
-				if wait > soon {
-					c.now = c.now.Add(wait)
-					if b.Take(n) != 0 {
-						t.Fatalf("seed %d: refused again after waiting the %v that were asked for", seed, wait)
-					}
-				}
-				if wait != soon {
-					taken += n
-				}
-			}
-		}
-		for i := 400; i < len(made); i++ {
-			if span := made[i].Sub(made[i-400]); span < Window {
-				t.Fatalf("seed %d: 401 calls within %v", seed, span)
-			}
-		}
+	c.pass(56*time.Second - 1)
+	if wait := ask(b, c, r); wait != 1 {
+		t.Errorf("a wait of %v a nanosecond before the time", wait)
 	}
-}
-
-// More calls than the share allows are admitted together, and each of them is accounted for.
-func TestBudgetKeepsAccountOfMoreCallsThanAllowed(t *testing.T) {
-	b, _ := newBudget(0.002) // One call of 500.
-	if wait := b.Take(3); wait != 0 {
-		t.Fatalf("a wait of %v with an empty window", wait)
-	}
-	b.Return(2)
-	if wait := b.Take(1); wait != soon {
-		t.Errorf("wait with one call about to be made is %v, want %v", wait, soon)
-	}
-	b.Use()
-	if wait := b.Take(1); wait != Window {
-		t.Errorf("wait after the call is %v, want %v", wait, Window)
-	}
-}
-
-// A call counts from when it is made, and not from when it was admitted.
-func TestBudgetCountsFromTheCall(t *testing.T) {
-	b, c := newBudget(0.002) // One call of 500.
-	b.Take(1)
-	if wait := b.Take(1); wait != soon {
-		t.Errorf("wait for a call that is about to be made is %v, want %v", wait, soon)
-	}
-	c.now = c.now.Add(20 * time.Second)
-	b.Use()
-	if wait := b.Take(1); wait != Window {
-		t.Errorf("wait after the call is %v, want %v", wait, Window)
+	c.pass(1)
+	if wait := ask(b, c, r); wait != 0 {
+		t.Errorf("a wait of %v after the one that was promised", wait)
 	}
 }
 
 func TestBudgetTakesSeveralCallsOrNone(t *testing.T) {
-	b, c := newBudget(0.01) // Five calls of 500.
-	for range 2 {
-		if wait := use(b, 2); wait != 0 {
+	b, c := newBudget(0.01, 0) // Five calls of 500.
+	b.Observe(http.StatusOK, headers(500, 499, time.Minute))
+	c.pass(time.Minute)
+	three := Request{Class: Create, Key: "three", Calls: 3}
+	for range 2 { // The bucket holds one and goes into debt.
+		if wait := ask(b, c, three); wait != 0 {
 			t.Fatalf("a wait of %v with calls left", wait)
 		}
-		c.now = c.now.Add(time.Second)
+		if wait := ask(b, c, three); wait == 0 {
+			t.Fatal("six calls of five")
+		}
+		c.pass(10 * time.Minute)
 	}
-	if wait, want := b.Take(2), 58*time.Second; wait != want {
-		t.Errorf("wait for two calls with one left is %v, want %v", wait, want)
+	nine := Request{Class: Create, Key: "nine", Calls: 9}
+	if wait := ask(b, c, nine); wait != 0 {
+		t.Errorf("a wait of %v for more calls than there ever are, in an empty window", wait)
 	}
-	if wait := b.Take(1); wait != 0 {
-		t.Errorf("the call that was left is refused: %v", wait)
+	if wait := ask(b, c, nine); wait < time.Minute {
+		t.Errorf("a wait of %v after more calls than there ever are, want a window at least", wait)
 	}
-	b.Return(1)
-	if wait := use(b, 1); wait != 0 {
-		t.Errorf("a call that was given back is refused: %v", wait)
+}
+
+func TestReturn(t *testing.T) {
+	b, c := known(500)
+	ten := Request{Class: Change, Key: "a", Calls: 10}
+	if promise := b.Take(ten); !promise.IsZero() {
+		t.Fatal("a burst has to wait")
 	}
-	if wait, want := b.Take(9), 60*time.Second; wait != want {
-		t.Errorf("wait for more calls than there ever are is %v, want %v", wait, want)
+	if got := b.Take(ten).Sub(c.now); got != 10*pace {
+		t.Fatalf("a wait of %v for another burst, want %v", got, 10*pace)
+	}
+	b.Return(Change, 10)
+	if wait := ask(b, c, ten); wait != 0 {
+		t.Errorf("a wait of %v for calls that were given back", wait)
+	}
+	if got := b.Snapshot(); got.Admitted[Change] != 20 || got.Returned[Change] != 10 || got.Used != 10 {
+		t.Errorf("snapshot is %+v", got)
+	}
+}
+
+func TestReturnDuringABlockDoesNotEndIt(t *testing.T) {
+	b, c := known(500)
+	b.Take(Request{Class: Change, Key: "a", Calls: 10})
+	b.Observe(http.StatusTooManyRequests, headers(500, 0, time.Minute))
+	b.Return(Change, 10)
+	if wait, want := ask(b, c, Request{Class: Delete, Key: "b", Calls: 1}), time.Minute+2*pace; wait != want {
+		t.Errorf("the wait is %v, want %v", wait, want)
+	}
+}
+
+// A call counts from when it is made, and until then it is held: the server knows only of the call.
+func TestACallCountsFromWhenItIsMade(t *testing.T) {
+	b, c := newBudget(0.002, 0) // One call of 500.
+	b.Observe(http.StatusOK, headers(500, 499, time.Minute))
+	c.pass(2 * time.Minute)
+	b.Take(Request{Class: Create, Key: "a", Calls: 1})
+	c.pass(2 * time.Minute)
+	other := Request{Class: Create, Key: "b", Calls: 1}
+	if wait := ask(b, c, other); wait != time.Minute {
+		t.Errorf("a wait of %v while a call is about to be made, want a minute", wait)
+	}
+	b.Use()
+	c.pass(time.Minute - 1)
+	if wait := ask(b, c, other); wait != 1 {
+		t.Errorf("a wait of %v a nanosecond before the call leaves the window", wait)
+	}
+	c.pass(1)
+	if wait := ask(b, c, other); wait != 0 {
+		t.Errorf("a wait of %v after the call has left the window", wait)
+	}
+}
+
+func TestContinuesGoesFirst(t *testing.T) {
+	b, c := known(500)
+	take(b, c, 10)
+	for i := range 50 {
+		ask(b, c, Request{Class: Delete, Key: "waiting" + strconv.Itoa(i), Calls: 1})
+	}
+	r := Request{Class: Drift, Key: "a", Calls: 1}
+	if wait := ask(b, c, r); wait == 0 {
+		t.Error("drift was admitted before deletions")
+	}
+	r.Continues = true
+	if wait := ask(b, c, r); wait != 0 {
+		t.Errorf("a wait of %v in the middle of a visit", wait)
+	}
+	b.Observe(http.StatusTooManyRequests, headers(500, 0, time.Minute))
+	if wait := ask(b, c, r); wait < time.Minute {
+		t.Errorf("a wait of %v during a block", wait)
+	}
+}
+
+func TestSnapshot(t *testing.T) {
+	b, c := known(500)
+	take(b, c, 10)
+	for i, class := range []Class{Delete, Create, Create, Tokens, Drift} {
+		ask(b, c, Request{Class: class, Namespace: "a", Key: "w" + strconv.Itoa(i), Calls: 2})
+	}
+	b.Observe(http.StatusTooManyRequests, headers(500, 0, 42*time.Second))
+	want := Snapshot{
+		Limit: 500, Allowed: 400, Used: 10, Waiting: [Classes]int{Delete: 1, Create: 2, Tokens: 1, Drift: 1},
+		Admitted: [Classes]int{Create: 10}, BlockedUntil: c.now.Add(42 * time.Second),
+	}
+	if d := cmp.Diff(want, b.Snapshot()); d != "" {
+		t.Errorf("snapshot (-want +got):\n%s", d)
+	}
+	c.pass(10 * time.Minute) // Nobody came.
+	want.Waiting, want.Used = [Classes]int{}, 0
+	if d := cmp.Diff(want, b.Snapshot()); d != "" {
+		t.Errorf("snapshot after ten minutes (-want +got):\n%s", d)
+	}
+	b2, _ := newBudget(0.8, 0)
+	b2.Observe(http.StatusOK, calcom.RateLimit{})
+	if d := cmp.Diff(Snapshot{}, b2.Snapshot()); d != "" {
+		t.Errorf("snapshot without a limit (-want +got):\n%s", d)
+	}
+}
+
+func TestClassString(t *testing.T) {
+	var names []string
+	for class := range Class(Classes) {
+		names = append(names, class.String())
+	}
+	if d := cmp.Diff([]string{"delete", "create", "change", "tokens", "drift"}, names); d != "" {
+		t.Errorf("names (-want +got):\n%s", d)
 	}
 }

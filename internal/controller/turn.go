@@ -1,0 +1,94 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/quota"
+)
+
+// turn is how the calls of one visit stand in line for the quota.
+type turn struct {
+	class     quota.Class
+	namespace string
+	key       string
+	// first is how many calls the visit takes together at its beginning: those without which it gets nowhere. What it does
+	// not need is given back at its end.
+	first int
+}
+
+// turnOf says how urgent a visit is, by what it may have to do.
+func turnOf(v *visit) turn {
+	t := turn{class: quota.Drift, namespace: v.mu.Namespace, key: ticketKey(v.mu.Namespace, v.mu.Name), first: 1}
+	_, known := identity(v.mu)
+	manages := v.policy() == v1alpha1.ReconcilePolicyManage
+	switch {
+	case !v.mu.DeletionTimestamp.IsZero():
+		t.class, t.first = quota.Delete, 2 // A look, and DELETE or PATCH.
+	case manages && !known:
+		t.class = quota.Create // A look-up says itself how many calls it may lead to.
+	case v.mu.Status.ObservedGeneration != v.mu.Generation, v.requested():
+		t.class = quota.Change
+		if manages {
+			t.first = 2 // A look and PATCH.
+		}
+	}
+	return t
+}
+
+func ticketKey(namespace, name string) string {
+	return types.NamespacedName{Namespace: namespace, Name: name}.String()
+}
+
+// waitForQuota is a visit that ends because others go first or the quota is used up.
+func waitForQuota(until time.Time) *problem {
+	return &problem{
+		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRateLimited, pace: later, at: until, quiet: true,
+		message: "The operator's share of the OAuth client's quota is used up, and others go first; going on as soon as calls are free",
+	}
+}
+
+// waitsForQuota reports whether an error is a wait for a promised moment.
+func waitsForQuota(err error) bool {
+	p, ok := errors.AsType[*problem](err)
+	return ok && !p.at.IsZero()
+}
+
+// forget drops the ticket of an object that waits no longer, wherever it has one.
+func (a *accounts) forget(object types.NamespacedName) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, acc := range a.byName {
+		acc.budget.Forget(object.String())
+	}
+}
+
+// ClientQuota is the quota of one OAuth client.
+type ClientQuota struct {
+	APIURL, ClientID string
+	quota.Snapshot
+}
+
+// Quotas returns the quotas of all OAuth clients that were used since the start, in order, for metrics.
+func (r *ManagedUserReconciler) Quotas() []ClientQuota { return r.accounts.quotas() }
+
+func (a *accounts) quotas() []ClientQuota {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := make([]ClientQuota, 0, len(a.byName))
+	for name, acc := range a.byName {
+		all = append(all, ClientQuota{APIURL: name.apiURL, ClientID: name.clientID, Snapshot: acc.budget.Snapshot()})
+	}
+	slices.SortFunc(all, func(x, y ClientQuota) int {
+		return cmp.Or(cmp.Compare(x.APIURL, y.APIURL), cmp.Compare(x.ClientID, y.ClientID))
+	})
+	return all
+}

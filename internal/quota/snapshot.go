@@ -1,0 +1,43 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package quota
+
+import "time"
+
+// Snapshot is the state of a budget at one moment.
+type Snapshot struct {
+	// Limit that the server named last, in calls per window; 0 while it seems to count none.
+	Limit int
+	// Allowed is the operator's share of it, and Used how much of that was made in the last window, or
+	// is about to be.
+	Allowed, Used int
+	// Waiting is the number of tickets whose owners are expected back, by class.
+	Waiting [Classes]int
+	// Admitted and Returned count calls since the start, by class: those that were let through, and those of them that
+	// turned out not to be needed.
+	Admitted, Returned [Classes]int
+	// BlockedUntil is when the server, or who else uses the quota, lets calls through again. It is in the past, or zero, when nothing
+	// is blocked.
+	BlockedUntil time.Time
+}
+
+// Snapshot returns the state of the budget, for metrics.
+func (b *Budget) Snapshot() Snapshot {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.clock()
+	b.expire(now)
+	s := Snapshot{Limit: b.limit, Admitted: b.admitted, Returned: b.returned}
+	if b.limit > 0 {
+		b.meter.settle(now)
+		s.Allowed, s.Used = b.meter.allowed, len(b.meter.spent)+b.meter.held
+	}
+	for class := range s.Waiting {
+		s.Waiting[class] = b.queue.lines[class].count
+	}
+	if b.meter.blocked > 0 {
+		s.BlockedUntil = b.began.Add(b.meter.blocked)
+	}
+	return s
+}
