@@ -3,7 +3,7 @@
 
 package v1alpha1
 
-// Condition types of a ManagedUser.
+// Condition types. An OAuthClient and a ClusterOAuthClient have all but Synced.
 const (
 	// ConditionReady sums the others up and is always there. While something is wrong, its reason is the
 	// reason of what is wrong.
@@ -89,6 +89,10 @@ const (
 	ReasonUnauthorized = "Unauthorized"
 	// ReasonForbidden: the credentials are right and lack a permission (403).
 	ReasonForbidden = "Forbidden"
+	// ReasonClientNotFound: the OAuthClient or ClusterOAuthClient that oauthClientRef names does not exist.
+	ReasonClientNotFound = "ClientNotFound"
+	// ReasonNamespaceNotAllowed: the ClusterOAuthClient does not allow the object's namespace to use it.
+	ReasonNamespaceNotAllowed = "NamespaceNotAllowed"
 	// ReasonAPIURLNotAllowed: the operator was not started with this API URL among the allowed ones.
 	ReasonAPIURLNotAllowed = "APIURLNotAllowed"
 )

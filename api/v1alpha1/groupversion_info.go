@@ -28,7 +28,10 @@ var (
 )
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &ManagedUser{}, &ManagedUserList{})
+	scheme.AddKnownTypes(GroupVersion,
+		&ManagedUser{}, &ManagedUserList{},
+		&OAuthClient{}, &OAuthClientList{},
+		&ClusterOAuthClient{}, &ClusterOAuthClientList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

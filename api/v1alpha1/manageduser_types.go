@@ -5,69 +5,28 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// DefaultAPIURL is the base URL of Cal.com's hosted API, used where none is given.
-const DefaultAPIURL = "https://api.cal.com/v2"
-
-// SecretKeyReference points at one key of a Secret in the namespace of the object.
-type SecretKeyReference struct {
-	// name of the Secret. It must be in the same namespace as this object.
-	//
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	Name string `json:"name,omitempty"`
-
-	// key in the Secret's data whose value is the secret key of the OAuth client.
-	//
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	Key string `json:"key,omitempty"`
-}
-
-// OAuthClientCredentials says how to reach one Cal.com Platform OAuth client.
-type OAuthClientCredentials struct {
-	// id of the OAuth client, as Cal.com's Platform settings show it. It cannot be changed: the user exists
-	// under this client.
-	//
-	// +required
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_-]+$')",message="must be the id of an OAuth client: letters, digits, - and _"
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable, since the user exists under this client; for another client apply a new object"
-	ID string `json:"id,omitempty"`
-
-	// secretKeyRef points at the OAuth client's secret key. The Secret may be replaced at any time; the change
-	// is taken up within two seconds.
-	//
-	// +required
-	SecretKeyRef SecretKeyReference `json:"secretKeyRef,omitzero"`
-
-	// apiURL is the base URL of the Cal.com API, with or without /v2 at its end; a path before that is kept.
-	// https://api.cal.com/v2 when absent. It cannot be changed. The operator only calls URLs that its
-	// --allowed-api-urls flag allows, https:// by default.
-	//
-	// +optional
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != '' && !self.contains('@') && !self.contains('?') && !self.contains('#')",message="must be a URL with http or https and a host, without user, query and fragment, e.g. https://api.cal.com/v2"
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable, since the user exists on this server; for another server apply a new object"
-	APIURL string `json:"apiURL,omitempty"`
-}
-
 // ManagedUserSpec is what the user in Cal.com should be. An optional field that is absent is neither compared
 // nor written: Cal.com keeps what it has.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.oauthClient)",message="oauthClient is required"
+// +kubebuilder:validation:XValidation:rule="has(self.oauthClient) || has(self.oauthClientRef)",message="oauthClient or oauthClientRef is required"
+// +kubebuilder:validation:XValidation:rule="!has(self.oauthClient) || !has(self.oauthClientRef)",message="oauthClient and oauthClientRef exclude each other; set exactly one of them"
+// +kubebuilder:validation:XValidation:rule="has(self.oauthClientRef) == has(oldSelf.oauthClientRef)",message="oauthClient and oauthClientRef cannot take each other's place, since the user exists under its client; apply a new object"
 // +kubebuilder:validation:XValidation:rule="!has(self.oauthClient) || !has(oldSelf.oauthClient) || has(self.oauthClient.apiURL) == has(oldSelf.oauthClient.apiURL)",message="oauthClient.apiURL is immutable, since the user exists on this server; for another server apply a new object"
 // +kubebuilder:validation:XValidation:rule="!has(self.oauthClient) || !self.email.contains(self.oauthClient.id.lowerAscii())",message="email must be the plain address, without the OAuth client's id: Cal.com adds +<client id> itself"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.userID) || has(self.userID)",message="userID cannot be removed once set"
 // +kubebuilder:validation:XValidation:rule="has(self.name) || has(self.userID) || (has(self.adoptionPolicy) && self.adoptionPolicy == 'ByEmail') || (has(self.reconcilePolicy) && self.reconcilePolicy in ['Observe', 'Suspend'])",message="name is required, since Cal.com creates no user without one; only with userID, adoptionPolicy ByEmail or reconcilePolicy Observe or Suspend it may be absent"
 type ManagedUserSpec struct {
-	// oauthClient is the OAuth client under which the user exists, and the Secret with its key.
+	// oauthClient is the OAuth client under which the user exists, and the Secret with its key. Exactly one of oauthClient and
+	// oauthClientRef is set.
 	//
 	// +optional
 	OAuthClient *OAuthClientCredentials `json:"oauthClient,omitempty"`
+
+	// oauthClientRef names an object that says how to reach the OAuth client, for many users at once. It cannot be changed.
+	//
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.name == oldSelf.name && (has(self.kind) ? self.kind : 'OAuthClient') == (has(oldSelf.kind) ? oldSelf.kind : 'OAuthClient')",message="is immutable, since the user exists under this client; for another client apply a new object"
+	OAuthClientRef *OAuthClientReference `json:"oauthClientRef,omitempty"`
 
 	// email of the user: the plain address in lower case, at most 38 bytes before the @. Cal.com stores it
 	// with +<client id> before the @; never write that here. A change renames the user, its username included.
@@ -220,6 +179,7 @@ type ManagedUserStatus struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=managedusers,shortName=calusr,categories=calcom
 // +kubebuilder:selectablefield:JSONPath=`.spec.oauthClient.id`
+// +kubebuilder:selectablefield:JSONPath=`.spec.oauthClientRef.name`
 // +kubebuilder:selectablefield:JSONPath=`.spec.deletionPolicy`
 // +kubebuilder:selectablefield:JSONPath=`.spec.adoptionPolicy`
 // +kubebuilder:selectablefield:JSONPath=`.spec.reconcilePolicy`
@@ -228,6 +188,7 @@ type ManagedUserStatus struct {
 // +kubebuilder:printcolumn:name="User ID",type=integer,JSONPath=`.status.user.id`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Client",type=string,priority=1,JSONPath=`.spec.oauthClient.id`
+// +kubebuilder:printcolumn:name="Client Ref",type=string,priority=1,JSONPath=`.spec.oauthClientRef.name`
 // +kubebuilder:printcolumn:name="Policy",type=string,priority=1,JSONPath=`.spec.reconcilePolicy`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 type ManagedUser struct {

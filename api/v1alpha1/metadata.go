@@ -8,11 +8,11 @@ const (
 	// to. It is written before the first such call, so an object without it has never created anything.
 	ManagedUserFinalizer = "platform.cal.com/managed-user"
 
-	// InUseFinalizer stands on a credentials Secret for as long as an object with ManagedUserFinalizer needs it, so that a
-	// namespace can be deleted in any order.
+	// InUseFinalizer stands on a credentials Secret, an OAuthClient and a ClusterOAuthClient for as long as an object with
+	// ManagedUserFinalizer needs them, so that a namespace can be deleted in any order.
 	InUseFinalizer = "platform.cal.com/in-use"
 
-	// ReleasingAnnotation stands on a credentials Secret while the operator makes sure that nobody needs it any more. An
+	// ReleasingAnnotation stands on whatever has InUseFinalizer while the operator makes sure that nobody needs it any more. An
 	// object that comes to need it at the same moment takes it off, and the Secret stays.
 	ReleasingAnnotation = "platform.cal.com/releasing"
 

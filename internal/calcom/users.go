@@ -18,6 +18,9 @@ const MaxListed = 250
 
 // User is a managed user as the server returns it. Nil stands for null or absent.
 type User struct {
+	// ClientID is the OAuth client under which the server returned the user.
+	ClientID string `json:"-"`
+
 	ID                int64           `json:"id"`
 	Email             Hidden[string]  `json:"email"` // In the stored form, with +<client id>.
 	Username          Hidden[*string] `json:"username"`
@@ -76,7 +79,7 @@ func (c *Client) CreateUser(ctx context.Context, user NewUser) (User, Tokens, er
 	if err := c.do(ctx, call, &created); err != nil {
 		return User{}, Tokens{}, err
 	}
-	if err := checkUsers(call, created.User); err != nil {
+	if err := c.accept(call, &created.User); err != nil {
 		return User{}, Tokens{}, err
 	}
 	if !c.sameAddress(created.User.Email.Reveal(), user.Email.Reveal()) {
@@ -123,8 +126,10 @@ func (c *Client) UsersByEmail(ctx context.Context, emails ...string) ([]User, er
 	if err := c.do(ctx, call, &users); err != nil {
 		return nil, err
 	}
-	if err := checkUsers(call, users...); err != nil {
-		return nil, err
+	for i := range users {
+		if err := c.accept(call, &users[i]); err != nil {
+			return nil, err
+		}
 	}
 	asked := make(map[string]bool, len(emails))
 	for _, email := range emails {
@@ -144,7 +149,7 @@ func (c *Client) one(ctx context.Context, id int64, call call) (User, error) {
 	if err := c.do(ctx, call, &user); err != nil {
 		return User{}, err
 	}
-	if err := checkUsers(call, user); err != nil {
+	if err := c.accept(call, &user); err != nil {
 		return User{}, err
 	}
 	if user.ID != id {
@@ -157,15 +162,15 @@ func (c *Client) one(ctx context.Context, id int64, call call) (User, error) {
 // the server or by somebody in between.
 const maxID = 1<<53 - 1
 
-// checkUsers refuses a success that is none: without an id nothing could ever be done with the user again.
-func checkUsers(call call, users ...User) error {
-	for _, user := range users {
-		switch {
-		case user.ID <= 0:
-			return unreadable(call, "answer shows a user without an id")
-		case user.ID > maxID:
-			return unreadable(call, "answer shows a user with an id that cannot be exact")
-		}
+// accept notes whose a user is, and refuses a success that is none: without an id nothing could ever be done with the user
+// again.
+func (c *Client) accept(call call, user *User) error {
+	user.ClientID = c.clientID
+	switch {
+	case user.ID <= 0:
+		return unreadable(call, "answer shows a user without an id")
+	case user.ID > maxID:
+		return unreadable(call, "answer shows a user with an id that cannot be exact")
 	}
 	return nil
 }
@@ -179,6 +184,9 @@ func unreadable(call call, why string) *Error {
 func (c *Client) sameAddress(a, b string) bool {
 	return strings.EqualFold(PlainEmail(a, c.clientID), PlainEmail(b, c.clientID))
 }
+
+// PlainEmail is the user's address as a spec has it.
+func (u *User) PlainEmail() string { return PlainEmail(u.Email.Reveal(), u.ClientID) }
 
 func (c *Client) usersPath() []string {
 	return []string{"oauth-clients", c.clientID, "users"}

@@ -78,7 +78,7 @@ func (r *ManagedUserReconciler) rest(v *visit) time.Duration {
 	case ready == nil || ready.Status != "True" || ready.ObservedGeneration != v.mu.Generation,
 		manages && (synced == nil || synced.Status != "True"),
 		manages && !controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer),
-		v.mu.Status.User == nil || v.mu.Status.OAuthClientID != clientID(v.mu),
+		v.mu.Status.User == nil || v.mu.Status.OAuthClientID != v.account.clientID,
 		v.mu.Status.ObservedGeneration != v.mu.Generation,
 		v.requested(), !v.cal.isTrusted():
 		return 0

@@ -94,7 +94,7 @@ func (r *ManagedUserReconciler) resolveConflict(ctx context.Context, v *visit, c
 	if named {
 		user, err := v.cal.User(ctx, id)
 		// Its address may have been changed since; then the list says who has this one.
-		if err == nil && calcom.PlainEmail(user.Email.Reveal(), clientID(v.mu)) == v.mu.Spec.Email {
+		if err == nil && user.PlainEmail() == v.mu.Spec.Email {
 			return v.sight(user), nil
 		}
 		if err != nil && !calcom.IsNotFound(err) {
@@ -105,7 +105,7 @@ func (r *ManagedUserReconciler) resolveConflict(ctx context.Context, v *visit, c
 	if err != nil {
 		return nil, err
 	}
-	if row := rowOf(rows, v.mu.Spec.Email, clientID(v.mu)); row != nil {
+	if row := rowOf(rows, v.mu.Spec.Email); row != nil {
 		return v.sight(*row), nil
 	}
 	if named {

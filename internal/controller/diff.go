@@ -34,7 +34,7 @@ func diff(mu *v1alpha1.ManagedUser, user calcom.User, m mark) *difference {
 	d := &difference{}
 	spec := &mu.Spec
 	// An empty address, which the API server refuses, must not come through in spite of it: Cal.com would store it.
-	if spec.Email != "" && spec.Email != calcom.PlainEmail(user.Email.Reveal(), clientID(mu)) {
+	if spec.Email != "" && spec.Email != user.PlainEmail() {
 		d.update.Email = calcom.Hide(&spec.Email)
 		d.fields = append(d.fields, "email")
 	}

@@ -120,7 +120,7 @@ func TestDiff(t *testing.T) {
 			mu := pureUser()
 			tc.spec(&mu.Spec)
 			was := mu.DeepCopy()
-			have := calcom.User{ID: 7, Email: calcom.Hide("alice+cid@example.com"), TimeZone: "Europe/London", WeekStart: "Sunday", Metadata: withMark()}
+			have := calcom.User{ID: 7, ClientID: pureClientID, Email: calcom.Hide("alice+cid@example.com"), TimeZone: "Europe/London", WeekStart: "Sunday", Metadata: withMark()}
 			tc.user(&have)
 			d := diff(mu, have, pureMark)
 			if x := cmp.Diff(tc.update, sentUpdate(t, d.update)); x != "" {
@@ -180,7 +180,7 @@ func fill(s *v1alpha1.ManagedUserSpec) {
 
 func everything() calcom.User {
 	return calcom.User{
-		ID: 7, Email: calcom.Hide("alice+cid@example.com"), Username: calcom.Hide(new("u")), Name: calcom.Hide(new("N")), Bio: calcom.Hide(new("B")), TimeZone: "UTC", WeekStart: "Friday",
+		ID: 7, ClientID: pureClientID, Email: calcom.Hide("alice+cid@example.com"), Username: calcom.Hide(new("u")), Name: calcom.Hide(new("N")), Bio: calcom.Hide(new("B")), TimeZone: "UTC", WeekStart: "Friday",
 		TimeFormat: new(int32(12)), DefaultScheduleID: new(int64(1)), Locale: new("en"), AvatarURL: calcom.Hide(new("https://x.y")), Metadata: withMark("k", `"v"`),
 	}
 }

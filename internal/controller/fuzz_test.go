@@ -29,7 +29,7 @@ func FuzzDiff(f *testing.F) {
 	f.Add(`{"email":"a@b.c","name":"\ud800"}`, `{"name":"\ufffd","locale":null}`)
 	f.Add(`{"email":"a@b.c","metadata":{"a":"1"}}`, `{"metadata":{"a":1.0,"A":true,"b":1e999,"c":"\u0000"}}`)
 	f.Fuzz(func(t *testing.T, specJSON, userJSON string) {
-		mu, user := pureUser(), calcom.User{}
+		mu, user := pureUser(), calcom.User{ClientID: pureClientID}
 		if json.Unmarshal([]byte(specJSON), &mu.Spec) != nil || json.Unmarshal([]byte(userJSON), &user) != nil {
 			return
 		}
@@ -70,7 +70,7 @@ func FuzzDiffFields(f *testing.F) {
 		if !json.Valid([]byte(theirValue)) {
 			metadata[theirKey] = quoted(theirValue)
 		}
-		user := calcom.User{ID: 7, Email: calcom.Hide(stored), TimeZone: pick(8, theirs), WeekStart: pick(9, text)}
+		user := calcom.User{ID: 7, ClientID: pureClientID, Email: calcom.Hide(stored), TimeZone: pick(8, theirs), WeekStart: pick(9, text)}
 		if has(10) {
 			user.Name, user.Bio, user.Locale = calcom.Hide(&theirs), calcom.Hide(&text), &theirs
 		}

@@ -38,7 +38,7 @@ func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing in
 			return own(v, *user)
 		}
 	}
-	return r.noneOfOurs(v, rowOf(rows, v.mu.Spec.Email, clientID(v.mu)))
+	return r.noneOfOurs(v, rowOf(rows, v.mu.Spec.Email))
 }
 
 // noneOfOurs decides what it means that no user of the object's was found: that one may still come, that a stranger has the
@@ -92,7 +92,7 @@ func addresses(mu *v1alpha1.ManagedUser, now time.Time) []string {
 		}
 	}
 	if mu.Status.User != nil {
-		add(calcom.PlainEmail(mu.Status.User.Email, clientID(mu)))
+		add(calcom.PlainEmail(mu.Status.User.Email, mu.Status.OAuthClientID))
 	}
 	if i, ok := intentOf(mu, now); ok {
 		add(i.Email.Reveal())
@@ -113,9 +113,9 @@ func chooseRow(v *visit, rows []calcom.User, missing int64) *sighting {
 	return nil
 }
 
-func rowOf(rows []calcom.User, email, clientID string) *calcom.User {
+func rowOf(rows []calcom.User, email string) *calcom.User {
 	for i := range rows {
-		if calcom.PlainEmail(rows[i].Email.Reveal(), clientID) == email {
+		if rows[i].PlainEmail() == email {
 			return &rows[i]
 		}
 	}

@@ -16,9 +16,11 @@ import (
 )
 
 // identity returns the id of the user that the object stands for. It counts only under the client that it was
-// recorded with, and only with the finalizer: an object that merely observes mirrors users that it does not own.
+// recorded with, and only with the finalizer: an object that merely observes mirrors users that it does not own. For an
+// object that refers to its client, clientOf has made sure that it is the same one.
 func identity(mu *v1alpha1.ManagedUser) (int64, bool) {
-	if mu.Status.User == nil || mu.Status.User.ID == 0 || mu.Status.OAuthClientID != clientID(mu) ||
+	inline := mu.Spec.OAuthClient
+	if mu.Status.User == nil || mu.Status.User.ID == 0 || inline != nil && mu.Status.OAuthClientID != inline.ID ||
 		!controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) {
 		return 0, false
 	}
@@ -32,14 +34,6 @@ func adoptedID(mu *v1alpha1.ManagedUser) int64 {
 		return 0
 	}
 	return id
-}
-
-// clientID returns the id of the object's OAuth client.
-func clientID(mu *v1alpha1.ManagedUser) string {
-	if mu.Spec.OAuthClient == nil {
-		return ""
-	}
-	return mu.Spec.OAuthClient.ID
 }
 
 // mirror copies a user into the status, exactly as Cal.com returned it.
@@ -70,7 +64,7 @@ func mirror(mu *v1alpha1.ManagedUser, user calcom.User) {
 		mirrored.Metadata = &runtime.RawExtension{Raw: raw}
 	}
 	mu.Status.User = mirrored
-	mu.Status.OAuthClientID = clientID(mu)
+	mu.Status.OAuthClientID = user.ClientID
 }
 
 // sameJSON reports whether two JSON texts mean the same value. An absent one equals only another absent one.

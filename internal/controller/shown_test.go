@@ -33,7 +33,7 @@ func carriers(t *testing.T) map[string]any {
 	mu.Spec.Email, mu.Spec.Name, mu.Spec.Bio, mu.Spec.AvatarURL = "canary@example.com", "canary", new("canary"), "https://canary"
 	mu.Spec.Metadata = map[string]string{"canary": "canary"}
 	user := calcom.User{
-		ID: 7, Email: calcom.Hide("canary@example.org"), Username: calcom.Hide(new("canary")), Name: calcom.Hide(new("canary's")),
+		ID: 7, ClientID: pureClientID, Email: calcom.Hide("canary@example.org"), Username: calcom.Hide(new("canary")), Name: calcom.Hide(new("canary's")),
 		Bio: calcom.Hide(new("canaries")), AvatarURL: calcom.Hide(new("https://canary.example")),
 		Metadata: calcom.Hide(calcom.Metadata{"canary": json.RawMessage(`"canary"`)}),
 	}

@@ -25,7 +25,7 @@ func TestValidation(t *testing.T) {
 		spec  string // Laid over the valid spec; "field: null" takes a field out.
 		words string
 	}{
-		"NoClient":                  {`oauthClient: null`, "oauthClient is required"},
+		"NoClient":                  {`oauthClient: null`, "oauthClient or oauthClientRef is required"},
 		"ClientWithoutID":           {`oauthClient: {id: null}`, "spec.oauthClient.id: Required"},
 		"ClientIDThatIsNone":        {`oauthClient: {id: "a/b"}`, "must be the id of an OAuth client"},
 		"ClientWithoutSecret":       {`oauthClient: {secretKeyRef: null}`, "spec.oauthClient.secretKeyRef: Required"},
@@ -181,7 +181,7 @@ func TestImmutability(t *testing.T) {
 		"APIURL":        {`oauthClient: {apiURL: "https://a.example.com"}`, `oauthClient: {apiURL: "https://b.example.com"}`, "is immutable"},
 		"APIURLSet":     {``, `oauthClient: {apiURL: "https://b.example.com"}`, "apiURL is immutable"},
 		"APIURLRemoved": {`oauthClient: {apiURL: "https://a.example.com"}`, ``, "apiURL is immutable"},
-		"ClientRemoved": {``, `oauthClient: null`, "oauthClient is required"},
+		"ClientRemoved": {``, `oauthClient: null`, "oauthClient or oauthClientRef is required"},
 		"UserID":        {`userID: 7`, `userID: 8`, "is immutable"},
 		"UserIDRemoved": {`userID: 7`, ``, "userID cannot be removed"},
 		"UserIDSetOnce": {``, `userID: 7`, ""},

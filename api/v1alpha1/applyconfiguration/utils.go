@@ -21,16 +21,34 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 	// Group=platform.cal.com, Version=v1alpha1
 	case v1alpha1.SchemeGroupVersion.WithKind("CalcomUser"):
 		return &apiv1alpha1.CalcomUserApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClusterOAuthClient"):
+		return &apiv1alpha1.ClusterOAuthClientApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClusterOAuthClientSpec"):
+		return &apiv1alpha1.ClusterOAuthClientSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ManagedUser"):
 		return &apiv1alpha1.ManagedUserApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ManagedUserSpec"):
 		return &apiv1alpha1.ManagedUserSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ManagedUserStatus"):
 		return &apiv1alpha1.ManagedUserStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NamespaceSelection"):
+		return &apiv1alpha1.NamespaceSelectionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("OAuthClient"):
+		return &apiv1alpha1.OAuthClientApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("OAuthClientCredentials"):
 		return &apiv1alpha1.OAuthClientCredentialsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("OAuthClientReference"):
+		return &apiv1alpha1.OAuthClientReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("OAuthClientSpec"):
+		return &apiv1alpha1.OAuthClientSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("OAuthClientStatus"):
+		return &apiv1alpha1.OAuthClientStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("QuotaStatus"):
+		return &apiv1alpha1.QuotaStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SecretKeyReference"):
 		return &apiv1alpha1.SecretKeyReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SweepStatus"):
+		return &apiv1alpha1.SweepStatusApplyConfiguration{}
 
 	}
 	return nil

@@ -70,6 +70,41 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: weekStart
       type:
         scalar: string
+- name: com.github.calcom-operator.calcom-operator.api.v1alpha1.ClusterOAuthClient
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.ClusterOAuthClientSpec
+    - name: status
+      type:
+        namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.OAuthClientStatus
+      default:
+        observedGeneration: -1
+- name: com.github.calcom-operator.calcom-operator.api.v1alpha1.ClusterOAuthClientSpec
+  map:
+    fields:
+    - name: allowedNamespaces
+      type:
+        namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.NamespaceSelection
+    - name: apiURL
+      type:
+        scalar: string
+    - name: id
+      type:
+        scalar: string
+    - name: secretKeyRef
+      type:
+        namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.SecretKeyReference
 - name: com.github.calcom-operator.calcom-operator.api.v1alpha1.DeletionPolicy
   scalar: string
 - name: com.github.calcom-operator.calcom-operator.api.v1alpha1.ManagedUser
@@ -130,6 +165,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: oauthClient
       type:
         namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.OAuthClientCredentials
+    - name: oauthClientRef
+      type:
+        namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.OAuthClientReference
     - name: reconcilePolicy
       type:
         namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.ReconcilePolicy
@@ -168,6 +206,38 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: user
       type:
         namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.CalcomUser
+- name: com.github.calcom-operator.calcom-operator.api.v1alpha1.NamespaceSelection
+  map:
+    fields:
+    - name: names
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: selector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+- name: com.github.calcom-operator.calcom-operator.api.v1alpha1.OAuthClient
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.OAuthClientSpec
+    - name: status
+      type:
+        namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.OAuthClientStatus
+      default:
+        observedGeneration: -1
 - name: com.github.calcom-operator.calcom-operator.api.v1alpha1.OAuthClientCredentials
   map:
     fields:
@@ -180,6 +250,62 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: secretKeyRef
       type:
         namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.SecretKeyReference
+- name: com.github.calcom-operator.calcom-operator.api.v1alpha1.OAuthClientReference
+  map:
+    fields:
+    - name: kind
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+- name: com.github.calcom-operator.calcom-operator.api.v1alpha1.OAuthClientSpec
+  map:
+    fields:
+    - name: apiURL
+      type:
+        scalar: string
+    - name: id
+      type:
+        scalar: string
+    - name: secretKeyRef
+      type:
+        namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.SecretKeyReference
+- name: com.github.calcom-operator.calcom-operator.api.v1alpha1.OAuthClientStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: lastHandledReconcileAt
+      type:
+        scalar: string
+    - name: observedGeneration
+      type:
+        scalar: numeric
+    - name: quota
+      type:
+        namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.QuotaStatus
+    - name: sweep
+      type:
+        namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.SweepStatus
+    - name: users
+      type:
+        scalar: numeric
+- name: com.github.calcom-operator.calcom-operator.api.v1alpha1.QuotaStatus
+  map:
+    fields:
+    - name: allowed
+      type:
+        scalar: numeric
+    - name: limit
+      type:
+        scalar: numeric
 - name: com.github.calcom-operator.calcom-operator.api.v1alpha1.ReconcilePolicy
   scalar: string
 - name: com.github.calcom-operator.calcom-operator.api.v1alpha1.SecretKeyReference
@@ -193,6 +319,33 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
 - name: com.github.calcom-operator.calcom-operator.api.v1alpha1.SpecField
   scalar: string
+- name: com.github.calcom-operator.calcom-operator.api.v1alpha1.SweepStatus
+  map:
+    fields:
+    - name: census
+      type:
+        scalar: string
+    - name: drifted
+      type:
+        scalar: numeric
+    - name: leaked
+      type:
+        scalar: numeric
+    - name: leakedUserIDs
+      type:
+        list:
+          elementType:
+            scalar: numeric
+          elementRelationship: atomic
+    - name: missing
+      type:
+        scalar: numeric
+    - name: since
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: users
+      type:
+        scalar: numeric
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
   map:
     fields:
@@ -228,6 +381,38 @@ var schemaYAML = typed.YAMLObject(`types:
         elementType:
           namedType: __untyped_deduced_
         elementRelationship: separable
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+  map:
+    fields:
+    - name: matchExpressions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement
+          elementRelationship: atomic
+    - name: matchLabels
+      type:
+        map:
+          elementType:
+            scalar: string
+    elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorOperator
+  scalar: string
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+    - name: operator
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorOperator
+    - name: values
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
   map:
     fields:

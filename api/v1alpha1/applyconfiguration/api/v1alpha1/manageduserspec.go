@@ -15,8 +15,11 @@ import (
 // ManagedUserSpec is what the user in Cal.com should be. An optional field that is absent is neither compared
 // nor written: Cal.com keeps what it has.
 type ManagedUserSpecApplyConfiguration struct {
-	// oauthClient is the OAuth client under which the user exists, and the Secret with its key.
+	// oauthClient is the OAuth client under which the user exists, and the Secret with its key. Exactly one of oauthClient and
+	// oauthClientRef is set.
 	OAuthClient *OAuthClientCredentialsApplyConfiguration `json:"oauthClient,omitempty"`
+	// oauthClientRef names an object that says how to reach the OAuth client, for many users at once. It cannot be changed.
+	OAuthClientRef *OAuthClientReferenceApplyConfiguration `json:"oauthClientRef,omitempty"`
 	// email of the user: the plain address in lower case, at most 38 bytes before the @. Cal.com stores it
 	// with +<client id> before the @; never write that here. A change renames the user, its username included.
 	Email *string `json:"email,omitempty"`
@@ -72,6 +75,14 @@ func ManagedUserSpec() *ManagedUserSpecApplyConfiguration {
 // If called multiple times, the OAuthClient field is set to the value of the last call.
 func (b *ManagedUserSpecApplyConfiguration) WithOAuthClient(value *OAuthClientCredentialsApplyConfiguration) *ManagedUserSpecApplyConfiguration {
 	b.OAuthClient = value
+	return b
+}
+
+// WithOAuthClientRef sets the OAuthClientRef field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the OAuthClientRef field is set to the value of the last call.
+func (b *ManagedUserSpecApplyConfiguration) WithOAuthClientRef(value *OAuthClientReferenceApplyConfiguration) *ManagedUserSpecApplyConfiguration {
+	b.OAuthClientRef = value
 	return b
 }
 

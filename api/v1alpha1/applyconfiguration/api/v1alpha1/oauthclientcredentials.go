@@ -10,7 +10,7 @@ package v1alpha1
 //
 // OAuthClientCredentials says how to reach one Cal.com Platform OAuth client.
 type OAuthClientCredentialsApplyConfiguration struct {
-	// id of the OAuth client, as Cal.com's Platform settings show it. It cannot be changed: the user exists
+	// id of the OAuth client, as Cal.com's Platform settings show it. It cannot be changed: users exist
 	// under this client.
 	ID *string `json:"id,omitempty"`
 	// secretKeyRef points at the OAuth client's secret key. The Secret may be replaced at any time; the change

@@ -8,9 +8,11 @@ package v1alpha1
 // SecretKeyReferenceApplyConfiguration represents a declarative configuration of the SecretKeyReference type for use
 // with apply.
 //
-// SecretKeyReference points at one key of a Secret in the namespace of the object.
+// SecretKeyReference points at one key of a Secret in the namespace of the object; for an object without a namespace, in
+// the operator's.
 type SecretKeyReferenceApplyConfiguration struct {
-	// name of the Secret. It must be in the same namespace as this object.
+	// name of the Secret. It is in the namespace of this object; that of a ClusterOAuthClient is in the operator's
+	// namespace.
 	Name *string `json:"name,omitempty"`
 	// key in the Secret's data whose value is the secret key of the OAuth client.
 	Key *string `json:"key,omitempty"`
