@@ -112,6 +112,7 @@ func (o *options) manager() ctrl.Options {
 		Cache: cache.Options{
 			DefaultTransform:  strip,
 			DefaultNamespaces: o.namespaces(),
+			ByObject:          o.secretNamespaces(),
 		},
 	}
 	if o.secureMetrics {
@@ -144,12 +145,22 @@ func (o *options) namespaces() map[string]cache.Config {
 	return watched
 }
 
+// secretNamespaces adds to the watched namespaces the operator's own, where the Secrets of ClusterOAuthClients are.
+func (o *options) secretNamespaces() map[client.Object]cache.ByObject {
+	watched := o.namespaces()
+	if watched == nil || !o.clusterClients || o.operatorNamespace == "" {
+		return nil
+	}
+	watched[o.operatorNamespace] = cache.Config{}
+	return map[client.Object]cache.ByObject{&corev1.Secret{}: {Namespaces: watched}}
+}
+
 func addController(ctx context.Context, mgr ctrl.Manager, o *options) error {
 	ownerID, err := o.owner(ctx, mgr.GetAPIReader())
 	if err != nil {
 		return err
 	}
-	r, err := controller.New(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("calcom-operator"), controller.Config{
+	config := controller.Config{
 		OwnerID:                 ownerID,
 		AllowedAPIURLs:          o.allowed,
 		ResyncInterval:          o.resyncInterval,
@@ -158,19 +169,26 @@ func addController(ctx context.Context, mgr ctrl.Manager, o *options) error {
 		MassDeleteLimit:         o.massDeleteLimit,
 		Namespace:               o.operatorNamespace,
 		ProtectSecrets:          o.protectSecrets,
+		ClusterClients:          o.clusterClients,
 		MaxConcurrentReconciles: o.workers,
 		UserAgent:               "calcom-operator/" + version.Version,
 		Transport:               controller.NewTransport(o.workers),
 		Clock:                   clock.RealClock{},
 		Jitter:                  jitter,
-	})
+	}
+	r, err := controller.New(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("calcom-operator"), config)
 	if err != nil {
 		return fmt.Errorf("making the reconciler: %w", err)
 	}
-	return errors.Join(
+	errs := []error{
 		r.SetupWithManager(ctx, mgr),
-		controller.NewSecretReconciler(mgr.GetClient(), mgr.GetAPIReader(), o.protectSecrets).SetupWithManager(mgr),
-	)
+		r.OAuthClients(v1alpha1.KindOAuthClient).SetupWithManager(mgr),
+		controller.NewSecretReconciler(mgr.GetClient(), mgr.GetAPIReader(), config).SetupWithManager(mgr),
+	}
+	if config.ClusterClients {
+		errs = append(errs, r.OAuthClients(v1alpha1.KindClusterOAuthClient).SetupWithManager(mgr))
+	}
+	return errors.Join(errs...)
 }
 
 // owner returns what begins the mark of every user: the flag, or the UID of kube-system, which is as good as an id of

@@ -33,6 +33,7 @@ type options struct {
 	workers                      int
 	rateLimitShare               float64
 	protectSecrets               bool
+	clusterClients               bool
 	massDeleteLimit              int
 	operatorNamespace            string
 	version                      bool
@@ -62,9 +63,10 @@ func parseOptions(args []string) (*options, error) {
 	flags.DurationVar(&o.unknownOutcomeGrace, "unknown-outcome-grace", controller.UnknownOutcomeGrace, "after a create call whose outcome is unknown, how long a user that cannot be found is waited for. Cal.com can finish such a call late; a server that is slower than most needs more")
 	flags.IntVar(&o.workers, "max-concurrent-reconciles", 8, "number of users that are worked on at a time")
 	flags.Float64Var(&o.rateLimitShare, "rate-limit-share", 0.8, "part of each OAuth client's quota that the operator uses, above 0 and up to 1; the rest is left to your own backend")
-	flags.BoolVar(&o.protectSecrets, "protect-secrets", true, "keep credentials Secrets from being deleted before the users that need them, by the finalizer platform.cal.com/in-use; without it, delete users before their Secret and their namespace")
+	flags.BoolVar(&o.protectSecrets, "protect-secrets", true, "keep credentials Secrets and OAuth clients from being deleted before the users that need them, by the finalizer platform.cal.com/in-use; without it, delete users before their Secret and their namespace")
+	flags.BoolVar(&o.clusterClients, "cluster-oauth-clients", true, "serve ClusterOAuthClients, whose Secrets are in the operator's own namespace. An operator without rights in the whole cluster has to be started without")
 	flags.IntVar(&o.massDeleteLimit, "mass-delete-limit", 0, "how many users of one OAuth client are deleted in any 10 minutes; the others wait, and say so, until their time comes or somebody sets the annotation "+v1alpha1.AllowMassDeletionAnnotation+"=true on them or their namespace. 0 means any number")
-	flags.StringVar(&o.operatorNamespace, "operator-namespace", "", "namespace of the operator's own records; the pod's own when empty")
+	flags.StringVar(&o.operatorNamespace, "operator-namespace", "", "namespace of the operator's own records, and of the Secrets of ClusterOAuthClients; the pod's own when empty")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	o.zap.BindFlags(flags)
 	// Times for people; and no stack traces for what is expected to fail now and then, as a call to Cal.com.

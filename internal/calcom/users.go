@@ -16,6 +16,9 @@ import (
 // MaxListed is the largest page that the server lists; a larger limit is refused.
 const MaxListed = 250
 
+// MaxOffset is the largest offset of a page; a larger one is refused.
+const MaxOffset = 250
+
 // User is a managed user as the server returns it. Nil stands for null or absent.
 type User struct {
 	// ClientID is the OAuth client under which the server returned the user.
@@ -139,6 +142,31 @@ func (c *Client) UsersByEmail(ctx context.Context, emails ...string) ([]User, er
 		if !asked[PlainEmail(user.Email.Reveal(), c.clientID)] {
 			return nil, unreadable(call, "list holds users that were not asked for; this server does not filter by e-mail")
 		}
+	}
+	return users, nil
+}
+
+// Users returns one page of all the client's users: limit of them, 1 to MaxListed, after the first offset, 0 to MaxOffset. The
+// server's pages are in no certain order: two of them may share users and leave others out. It tells no total.
+func (c *Client) Users(ctx context.Context, limit, offset int) ([]User, error) {
+	call := call{name: OpList, method: http.MethodGet, path: c.usersPath(), query: Hide(url.Values{
+		"limit":  {strconv.Itoa(limit)},
+		"offset": {strconv.Itoa(offset)},
+	})}
+	if limit < 1 || limit > MaxListed || offset < 0 || offset > MaxOffset {
+		return nil, &Error{Operation: call.name, NotSent: true, err: errors.New("limit must be 1 to 250 and offset 0 to 250")}
+	}
+	var users []User
+	if err := c.do(ctx, call, &users); err != nil {
+		return nil, err
+	}
+	for i := range users {
+		if err := c.accept(call, &users[i]); err != nil {
+			return nil, err
+		}
+	}
+	if len(users) > limit {
+		return nil, unreadable(call, "list holds more users than were asked for; this server knows no limit")
 	}
 	return users, nil
 }

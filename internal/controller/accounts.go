@@ -23,6 +23,7 @@ type users interface {
 	CreateUser(ctx context.Context, user calcom.NewUser) (calcom.User, calcom.Tokens, error)
 	User(ctx context.Context, id int64) (calcom.User, error)
 	UsersByEmail(ctx context.Context, emails ...string) ([]calcom.User, error)
+	Users(ctx context.Context, limit, offset int) ([]calcom.User, error)
 	UpdateUser(ctx context.Context, id int64, update calcom.UserUpdate) (calcom.User, error)
 	DeleteUser(ctx context.Context, id int64) (calcom.User, error)
 }
@@ -32,8 +33,18 @@ type accounts struct {
 	config Config
 	clock  clock.PassiveClock
 
+	// listeners are told of accounts of which there is something new to say. They are all there before the first account is.
+	listeners []func(accountName)
+
 	mu     sync.Mutex
 	byName map[accountName]*account
+}
+
+// notify tells whoever cares that there is something new to say of an account.
+func (a *accounts) notify(name accountName) {
+	for _, listen := range a.listeners {
+		listen(name)
+	}
 }
 
 type accountName struct{ apiURL, clientID string }
@@ -50,6 +61,8 @@ type login struct {
 	budget *quota.Budget
 	clock  clock.PassiveClock
 	probe  time.Duration
+	// changed is called when Cal.com comes to accept the key, or to refuse it.
+	changed func()
 
 	mu       sync.Mutex
 	trusted  bool      // Cal.com accepted it, or it is what the process began with.
@@ -91,7 +104,10 @@ func (a *accounts) login(apiURL, clientID string, secretKey calcom.Hidden[string
 		return nil, err
 	}
 	// What the process finds at its start was verified by the one before it; a restart asks nobody.
-	l := &login{client: cal, budget: acc.budget, clock: a.clock, probe: a.config.ResyncInterval, trusted: len(acc.logins) == 0}
+	l := &login{
+		client: cal, budget: acc.budget, clock: a.clock, probe: a.config.ResyncInterval, trusted: len(acc.logins) == 0,
+		changed: func() { a.notify(name) },
+	}
 	if len(acc.logins) >= maxLogins {
 		clear(acc.logins)
 	}
@@ -181,15 +197,26 @@ func (s *session) claim() error {
 
 // learn takes in what an answer says of the secret key.
 func (s *session) learn(err error) {
+	if s.learned(err) && s.changed != nil {
+		s.changed()
+	}
+}
+
+// learned reports whether the answer is other news than the one before.
+func (s *session) learned(err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	was := s.verified
 	switch {
 	case calcom.IsUnauthorized(err):
 		s.refusal, s.verified, s.trusted = err, false, true
 		s.probeAt = s.clock.Now().Add(s.probe)
+		return was
 	case err == nil, refusedBehindLogin(err):
 		s.refusal, s.verified, s.trusted = nil, true, true
+		return !was
 	}
+	return false
 }
 
 // refusedBehindLogin reports whether an error is Cal.com's own about the request, which it looks at only after the
@@ -242,6 +269,10 @@ func (s *session) User(ctx context.Context, id int64) (calcom.User, error) {
 
 func (s *session) UsersByEmail(ctx context.Context, emails ...string) ([]calcom.User, error) {
 	return admitted(s, func() ([]calcom.User, error) { return s.client.UsersByEmail(ctx, emails...) })
+}
+
+func (s *session) Users(ctx context.Context, limit, offset int) ([]calcom.User, error) {
+	return admitted(s, func() ([]calcom.User, error) { return s.client.Users(ctx, limit, offset) })
 }
 
 func (s *session) UpdateUser(ctx context.Context, id int64, update calcom.UserUpdate) (calcom.User, error) {

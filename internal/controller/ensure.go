@@ -53,7 +53,7 @@ func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sight
 // putOnRecord claims a user whose id is not in status yet, and writes the id there before the first update: that one may
 // change the address by which the user was found, and with its answer lost nothing else would lead to the user.
 func (r *ManagedUserReconciler) putOnRecord(ctx context.Context, v *visit, found *sighting) error {
-	if err := r.protectSecret(ctx, v); err != nil {
+	if err := r.protect(ctx, v); err != nil {
 		return err
 	}
 	claimed := controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer)
@@ -61,7 +61,7 @@ func (r *ManagedUserReconciler) putOnRecord(ctx context.Context, v *visit, found
 		return err
 	}
 	if !claimed {
-		if err := r.confirmSecret(ctx, v); err != nil {
+		if err := r.confirm(ctx, v); err != nil {
 			return err
 		}
 	}
@@ -97,16 +97,16 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit) error {
 	if err := v.cal.reserve(1); err != nil {
 		return err
 	}
-	if err := r.protectSecret(ctx, v); err != nil {
+	if err := r.protect(ctx, v); err != nil {
 		return err
 	}
 	// A finalizer without a record is what a backup leaves that lost the annotations: an earlier call may stand behind it.
 	renewed := controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer)
-	if err := r.recordIntent(ctx, v.mu); err != nil {
+	if err := r.recordIntent(ctx, v); err != nil {
 		return err
 	}
 	if !renewed { // Else nobody could overlook the finalizer.
-		if err := r.confirmSecret(ctx, v); err != nil {
+		if err := r.confirm(ctx, v); err != nil {
 			return errors.Join(err, r.retractIntent(ctx, v.mu))
 		}
 	}

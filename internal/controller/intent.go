@@ -33,8 +33,16 @@ type intent struct {
 	Time time.Time `json:"time"`
 	// Email that the call names. The spec may name another by the time the outcome is known.
 	Email calcom.Hidden[string] `json:"email"`
+	// Client is the id of the OAuth client that the call goes to.
+	Client string `json:"client,omitempty"`
 	// Replaces is the id of the user that was gone from Cal.com and is created anew.
 	Replaces int64 `json:"replaces,omitempty"`
+}
+
+// recordedIntent returns the record as it stands.
+func recordedIntent(mu *v1alpha1.ManagedUser) (i intent, ok bool) {
+	value, ok := mu.Annotations[v1alpha1.CreateIntentAnnotation]
+	return i, ok && json.Unmarshal([]byte(value), &i) == nil
 }
 
 // intentOf returns the object's record of a create call, if there is one. A record that cannot be right, because
@@ -86,8 +94,9 @@ func (i intent) encode() string {
 	value, err := json.Marshal(struct {
 		Time     time.Time `json:"time"`
 		Email    string    `json:"email"`
+		Client   string    `json:"client,omitempty"`
 		Replaces int64     `json:"replaces,omitempty"`
-	}{i.Time, i.Email.Reveal(), i.Replaces})
+	}{i.Time, i.Email.Reveal(), i.Client, i.Replaces})
 	if err != nil { // Not possible for these fields.
 		panic(err)
 	}
@@ -116,10 +125,10 @@ func absenceCountsIn(mu *v1alpha1.ManagedUser, grace time.Duration, now time.Tim
 
 // recordIntent is the last write before a create call: the finalizer and the record of the call, in one patch
 // with an optimistic lock, so that a reconcile that works on a stale copy of the object stops here.
-func (r *ManagedUserReconciler) recordIntent(ctx context.Context, mu *v1alpha1.ManagedUser) error {
-	i := intent{Time: r.clock.Now().UTC().Truncate(time.Second), Email: calcom.Hide(mu.Spec.Email)}
-	i.Replaces, _ = identity(mu)
-	return r.patchMetadata(ctx, mu, "recording the create intent", func(mu *v1alpha1.ManagedUser) {
+func (r *ManagedUserReconciler) recordIntent(ctx context.Context, v *visit) error {
+	i := intent{Time: r.clock.Now().UTC().Truncate(time.Second), Email: calcom.Hide(v.mu.Spec.Email), Client: v.account.clientID}
+	i.Replaces, _ = identity(v.mu)
+	return r.patchMetadata(ctx, v.mu, "recording the create intent", func(mu *v1alpha1.ManagedUser) {
 		controllerutil.AddFinalizer(mu, v1alpha1.ManagedUserFinalizer)
 		setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode())
 		delete(mu.Annotations, v1alpha1.AdoptedAnnotation)

@@ -53,8 +53,10 @@ type Config struct {
 	MassDeleteLimit int
 	// Namespace is the operator's own, where it keeps its records.
 	Namespace string
-	// ProtectSecrets keeps credentials Secrets from being deleted before the users that need them.
+	// ProtectSecrets keeps credentials Secrets and OAuth clients from being deleted before the users that need them.
 	ProtectSecrets bool
+	// ClusterClients lets users refer to ClusterOAuthClients, which needs rights in the whole cluster.
+	ClusterClients bool
 	// MaxConcurrentReconciles is the number of workers.
 	MaxConcurrentReconciles int
 	// UserAgent is sent to Cal.com.
@@ -76,6 +78,8 @@ type ManagedUserReconciler struct {
 	clock    clock.PassiveClock
 	accounts *accounts
 	checks   *checks
+	// credentials finds the way to Cal.com; it is shared with the reconcilers of OAuth clients.
+	credentials *credentials
 	// deletions is asked before each deletion in Cal.com, if there is a limit.
 	deletions *deletions
 }
@@ -115,9 +119,10 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 	if err := config.check(); err != nil {
 		return nil, err
 	}
+	accounts := newAccounts(config)
 	return &ManagedUserReconciler{
 		client: c, reader: reader, recorder: recorder, config: config, clock: config.Clock,
-		accounts: newAccounts(config), checks: newChecks(config), deletions: newDeletions(c, reader, config),
+		accounts: accounts, credentials: newCredentials(c, reader, config, accounts), checks: newChecks(config), deletions: newDeletions(c, reader, config),
 	}, nil
 }
 
@@ -133,8 +138,9 @@ type visit struct {
 	// adopted is whether a user that carries this object's mark counts as one that was there before: the object says so,
 	// or it had sent no create call until this visit, and its spec asks for an adoption.
 	adopted bool
-	// secret is the metadata of the credentials Secret, once it was read.
-	secret *metav1.PartialObjectMetadata
+	// needs is the metadata of what the user's deletion will need: the object that it refers to for its OAuth client, if it
+	// does, and the credentials Secret. Set by connect.
+	needs []*metav1.PartialObjectMetadata
 	// cal is the way to Cal.com, once connect has found the credentials good.
 	cal *session
 	// account is whose quota and whose deletions count; set with cal.
@@ -190,6 +196,9 @@ func (r *ManagedUserReconciler) reconcile(ctx context.Context, v *visit) error {
 		return err
 	}
 	if err := r.connect(ctx, v); err != nil {
+		return err
+	}
+	if err := checkPlain(v.mu, v.account.clientID); err != nil {
 		return err
 	}
 	if v.restFor = r.rest(v); v.restFor > 0 {
@@ -263,8 +272,12 @@ func (v *visit) policy() v1alpha1.ReconcilePolicy {
 
 // requested reports whether somebody asked, by the annotation, for a look at Cal.com that has not happened yet.
 func (v *visit) requested() bool {
-	request := v.mu.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
-	return request != "" && request != v.mu.Status.LastHandledReconcileAt
+	return requestedLook(v.mu, v.mu.Status.LastHandledReconcileAt)
+}
+
+func requestedLook(object client.Object, handled string) bool {
+	request := object.GetAnnotations()[v1alpha1.ReconcileRequestedAtAnnotation]
+	return request != "" && request != handled
 }
 
 // record notes what was done in Cal.com, for the conditions and the event.

@@ -42,7 +42,11 @@ func (s *story) startManager() (stop func()) {
 	s.must(err)
 	ctx, cancel := context.WithCancel(s.Context())
 	s.must(r.SetupWithManager(ctx, mgr))
-	s.must(NewSecretReconciler(mgr.GetClient(), mgr.GetAPIReader(), s.config.ProtectSecrets).SetupWithManager(mgr))
+	s.must(r.OAuthClients(v1alpha1.KindOAuthClient).SetupWithManager(mgr))
+	if s.config.ClusterClients {
+		s.must(r.OAuthClients(v1alpha1.KindClusterOAuthClient).SetupWithManager(mgr))
+	}
+	s.must(NewSecretReconciler(mgr.GetClient(), mgr.GetAPIReader(), s.config).SetupWithManager(mgr))
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
 	return func() {

@@ -89,10 +89,10 @@ func describe(e *calcom.Error) *problem {
 	case e.Status == http.StatusTooManyRequests:
 		return rateLimited(e)
 	case e.Status == http.StatusUnauthorized:
-		return credentials(v1alpha1.ReasonUnauthorized, "Cal.com refuses the credentials"+serverSays(e)+
+		return clientProblem(v1alpha1.ReasonUnauthorized, stalled, "Cal.com refuses the credentials"+serverSays(e)+
 			"; put the secret key of this OAuth client into the Secret, or correct the client id in a new object")
 	case e.Status == http.StatusForbidden:
-		return credentials(v1alpha1.ReasonForbidden, "Cal.com accepts the credentials and forbids the call"+serverSays(e)+
+		return clientProblem(v1alpha1.ReasonForbidden, stalled, "Cal.com accepts the credentials and forbids the call"+serverSays(e)+
 			"; the OAuth client's organization must be a Platform organization with an owner or admin")
 	case e.Status == http.StatusNotFound, e.Status == http.StatusGone:
 		return missing(e)
@@ -165,10 +165,12 @@ func rateLimited(e *calcom.Error) *problem {
 // nextLook says, in the message of whatever is tried again slowly, when that will be.
 const nextLook = "; looked at again at each drift check, and at once when the spec or the Secret changes"
 
-func credentials(reason, message string) *problem {
+// clientProblem is about the OAuth client or its credentials. One that waits is ended by another object's coming, and no
+// stall: a GitOps tool may apply that a moment after its users.
+func clientProblem(reason string, severity severity, message string) *problem {
 	return &problem{
 		condition: v1alpha1.ConditionCredentialsReady, reason: reason, message: message + nextLook,
-		severity: stalled, pace: slowly,
+		severity: severity, pace: slowly,
 	}
 }
 

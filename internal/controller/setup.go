@@ -5,6 +5,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -25,8 +27,10 @@ import (
 )
 
 const (
-	// bySecret is the index from a Secret's name to the users whose credentials are in it.
-	bySecret = "spec.oauthClient.secretKeyRef.name"
+	// bySecret is the index from a Secret's name to the objects whose credentials are in it.
+	bySecret = "secretKeyRef.name"
+	// byClient is the index from an OAuth client, as kind/name, to the users that refer to it.
+	byClient = "oauthClientRef"
 
 	// reconcileTimeout bounds one reconcile. It leaves room for several calls of 30 s each, and for the status.
 	reconcileTimeout = 3 * time.Minute
@@ -35,31 +39,99 @@ const (
 	lastBackOff  = 5 * time.Minute
 )
 
-// SetupWithManager registers the reconciler, its index and its watches.
+// index makes the indexes that all reconcilers use.
+func (r *ManagedUserReconciler) index(ctx context.Context, indexer client.FieldIndexer) error {
+	ofSecret := func(object client.Object) []string { return nonEmpty(nameOfSecret(object)) }
+	ofClient := func(object client.Object) []string { return nonEmpty(clientKeyOf(object)) }
+	errs := []error{
+		indexer.IndexField(ctx, &v1alpha1.ManagedUser{}, bySecret, ofSecret),
+		indexer.IndexField(ctx, &v1alpha1.ManagedUser{}, byClient, ofClient),
+		indexer.IndexField(ctx, &v1alpha1.OAuthClient{}, bySecret, ofSecret),
+	}
+	if r.config.ClusterClients {
+		errs = append(errs, indexer.IndexField(ctx, &v1alpha1.ClusterOAuthClient{}, bySecret, ofSecret))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("indexing objects: %w", err)
+	}
+	return nil
+}
+
+func nonEmpty(value string) []string {
+	if value == "" {
+		return nil
+	}
+	return []string{value}
+}
+
+// clientKeyOf returns the OAuth client that a user refers to, as the index has it, or nothing.
+func clientKeyOf(object client.Object) string {
+	mu, ok := object.(*v1alpha1.ManagedUser)
+	if !ok || mu.Spec.OAuthClientRef == nil {
+		return ""
+	}
+	return clientKey(kindOf(*mu.Spec.OAuthClientRef), mu.Spec.OAuthClientRef.Name)
+}
+
+func clientKey(kind, name string) string { return kind + "/" + name }
+
+// SetupWithManager registers the reconciler, the indexes and its watches.
 func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
-	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.ManagedUser{}, bySecret, func(object client.Object) []string {
-		mu, ok := object.(*v1alpha1.ManagedUser)
-		if !ok || secretOf(mu) == "" {
-			return nil
-		}
-		return []string{secretOf(mu)}
-	})
-	if err != nil {
-		return fmt.Errorf("indexing managed users by Secret: %w", err)
+	if err := r.index(ctx, mgr.GetFieldIndexer()); err != nil {
+		return err
 	}
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("manageduser").
 		For(&v1alpha1.ManagedUser{}, builder.WithPredicates(worthALook())).
 		// Only the metadata of Secrets is watched and kept; their data is read when it is needed.
-		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.usersOfSecret), builder.WithPredicates(notOurOwnMark())).
+		WatchesMetadata(&corev1.Secret{}, r.wake(r.usersOfSecret), builder.WithPredicates(notOurOwnMark(), notAtStart())).
+		Watches(&v1alpha1.OAuthClient{}, r.wake(r.usersOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notAtStart())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.config.MaxConcurrentReconciles,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackOff, lastBackOff),
 		})
-	if r.config.MassDeleteLimit > 0 {
-		b = b.WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.deletionsIn), builder.WithPredicates(annotationChanges(v1alpha1.AllowMassDeletionAnnotation)))
+	if r.config.ClusterClients {
+		b = b.Watches(&v1alpha1.ClusterOAuthClient{}, r.wake(r.usersOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notAtStart()))
+	}
+	if r.config.ClusterClients || r.config.MassDeleteLimit > 0 {
+		b = b.WatchesMetadata(&corev1.Namespace{}, r.wake(r.usersOfNamespace), builder.WithPredicates(predicate.Or(
+			annotationChanges(v1alpha1.AllowMassDeletionAnnotation), predicate.LabelChangedPredicate{}), notAtStart()))
 	}
 	return b.Complete(r)
+}
+
+// wake looks at users again that another object's change can help. Their back-off starts afresh: what they failed for may be
+// gone. New users go first, since there may be ten thousand of these.
+func (r *ManagedUserReconciler) wake(usersOf handler.MapFunc) handler.EventHandler {
+	enqueue := func(ctx context.Context, object client.Object, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		for _, request := range usersOf(ctx, object) {
+			queue.Forget(request)
+			if q, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+				q.AddWithOpts(priorityqueue.AddOpts{Priority: new(wakePriority)}, request)
+			} else {
+				queue.Add(request)
+			}
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			enqueue(ctx, e.Object, queue)
+		},
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			enqueue(ctx, e.ObjectNew, queue)
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			enqueue(ctx, e.Object, queue)
+		},
+	}
+}
+
+// wakePriority is below that of what somebody waits for, and above that of what the start and the sweep bring.
+const wakePriority = handler.LowPriority / 2
+
+// notAtStart holds back what is there when the operator starts, when every user is looked at anyway.
+func notAtStart() predicate.Predicate {
+	return predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }}
 }
 
 // worthALook lets through what can mean work: a new object, a new generation (a deletion is one too), a request by
@@ -103,37 +175,71 @@ func notOurOwnMark() predicate.Predicate {
 	}
 }
 
-// changesNeed lets through what can change whether a Secret is needed: a user that comes or goes, gets or loses its
-// finalizer, or names another Secret.
-func changesNeed() predicate.Predicate {
+// changesNeed lets through what can change whether the object that another one names is needed: one that comes or goes, gets or
+// loses the finalizer by which it needs the other, or names another.
+func changesNeed(finalizer string, nameOf func(client.Object) string) predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			before, okBefore := e.ObjectOld.(*v1alpha1.ManagedUser)
-			after, okAfter := e.ObjectNew.(*v1alpha1.ManagedUser)
-			return okBefore && okAfter && (secretOf(before) != secretOf(after) ||
-				controllerutil.ContainsFinalizer(before, v1alpha1.ManagedUserFinalizer) !=
-					controllerutil.ContainsFinalizer(after, v1alpha1.ManagedUserFinalizer))
+			return nameOf(e.ObjectOld) != nameOf(e.ObjectNew) ||
+				controllerutil.ContainsFinalizer(e.ObjectOld, finalizer) != controllerutil.ContainsFinalizer(e.ObjectNew, finalizer)
 		},
 	}
 }
 
-// deletionsIn finds the users of a namespace that are to be deleted.
-func (r *ManagedUserReconciler) deletionsIn(ctx context.Context, namespace client.Object) []reconcile.Request {
-	return r.requests(ctx, func(mu *v1alpha1.ManagedUser) bool { return !mu.DeletionTimestamp.IsZero() }, client.InNamespace(namespace.GetName()))
+// usersOfNamespace finds the users that a change of their namespace can help: whose deletion it may allow, and whose use of a
+// ClusterOAuthClient.
+func (r *ManagedUserReconciler) usersOfNamespace(ctx context.Context, namespace client.Object) []reconcile.Request {
+	return r.requests(ctx, func(mu *v1alpha1.ManagedUser) bool {
+		ref := mu.Spec.OAuthClientRef
+		return !mu.DeletionTimestamp.IsZero() || ref != nil && kindOf(*ref) == v1alpha1.KindClusterOAuthClient
+	}, client.InNamespace(namespace.GetName()))
 }
 
-// usersOfSecret finds the users that a change of a Secret can help.
+// usersOfSecret finds the users that a change of a Secret can help: those that name it, and those of an OAuth client that does.
 func (r *ManagedUserReconciler) usersOfSecret(ctx context.Context, secret client.Object) []reconcile.Request {
-	return r.requests(ctx, func(*v1alpha1.ManagedUser) bool { return true },
-		client.InNamespace(secret.GetNamespace()), client.MatchingFields{bySecret: secret.GetName()})
+	requests := r.requests(ctx, anyUser, client.InNamespace(secret.GetNamespace()), client.MatchingFields{bySecret: secret.GetName()})
+	for _, c := range r.clientsOfSecret(ctx, secret) {
+		requests = append(requests, r.usersOfClient(ctx, c)...)
+	}
+	return requests
 }
+
+// usersOfClient finds the users that refer to an OAuth client.
+func (r *ManagedUserReconciler) usersOfClient(ctx context.Context, object client.Object) []reconcile.Request {
+	key := clientKey(asOAuthClient(object).kind(), object.GetName())
+	return r.requests(ctx, anyUser, client.InNamespace(object.GetNamespace()), client.MatchingFields{byClient: key})
+}
+
+// clientsOfSecret finds the OAuth clients whose key is in a Secret.
+func (r *ManagedUserReconciler) clientsOfSecret(ctx context.Context, secret client.Object) []client.Object {
+	named := client.MatchingFields{bySecret: secret.GetName()}
+	var found []oauthClient
+	var list v1alpha1.OAuthClientList
+	err := r.client.List(ctx, &list, named, client.InNamespace(secret.GetNamespace()))
+	found = append(found, oauthClientsIn(&list)...)
+	if err == nil && r.config.ClusterClients && secret.GetNamespace() == r.config.Namespace {
+		var list v1alpha1.ClusterOAuthClientList
+		err = r.client.List(ctx, &list, named)
+		found = append(found, oauthClientsIn(&list)...)
+	}
+	if err != nil {
+		log.FromContext(ctx).Error(err, "Listing OAuth clients")
+	}
+	objects := make([]client.Object, len(found))
+	for i, c := range found {
+		objects[i] = c.object
+	}
+	return objects
+}
+
+func anyUser(*v1alpha1.ManagedUser) bool { return true }
 
 // requests lists users in the cache and returns requests for those that are worth a look.
 func (r *ManagedUserReconciler) requests(
 	ctx context.Context, worth func(*v1alpha1.ManagedUser) bool, options ...client.ListOption,
 ) []reconcile.Request {
 	var list v1alpha1.ManagedUserList
-	if err := r.client.List(ctx, &list, options...); err != nil {
+	if err := r.client.List(ctx, &list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
 		// The cache answers this; an error means that it is not running.
 		log.FromContext(ctx).Error(err, "Listing users")
 		return nil

@@ -274,10 +274,15 @@ func (r *ManagedUserReconciler) handled(v *visit) {
 }
 
 func (r *ManagedUserReconciler) set(v *visit, kind string, status metav1.ConditionStatus, reason, message string) {
-	meta.SetStatusCondition(&v.mu.Status.Conditions, metav1.Condition{
-		Type: kind, Status: status, Reason: reason, Message: clip(message, maxMessage),
+	setCondition(&v.mu.Status.Conditions, metav1.Condition{
+		Type: kind, Status: status, Reason: reason, Message: message,
 		ObservedGeneration: v.mu.Generation, LastTransitionTime: metav1.NewTime(r.clock.Now()),
 	})
+}
+
+func setCondition(conditions *[]metav1.Condition, condition metav1.Condition) {
+	condition.Message = clip(condition.Message, maxMessage)
+	meta.SetStatusCondition(conditions, condition)
 }
 
 // clip cuts a text to a number of bytes, at a rune's edge.

@@ -14,8 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
 
 // writeStatus writes what of the status differs from what was read. The patch takes no lock: the id of a user that
@@ -26,19 +24,27 @@ func (r *ManagedUserReconciler) writeStatus(ctx context.Context, v *visit) error
 	if equality.Semantic.DeepEqual(v.before.Status, v.mu.Status) {
 		return nil
 	}
-	operations, err := statusPatch(v.before.Status, v.mu.Status)
+	if err := patchStatus(ctx, r.client, v.mu.DeepCopy(), &v.before.Status, &v.mu.Status); err != nil {
+		return err
+	}
+	v.before.Status = *v.mu.Status.DeepCopy()
+	return nil
+}
+
+// patchStatus writes the difference between two statuses of an object, which the answer overwrites.
+func patchStatus(ctx context.Context, c client.Client, object client.Object, before, after any) error {
+	operations, err := statusPatch(before, after)
 	if err != nil {
 		return fmt.Errorf("comparing the status: %w", err)
 	}
-	operations = append([]patchOperation{{Op: "test", Path: "/metadata/uid", Value: v.mu.UID}}, operations...)
+	operations = append([]patchOperation{{Op: "test", Path: "/metadata/uid", Value: object.GetUID()}}, operations...)
 	patch, err := json.Marshal(operations)
 	if err != nil {
 		return fmt.Errorf("encoding the status: %w", err)
 	}
-	if err := r.client.Status().Patch(ctx, v.mu.DeepCopy(), client.RawPatch(types.JSONPatchType, patch)); err != nil {
+	if err := c.Status().Patch(ctx, object, client.RawPatch(types.JSONPatchType, patch)); err != nil {
 		return fmt.Errorf("writing the status: %w", err)
 	}
-	v.before.Status = *v.mu.Status.DeepCopy()
 	return nil
 }
 
@@ -50,12 +56,12 @@ type patchOperation struct {
 }
 
 // statusPatch returns the steps from one status to the other, a field at a time.
-func statusPatch(before, after v1alpha1.ManagedUserStatus) ([]patchOperation, error) {
-	was, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&before)
+func statusPatch(before, after any) ([]patchOperation, error) {
+	was, err := runtime.DefaultUnstructuredConverter.ToUnstructured(before)
 	if err != nil {
 		return nil, err
 	}
-	is, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&after)
+	is, err := runtime.DefaultUnstructuredConverter.ToUnstructured(after)
 	if err != nil {
 		return nil, err
 	}

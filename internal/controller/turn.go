@@ -63,12 +63,25 @@ func waitsForQuota(err error) bool {
 }
 
 // forget drops the ticket of an object that waits no longer, wherever it has one.
-func (a *accounts) forget(object types.NamespacedName) {
+func (a *accounts) forget(object types.NamespacedName) { a.forgetTicket(object.String()) }
+
+func (a *accounts) forgetTicket(key string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, acc := range a.byName {
-		acc.budget.Forget(object.String())
+		acc.budget.Forget(key)
 	}
+}
+
+// quota returns the state of an account's quota, if the account was used since the start.
+func (a *accounts) quota(name accountName) (quota.Snapshot, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	acc, ok := a.byName[name]
+	if !ok {
+		return quota.Snapshot{}, false
+	}
+	return acc.budget.Snapshot(), true
 }
 
 // ClientQuota is the quota of one OAuth client.

@@ -26,6 +26,10 @@ func TestValidation(t *testing.T) {
 		words string
 	}{
 		"NoClient":                  {`oauthClient: null`, "oauthClient or oauthClientRef is required"},
+		"TwoClients":                {`oauthClientRef: {name: acme}`, "exclude each other"},
+		"RefWithoutName":            {`{oauthClient: null, oauthClientRef: {kind: OAuthClient}}`, "oauthClientRef.name: Required"},
+		"RefOfAnotherKind":          {`{oauthClient: null, oauthClientRef: {kind: Secret, name: acme}}`, "oauthClientRef.kind: Unsupported value"},
+		"RefToAnotherNamespace":     {`{oauthClient: null, oauthClientRef: {namespace: other, name: acme}}`, `unknown field "spec.oauthClientRef.namespace"`},
 		"ClientWithoutID":           {`oauthClient: {id: null}`, "spec.oauthClient.id: Required"},
 		"ClientIDThatIsNone":        {`oauthClient: {id: "a/b"}`, "must be the id of an OAuth client"},
 		"ClientWithoutSecret":       {`oauthClient: {secretKeyRef: null}`, "spec.oauthClient.secretKeyRef: Required"},
@@ -87,6 +91,8 @@ func TestValidation(t *testing.T) {
 	}
 	accepted := map[string]string{
 		"Least":              ``,
+		"Ref":                `{oauthClient: null, oauthClientRef: {name: acme}}`,
+		"RefOfAKind":         `{oauthClient: null, oauthClientRef: {kind: ClusterOAuthClient, name: acme}}`,
 		"URLWithoutVersion":  `oauthClient: {apiURL: "https://api.cal.com"}`,
 		"URLInTheCluster":    `oauthClient: {apiURL: "http://calcom.cal.svc:5555/prefix/v2/"}`,
 		"EmailWithAPlus":     `email: alice+tag@example.com`,
@@ -136,16 +142,23 @@ name: Alice
 // manifest returns an object whose spec is the valid one with another laid over it.
 func manifest(t *testing.T, over string) *unstructured.Unstructured {
 	t.Helper()
+	return manifestOf(t, "ManagedUser", validSpec, over)
+}
+
+func manifestOf(t *testing.T, kind, valid, over string) *unstructured.Unstructured {
+	t.Helper()
 	var base, top map[string]any
-	for text, into := range map[string]*map[string]any{validSpec: &base, over: &top} {
+	for text, into := range map[string]*map[string]any{valid: &base, over: &top} {
 		if err := yaml.Unmarshal([]byte(text), into); err != nil {
 			t.Fatal(err)
 		}
 	}
 	overlay(base, top)
 	object := &unstructured.Unstructured{Object: map[string]any{"spec": base}}
-	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ManagedUser"))
-	object.SetNamespace("default")
+	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind))
+	if kind != v1alpha1.KindClusterOAuthClient {
+		object.SetNamespace("default")
+	}
 	object.SetName("alice")
 	return object
 }
@@ -167,8 +180,12 @@ func overlay(base, top map[string]any) {
 
 func createDry(t *testing.T, over string) error {
 	t.Helper()
-	c := client.WithFieldValidation(newClient(t), "Strict")
-	return c.Create(t.Context(), manifest(t, over), client.DryRunAll)
+	return dryRun(t, manifest(t, over))
+}
+
+func dryRun(t *testing.T, object *unstructured.Unstructured) error {
+	t.Helper()
+	return client.WithFieldValidation(newClient(t), "Strict").Create(t.Context(), object, client.DryRunAll)
 }
 
 // What says where the user is cannot be changed; the rest can.
@@ -182,6 +199,11 @@ func TestImmutability(t *testing.T) {
 		"APIURLSet":     {``, `oauthClient: {apiURL: "https://b.example.com"}`, "apiURL is immutable"},
 		"APIURLRemoved": {`oauthClient: {apiURL: "https://a.example.com"}`, ``, "apiURL is immutable"},
 		"ClientRemoved": {``, `oauthClient: null`, "oauthClient or oauthClientRef is required"},
+		"ClientToRef":   {``, `{oauthClient: null, oauthClientRef: {name: acme}}`, "cannot take each other's place"},
+		"RefToClient":   {`{oauthClient: null, oauthClientRef: {name: acme}}`, ``, "cannot take each other's place"},
+		"RefName":       {`{oauthClient: null, oauthClientRef: {name: acme}}`, `{oauthClient: null, oauthClientRef: {name: other}}`, "is immutable"},
+		"RefKind":       {`{oauthClient: null, oauthClientRef: {name: acme}}`, `{oauthClient: null, oauthClientRef: {kind: ClusterOAuthClient, name: acme}}`, "is immutable"},
+		"RefKindSpelt":  {`{oauthClient: null, oauthClientRef: {name: acme}}`, `{oauthClient: null, oauthClientRef: {kind: OAuthClient, name: acme}}`, ""},
 		"UserID":        {`userID: 7`, `userID: 8`, "is immutable"},
 		"UserIDRemoved": {`userID: 7`, ``, "userID cannot be removed"},
 		"UserIDSetOnce": {``, `userID: 7`, ""},

@@ -7,6 +7,8 @@ import "time"
 
 // Snapshot is the state of a budget at one moment.
 type Snapshot struct {
+	// Known is set once Cal.com has told whether it counts, and how far.
+	Known bool
 	// Limit that the server named last, in calls per window; 0 while it seems to count none.
 	Limit int
 	// Allowed is the operator's share of it, and Used how much of that was made in the last window, or
@@ -28,7 +30,7 @@ func (b *Budget) Snapshot() Snapshot {
 	defer b.mu.Unlock()
 	now := b.clock()
 	b.expire(now)
-	s := Snapshot{Limit: b.limit, Admitted: b.admitted, Returned: b.returned}
+	s := Snapshot{Known: b.heard, Limit: b.limit, Admitted: b.admitted, Returned: b.returned}
 	if b.limit > 0 {
 		b.meter.settle(now)
 		s.Allowed, s.Used = b.meter.allowed, len(b.meter.spent)+b.meter.held

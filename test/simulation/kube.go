@@ -65,6 +65,9 @@ func (k *kubeClient) List(_ context.Context, list client.ObjectList, _ ...client
 // list fills a list. All objects have the same Secret, so that each of them fits every question.
 func (p *process) list(list client.ObjectList, from map[types.NamespacedName]*v1alpha1.ManagedUser) {
 	users, ok := list.(*v1alpha1.ManagedUserList)
+	if _, none := list.(*v1alpha1.OAuthClientList); none {
+		return
+	}
 	if !ok {
 		panic(fmt.Sprintf("simulation: nobody lists a %T", list))
 	}

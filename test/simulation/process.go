@@ -77,17 +77,18 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 	if err != nil {
 		panic("simulation: " + err.Error())
 	}
-	p.reconciler, err = controller.New(kube, live, &recorder{process: p}, controller.Config{
+	config := controller.Config{
 		OwnerID: c.ownerID, AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8,
 		ProtectSecrets: true, MassDeleteLimit: w.massLimit, Namespace: "operator",
 		UnknownOutcomeGrace: grace, MaxConcurrentReconciles: workers, UserAgent: "simulation",
 		Transport: &transport{process: p}, Clock: w.clock,
 		Jitter: func(d time.Duration) time.Duration { return time.Duration(w.random.Int64N(int64(d) + 1)) },
-	})
+	}
+	p.reconciler, err = controller.New(kube, live, &recorder{process: p}, config)
 	if err != nil {
 		panic("simulation: " + err.Error())
 	}
-	p.protector = controller.NewSecretReconciler(kube, live, true)
+	p.protector = controller.NewSecretReconciler(kube, live, config)
 	p.seen = max(0, len(c.api.log)-lag)
 	for _, e := range c.api.log[:p.seen] {
 		switch {

@@ -1,0 +1,142 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+)
+
+// What is needed to delete a user, its credentials Secret and the OAuthClient that it refers to, stays for as long as there may be
+// a user: that is what the in-use finalizer on it says. A user needs its client, and a client that is in use needs its Secret;
+// each release looks one step up.
+
+// protect keeps what the user needs from going before it. It comes before the record of intent, so that no user can come to
+// exist whose deletion lacks its credentials. Nobody is created with what is on its way out.
+func (r *ManagedUserReconciler) protect(ctx context.Context, v *visit) error {
+	if !r.config.ProtectSecrets {
+		return nil
+	}
+	// The client comes before its Secret, as a user before its client: who releases looks in the opposite direction.
+	for _, needed := range v.needs {
+		if !needed.DeletionTimestamp.IsZero() {
+			reason := v1alpha1.ReasonClientNotFound
+			if needed.Kind == "Secret" {
+				reason = v1alpha1.ReasonSecretNotFound
+			}
+			return clientProblem(reason, waiting, fmt.Sprintf(
+				"%s is being deleted and stays only for users that exist already; create it anew once it is gone", describeObject(needed)))
+		}
+		if err := patchInUse(ctx, r.client, needed, inUse); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// confirm makes sure, right after the object got its finalizer, that what it needs is protected still: a release that
+// did not see the finalizer may be under way. That one leaves a sign before it looks for objects in need, and the
+// object looks for the sign after it got its finalizer; so one of the two sees the other.
+func (r *ManagedUserReconciler) confirm(ctx context.Context, v *visit) error {
+	if !r.config.ProtectSecrets {
+		return nil
+	}
+	for _, needed := range v.needs {
+		now := &metav1.PartialObjectMetadata{TypeMeta: needed.TypeMeta}
+		err := r.reader.Get(ctx, client.ObjectKeyFromObject(needed), now)
+		if apierrors.IsNotFound(err) || err == nil && !now.DeletionTimestamp.IsZero() && !controllerutil.ContainsFinalizer(now, v1alpha1.InUseFinalizer) {
+			return errors.Join(errAgain, err)
+		}
+		if err != nil {
+			return fmt.Errorf("reading %s again: %w", needed.Kind, err)
+		}
+		if err := patchInUse(ctx, r.client, now, inUse); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inUse protects an object; releasing is the sign that it may soon not be; unused lets it go.
+func inUse(object *metav1.PartialObjectMetadata) {
+	controllerutil.AddFinalizer(object, v1alpha1.InUseFinalizer)
+	delete(object.Annotations, v1alpha1.ReleasingAnnotation)
+}
+
+func releasing(object *metav1.PartialObjectMetadata) {
+	if object.Annotations == nil {
+		object.Annotations = make(map[string]string, 1)
+	}
+	object.Annotations[v1alpha1.ReleasingAnnotation] = "true"
+}
+
+func unused(object *metav1.PartialObjectMetadata) {
+	controllerutil.RemoveFinalizer(object, v1alpha1.InUseFinalizer)
+	delete(object.Annotations, v1alpha1.ReleasingAnnotation)
+}
+
+// patchInUse writes a change of an object's metadata, if it is one, and takes over the answer. The patch is of metadata only, and
+// locked: it replaces the list of finalizers, and a release must not overtake an object that comes to need this one.
+func patchInUse(ctx context.Context, c client.Client, object *metav1.PartialObjectMetadata, change func(*metav1.PartialObjectMetadata)) error {
+	changed := object.DeepCopy()
+	change(changed)
+	if slices.Equal(changed.Finalizers, object.Finalizers) && maps.Equal(changed.Annotations, object.Annotations) {
+		return nil
+	}
+	err := c.Patch(ctx, changed, client.MergeFromWithOptions(object.DeepCopy(), client.MergeFromWithOptimisticLock{}))
+	if err != nil {
+		return fmt.Errorf("marking %s as in use or not: %w", object.Kind, err)
+	}
+	*object = *changed
+	return nil
+}
+
+// protectOrRelease brings an object's in-use finalizer into step with who needs it: isNeeded answers from the cache, or from the
+// API server itself.
+func protectOrRelease(
+	ctx context.Context, c client.Client, object *metav1.PartialObjectMetadata, protect bool, isNeeded func(ctx context.Context, live bool) (bool, error),
+) error {
+	held := controllerutil.ContainsFinalizer(object, v1alpha1.InUseFinalizer)
+	needed := false
+	var err error
+	if protect {
+		if needed, err = isNeeded(ctx, false); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !held && (!needed || !object.DeletionTimestamp.IsZero()):
+		return nil // An object that is being deleted takes no new finalizer.
+	case !needed && protect:
+		// The cache may not have heard of an object that came to need this one a moment ago: see confirm.
+		if err := patchInUse(ctx, c, object, releasing); err != nil {
+			return err
+		}
+		if needed, err = isNeeded(ctx, true); err != nil {
+			return err
+		}
+	}
+	if needed {
+		return patchInUse(ctx, c, object, inUse)
+	}
+	return patchInUse(ctx, c, object, unused)
+}
+
+// secretMetadata is the metadata of a Secret, as it is watched and patched.
+func secretMetadata(meta metav1.ObjectMeta) *metav1.PartialObjectMetadata {
+	secret := &metav1.PartialObjectMetadata{ObjectMeta: meta}
+	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+	return secret
+}

@@ -1,0 +1,112 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+)
+
+// gatherFor is how long news of users is gathered before their client is looked at: ten thousand may be applied at once.
+const gatherFor = time.Second
+
+// SetupWithManager registers the reconciler and its watches. The ManagedUserReconciler has to be set up first.
+func (r *OAuthClientReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	c, err := newOAuthClient(r.kind)
+	if err != nil {
+		return err
+	}
+	news := make(chan event.TypedGenericEvent[accountName], 1)
+	r.users.accounts.listeners = append(r.users.accounts.listeners, func(name accountName) {
+		select {
+		case news <- event.TypedGenericEvent[accountName]{Object: name}:
+		default: // Nobody reads, or it is about to be read. The look at the end of the interval finds the rest.
+		}
+	})
+	return ctrl.NewControllerManagedBy(mgr).
+		Named(strings.ToLower(r.kind)).
+		For(c.object, builder.WithPredicates(predicate.Or(
+			predicate.GenerationChangedPredicate{}, annotationChanges(v1alpha1.ReconcileRequestedAtAnnotation)))).
+		Watches(&v1alpha1.ManagedUser{}, r.gather(), builder.WithPredicates(changesNeed(v1alpha1.ManagedUserFinalizer, clientKeyOf), notAtStart())).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofSecret), builder.WithPredicates(notOurOwnMark(), notAtStart())).
+		WatchesRawSource(source.TypedChannel(news, handler.TypedEnqueueRequestsFromMapFunc(r.ofAccount))).
+		WithOptions(controller.Options{
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackOff, lastBackOff),
+		}).
+		Complete(r)
+}
+
+// gather looks at the client of a user a little later.
+func (r *OAuthClientReconciler) gather() handler.EventHandler {
+	enqueue := func(queue workqueue.TypedRateLimitingInterface[reconcile.Request], objects ...client.Object) {
+		for _, object := range objects {
+			kind, name, ok := strings.Cut(clientKeyOf(object), "/")
+			if !ok || kind != r.kind {
+				continue
+			}
+			key := client.ObjectKey{Name: name}
+			if kind == v1alpha1.KindOAuthClient {
+				key.Namespace = object.GetNamespace()
+			}
+			queue.AddAfter(reconcile.Request{NamespacedName: key}, gatherFor)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			enqueue(queue, e.Object)
+		},
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			enqueue(queue, e.ObjectOld, e.ObjectNew)
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			enqueue(queue, e.Object)
+		},
+	}
+}
+
+// ofSecret finds the clients of the kind whose key is in a Secret.
+func (r *OAuthClientReconciler) ofSecret(ctx context.Context, secret client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, object := range r.users.clientsOfSecret(ctx, secret) {
+		if asOAuthClient(object).kind() == r.kind {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(object)})
+		}
+	}
+	return requests
+}
+
+// ofAccount finds the clients of the kind that share a quota.
+func (r *OAuthClientReconciler) ofAccount(ctx context.Context, name accountName) []reconcile.Request {
+	var list client.ObjectList = &v1alpha1.OAuthClientList{}
+	if r.kind == v1alpha1.KindClusterOAuthClient {
+		list = &v1alpha1.ClusterOAuthClientList{}
+	}
+	if err := r.users.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		log.FromContext(ctx).Error(err, "Listing OAuth clients")
+		return nil
+	}
+	var requests []reconcile.Request
+	for _, c := range oauthClientsIn(list) {
+		if c.credentials.ID == name.clientID {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(c.object)})
+		}
+	}
+	return requests
+}
