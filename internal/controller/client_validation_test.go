@@ -44,15 +44,14 @@ func TestClientValidation(t *testing.T) {
 		spec  string
 		words string
 	}{
-		"Selector":      {`allowedNamespaces: {names: null, selector: {matchLabels: {team: a}}}`, ""},
-		"Everybody":     {`allowedNamespaces: {names: null, selector: {}}`, ""},
-		"Both":          {`allowedNamespaces: {selector: {}}`, ""},
-		"NoNamespaces":  {`allowedNamespaces: null`, "spec.allowedNamespaces: Required"},
-		"Neither":       {`allowedNamespaces: {names: null}`, "must have names or a selector; selector: {} allows every namespace"},
-		"NoNames":       {`allowedNamespaces: {names: []}`, "at least 1 items"},
-		"NameTwice":     {`allowedNamespaces: {names: [a, a]}`, "Duplicate value"},
-		"EmptyName":     {`allowedNamespaces: {names: [""]}`, "at least 1 char"},
-		"OfOAuthClient": {``, ""},
+		"Selector":     {`allowedNamespaces: {names: null, selector: {matchLabels: {team: a}}}`, ""},
+		"Everybody":    {`allowedNamespaces: {names: null, selector: {}}`, ""},
+		"Both":         {`allowedNamespaces: {selector: {}}`, ""},
+		"NoNamespaces": {`allowedNamespaces: null`, "spec.allowedNamespaces: Required"},
+		"Neither":      {`allowedNamespaces: {names: null}`, "must have names or a selector; selector: {} allows every namespace"},
+		"NoNames":      {`allowedNamespaces: {names: []}`, "at least 1 items"},
+		"NameTwice":    {`allowedNamespaces: {names: [a, a]}`, "Duplicate value"},
+		"EmptyName":    {`allowedNamespaces: {names: [""]}`, "at least 1 char"},
 	}
 	for name, tc := range namespaces {
 		t.Run("Namespaces"+name, func(t *testing.T) {

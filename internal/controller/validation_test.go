@@ -233,7 +233,7 @@ func TestImmutability(t *testing.T) {
 // The samples are what people paste first.
 func TestSamples(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("..", "..", "config", "samples", "platform_*.yaml"))
-	if err != nil || len(files) < 2 {
+	if err != nil || len(files) < 5 {
 		t.Fatalf("samples %v: %v", files, err)
 	}
 	for _, file := range files {
@@ -243,9 +243,18 @@ func TestSamples(t *testing.T) {
 			s.must(err)
 			var applied unstructured.Unstructured
 			s.must(yaml.Unmarshal(text, &applied.Object))
-			applied.SetNamespace(s.namespace)
+			if applied.GetKind() != v1alpha1.KindClusterOAuthClient {
+				applied.SetNamespace(s.namespace)
+			}
 			s.must(client.WithFieldValidation(s.client, "Strict").Create(t.Context(), applied.DeepCopy(), client.DryRunAll))
-			s.must(unstructured.SetNestedField(applied.Object, s.sandbox.URL(), "spec", "oauthClient", "apiURL"))
+			if applied.GetKind() != "ManagedUser" {
+				return
+			}
+			if _, refers, _ := unstructured.NestedString(applied.Object, "spec", "oauthClientRef", "name"); refers {
+				s.acme()
+			} else {
+				s.must(unstructured.SetNestedField(applied.Object, s.sandbox.URL(), "spec", "oauthClient", "apiURL"))
+			}
 			s.must(s.client.Create(t.Context(), &applied))
 			mu := s.user()
 			mu.Name = applied.GetName()

@@ -170,6 +170,7 @@ func (w *world) live(metrics string) {
 		})
 	})
 
+	w.clients()
 	w.editedWhileRefused()
 	w.scrape(metrics)
 
@@ -194,6 +195,47 @@ func (w *world) live(metrics string) {
 		return w.kubectl("", "get", "lease", "-n", stack.Namespace, "-o", "jsonpath={.items[0].spec.leaseTransitions}") != "0" &&
 			w.kubectl("", "get", "lease", "-n", stack.Namespace, "-o", "jsonpath={.items[0].spec.holderIdentity}") != ""
 	})
+}
+
+// clients has users of both kinds of OAuth client, which stay until their users have gone.
+func (w *world) clients() {
+	w.Helper()
+	secret := "--from-literal=secretKey=" + calcomtest.DefaultClient().Secret
+	w.kubectl("", "create", "secret", "generic", "calcom", secret, "-n", stack.Namespace)
+	for n, kind := range []string{"OAuthClient", "ClusterOAuthClient"} {
+		acme, user := strings.ToLower(kind)+"/acme", fmt.Sprintf("manageduser/canary-%d", 50+n)
+		w.kubectl(w.clientManifests(kind, 50+n), "apply", "-f", "-")
+		w.kubectl("", "wait", "--for=condition=Ready", acme, user, "--timeout="+patience.String())
+		w.kubectl("", "delete", acme, "--wait=false")
+		w.eventually("the client to be held", func() bool { return strings.Contains(w.kubectl("", "get", acme), "Deleting") })
+		w.kubectl("", "delete", user, "--timeout="+patience.String())
+		w.kubectl("", "wait", "--for=delete", acme, "--timeout="+patience.String())
+	}
+}
+
+// clientManifests are an OAuth client and a user of it.
+func (w *world) clientManifests(kind string, n int) string {
+	allowed := ""
+	if kind == "ClusterOAuthClient" {
+		allowed = "\n  allowedNamespaces: {selector: {}}"
+	}
+	return fmt.Sprintf(`
+apiVersion: platform.cal.com/v1alpha1
+kind: %[1]s
+metadata: {name: acme}
+spec:
+  id: %[2]s
+  apiURL: %[3]s
+  secretKeyRef: {name: calcom, key: secretKey}%[4]s
+---
+apiVersion: platform.cal.com/v1alpha1
+kind: ManagedUser
+metadata: {name: canary-%[5]d}
+spec:
+  oauthClientRef: {kind: %[1]s, name: acme}
+  email: canary.%[5]d@example.com
+  name: Canary %[5]d
+`, kind, calcomtest.DefaultClient().ID, w.API, allowed, n)
 }
 
 func (w *world) finalizers(object string) string {

@@ -149,6 +149,11 @@ func TestAllowedAPIURLsOfEachKind(t *testing.T) {
 		}
 		return s
 	}
+	clusterSpec := func(apiURL string) map[string]any {
+		s := spec(apiURL)
+		s["allowedNamespaces"] = map[string]any{"selector": map[string]any{}}
+		return s
+	}
 	for kind, field := range map[string]string{
 		"ManagedUser": "spec.oauthClient.apiURL", "OAuthClient": "spec.apiURL", "ClusterOAuthClient": "spec.apiURL",
 	} {
@@ -156,6 +161,9 @@ func TestAllowedAPIURLsOfEachKind(t *testing.T) {
 			object := func(apiURL string) *unstructured.Unstructured {
 				if kind == "ManagedUser" {
 					return newUser("alice", apiURL)
+				}
+				if kind == "ClusterOAuthClient" {
+					return newObject(kind, "acme", clusterSpec(apiURL))
 				}
 				return newObject(kind, "acme", spec(apiURL))
 			}

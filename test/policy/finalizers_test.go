@@ -87,9 +87,6 @@ func TestFinalizers(t *testing.T) {
 // The operator, with the rights that config/rbac gives it.
 func TestOperatorTakesFinalizersOff(t *testing.T) {
 	for name, tc := range guarded() {
-		if name == "OAuthClient" {
-			continue // The operator has no rights to the kinds to come yet.
-		}
 		t.Run(name, func(t *testing.T) {
 			tc.object.SetFinalizers([]string{tc.finalizer})
 			object := create(t, tc.object)

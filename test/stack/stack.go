@@ -157,8 +157,9 @@ func (s *Stack) install(ctx context.Context) error {
 	if out, err := s.Kubectl(ctx, "", "apply", "--server-side", "-k", filepath.Join(s.root, "config", "default")); err != nil {
 		return fmt.Errorf("installing the operator: %w\n%s", err, out)
 	}
-	if out, err := s.Kubectl(ctx, "", "wait", "--for=condition=Established", "crd/managedusers.platform.cal.com", "--timeout=30s"); err != nil {
-		return fmt.Errorf("waiting for the CRD: %w\n%s", err, out)
+	if out, err := s.Kubectl(ctx, "", "wait", "--for=condition=Established",
+		"crd/managedusers.platform.cal.com", "crd/oauthclients.platform.cal.com", "crd/clusteroauthclients.platform.cal.com", "--timeout=30s"); err != nil {
+		return fmt.Errorf("waiting for the CRDs: %w\n%s", err, out)
 	}
 	token, err := s.Kubectl(ctx, "", "create", "token", "calcom-operator", "-n", Namespace, "--duration=24h")
 	if err != nil {
