@@ -142,18 +142,6 @@ func TestLongList(t *testing.T) {
 }
 
 func TestAllowedAPIURLsOfEachKind(t *testing.T) {
-	spec := func(apiURL string) map[string]any {
-		s := map[string]any{"id": "cltestclient0000000000001", "secretKeyRef": map[string]any{"name": "calcom", "key": "secretKey"}}
-		if apiURL != "" {
-			s["apiURL"] = apiURL
-		}
-		return s
-	}
-	clusterSpec := func(apiURL string) map[string]any {
-		s := spec(apiURL)
-		s["allowedNamespaces"] = map[string]any{"selector": map[string]any{}}
-		return s
-	}
 	for kind, field := range map[string]string{
 		"ManagedUser": "spec.oauthClient.apiURL", "OAuthClient": "spec.apiURL", "ClusterOAuthClient": "spec.apiURL",
 	} {
@@ -162,10 +150,7 @@ func TestAllowedAPIURLsOfEachKind(t *testing.T) {
 				if kind == "ManagedUser" {
 					return newUser("alice", apiURL)
 				}
-				if kind == "ClusterOAuthClient" {
-					return newObject(kind, "acme", clusterSpec(apiURL))
-				}
-				return newObject(kind, "acme", spec(apiURL))
+				return newOAuthClient(kind, "acme", apiURL)
 			}
 			must(t, createIn(t.Context(), object("")))
 			must(t, createIn(t.Context(), object("https://api.cal.com")))
@@ -187,16 +172,14 @@ func TestAllowedAPIURLsOfEachKind(t *testing.T) {
 }
 
 // elsewhere makes objects with an address that the list no longer has, with the operator's finalizer.
-func elsewhere(t *testing.T) (user, acme *unstructured.Unstructured) {
+func elsewhere(t *testing.T) (user, probe *unstructured.Unstructured) {
 	t.Helper()
-	acme = create(t, newObject("OAuthClient", "acme", map[string]any{
-		"id": "cltestclient0000000000001", "secretKeyRef": map[string]any{"name": "calcom", "key": "secretKey"},
-	}))
+	probe = create(t, newObject("Probe", "probe", map[string]any{"oauthClient": map[string]any{}})) // Of our kinds, none lets its address change.
 	setList(t, "https://cal.example.com")
 	user = newUser("alice", "https://cal.example.com/v2")
 	user.SetFinalizers([]string{v1alpha1.ManagedUserFinalizer})
 	create(t, user)
-	return user, acme
+	return user, probe
 }
 
 // wantEditable edits an object in every way that leaves its address alone, and deletes it as the operator does.
@@ -217,27 +200,27 @@ func wantEditable(t *testing.T, user *unstructured.Unstructured) {
 }
 
 func TestWhatExistsStaysEditable(t *testing.T) {
-	user, acme := elsewhere(t)
+	user, probe := elsewhere(t)
 	setList(t, "https://other.example.com")
 	wantEditable(t, user)
 
 	// A change of the address is another matter, unless it means the same.
 	change := func(patch string) error {
-		return asAlice(t).Patch(t.Context(), acme.DeepCopy(), client.RawPatch(mergePatch, []byte(patch)))
+		return asAlice(t).Patch(t.Context(), probe.DeepCopy(), client.RawPatch(mergePatch, []byte(patch)))
 	}
-	must(t, change(`{"spec":{"apiURL":"https://api.cal.com/v2"}}`))
-	must(t, change(`{"spec":{"apiURL":null}}`))
-	must(t, change(`{"spec":{"apiURL":"https://other.example.com"}}`))
+	must(t, change(`{"spec":{"oauthClient":{"apiURL":"https://api.cal.com/v2"}}}`))
+	must(t, change(`{"spec":{"oauthClient":{"apiURL":null}}}`))
+	must(t, change(`{"spec":{"oauthClient":{"apiURL":"https://other.example.com"}}}`))
 	wantChangeRefused := func() {
 		t.Helper()
-		err := change(`{"spec":{"apiURL":"https://cal.example.com"}}`)
-		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "spec.apiURL: https://cal.example.com is not allowed in this cluster") {
+		err := change(`{"spec":{"oauthClient":{"apiURL":"https://cal.example.com"}}}`)
+		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "spec.oauthClient.apiURL: https://cal.example.com is not allowed in this cluster") {
 			t.Errorf("got %v, want a refusal", err)
 		}
 	}
 	wantChangeRefused()
-	must(t, patchFinalizers(t.Context(), asAlice(t), acme, []string{theirs}))
-	must(t, asAlice(t).Delete(t.Context(), acme))
+	must(t, patchFinalizers(t.Context(), asAlice(t), probe, []string{theirs}))
+	must(t, asAlice(t).Delete(t.Context(), probe))
 	wantChangeRefused() // A deletion sends the secret key to the address as well.
 }
 

@@ -71,9 +71,7 @@ func TestProtectionOfOtherKinds(t *testing.T) {
 		"ClusterOAuthClient": "clusteroauthclients.platform.cal.com/protected platform.cal.com/deletion-protection-",
 	} {
 		t.Run(kind, func(t *testing.T) {
-			object := create(t, protect(newObject(kind, "protected", map[string]any{
-				"id": "cltestclient0000000000001", "secretKeyRef": map[string]any{"name": "calcom", "key": "secretKey"},
-			})))
+			object := create(t, protect(newOAuthClient(kind, "protected", "")))
 			wantRefused(t, asAlice(t).Delete(t.Context(), object), kind+" protected is protected from deletion by its label "+
 				"platform.cal.com/deletion-protection; if it shall go, take the label off first: kubectl label "+command)
 		})

@@ -50,9 +50,7 @@ func guarded() map[string]struct {
 	}{
 		"ManagedUser": {newUser("alice", ""), v1alpha1.ManagedUserFinalizer, userFinalizer},
 		"OAuthClient": {
-			newObject("OAuthClient", "acme", map[string]any{
-				"id": "cltestclient0000000000001", "secretKeyRef": map[string]any{"name": "calcom", "key": "secretKey"},
-			}), v1alpha1.InUseFinalizer, otherFinalizer,
+			newOAuthClient("OAuthClient", "acme", ""), v1alpha1.InUseFinalizer, otherFinalizer,
 		},
 		"Secret": {&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "calcom", Namespace: namespace}}, v1alpha1.InUseFinalizer, secretRefusal},
 	}

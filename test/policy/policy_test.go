@@ -131,7 +131,7 @@ func awaitPolicies(ctx context.Context) error {
 	protected.SetFinalizers([]string{v1alpha1.InUseFinalizer})
 	secret := &corev1.Secret{}
 	secret.Name, secret.Namespace, secret.Finalizers = "canary", namespace, []string{v1alpha1.InUseFinalizer}
-	remote := newObject("OAuthClient", "canary", nil)
+	remote := newObject("Probe", "remote", map[string]any{"oauthClient": map[string]any{}})
 	for _, object := range []client.Object{protected, secret, remote} {
 		if err := admin.Create(ctx, object); err != nil {
 			return err
@@ -142,10 +142,10 @@ func awaitPolicies(ctx context.Context) error {
 		"finalizers":          func() error { return patchFinalizers(ctx, admin, protected, nil, client.DryRunAll) },
 		"Secrets' finalizers": func() error { return patchFinalizers(ctx, admin, secret, nil, client.DryRunAll) },
 		"API URLs of new objects": func() error {
-			return admin.Create(ctx, newObject("OAuthClient", "x", map[string]any{"apiURL": "https://x.org"}), client.DryRunAll)
+			return admin.Create(ctx, newOAuthClient("OAuthClient", "x", "https://x.org"), client.DryRunAll)
 		},
 		"changed API URLs": func() error {
-			return admin.Patch(ctx, remote.DeepCopy(), client.RawPatch(mergePatch, []byte(`{"spec":{"apiURL":"https://x.org"}}`)), client.DryRunAll)
+			return admin.Patch(ctx, remote.DeepCopy(), client.RawPatch(mergePatch, []byte(`{"spec":{"oauthClient":{"apiURL":"https://x.org"}}}`)), client.DryRunAll)
 		},
 	} {
 		err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, patience, true, func(context.Context) (bool, error) {
@@ -212,6 +212,18 @@ func newObject(kind, name string, spec map[string]any) *unstructured.Unstructure
 	}
 	object.Object["spec"] = spec
 	return object
+}
+
+// newOAuthClient returns the least OAuthClient or ClusterOAuthClient, at an API URL if one is given.
+func newOAuthClient(kind, name, apiURL string) *unstructured.Unstructured {
+	spec := map[string]any{"id": "cltestclient0000000000001", "secretKeyRef": map[string]any{"name": "calcom", "key": "secretKey"}}
+	if apiURL != "" {
+		spec["apiURL"] = apiURL
+	}
+	if kind == v1alpha1.KindClusterOAuthClient {
+		spec["allowedNamespaces"] = map[string]any{"selector": map[string]any{}}
+	}
+	return newObject(kind, name, spec)
 }
 
 // newUser returns the least ManagedUser, at an API URL if one is given.
