@@ -172,14 +172,14 @@ func TestAllowedAPIURLsOfEachKind(t *testing.T) {
 }
 
 // elsewhere makes objects with an address that the list no longer has, with the operator's finalizer.
-func elsewhere(t *testing.T) (user, probe *unstructured.Unstructured) {
+func elsewhere(t *testing.T) (user, existing *unstructured.Unstructured) {
 	t.Helper()
-	probe = create(t, newObject("Probe", "probe", map[string]any{"oauthClient": map[string]any{}})) // Of our kinds, none lets its address change.
+	existing = create(t, newObject("Probe", "existing", map[string]any{"oauthClient": map[string]any{}})) // Of our kinds, none lets its address change.
 	setList(t, "https://cal.example.com")
 	user = newUser("alice", "https://cal.example.com/v2")
 	user.SetFinalizers([]string{v1alpha1.ManagedUserFinalizer})
 	create(t, user)
-	return user, probe
+	return user, existing
 }
 
 // wantEditable edits an object in every way that leaves its address alone, and deletes it as the operator does.
@@ -200,13 +200,13 @@ func wantEditable(t *testing.T, user *unstructured.Unstructured) {
 }
 
 func TestWhatExistsStaysEditable(t *testing.T) {
-	user, probe := elsewhere(t)
+	user, existing := elsewhere(t)
 	setList(t, "https://other.example.com")
 	wantEditable(t, user)
 
 	// A change of the address is another matter, unless it means the same.
 	change := func(patch string) error {
-		return asAlice(t).Patch(t.Context(), probe.DeepCopy(), client.RawPatch(mergePatch, []byte(patch)))
+		return asAlice(t).Patch(t.Context(), existing.DeepCopy(), client.RawPatch(mergePatch, []byte(patch)))
 	}
 	must(t, change(`{"spec":{"oauthClient":{"apiURL":"https://api.cal.com/v2"}}}`))
 	must(t, change(`{"spec":{"oauthClient":{"apiURL":null}}}`))
@@ -219,8 +219,8 @@ func TestWhatExistsStaysEditable(t *testing.T) {
 		}
 	}
 	wantChangeRefused()
-	must(t, patchFinalizers(t.Context(), asAlice(t), probe, []string{theirs}))
-	must(t, asAlice(t).Delete(t.Context(), probe))
+	must(t, patchFinalizers(t.Context(), asAlice(t), existing, []string{theirs}))
+	must(t, asAlice(t).Delete(t.Context(), existing))
 	wantChangeRefused() // A deletion sends the secret key to the address as well.
 }
 
