@@ -60,13 +60,10 @@ func (s *story) clusterAcme(allowed v1alpha1.NamespaceSelection) *v1alpha1.Clust
 	}
 	s.must(s.client.Create(s.Context(), c))
 	s.Cleanup(func() {
+		ctx := context.WithoutCancel(s.Context())
 		patch := client.RawPatch(client.Merge.Type(), []byte(`{"metadata":{"finalizers":null}}`))
-		if err := s.client.Patch(context.Background(), c, patch); client.IgnoreNotFound(err) != nil {
-			s.Error(err)
-		}
-		if err := s.client.Delete(context.Background(), c); client.IgnoreNotFound(err) != nil {
-			s.Error(err)
-		}
+		s.must(client.IgnoreNotFound(s.client.Patch(ctx, c, patch)))
+		s.must(client.IgnoreNotFound(s.client.Delete(ctx, c)))
 	})
 	return c
 }
@@ -413,13 +410,12 @@ func TestClientIsVerifiedOnce(t *testing.T) {
 	mu := s.user(byRef("", "acme"))
 	s.must(s.client.Create(t.Context(), mu))
 	s.eventuallyReady(mu)
-	s.eventuallyClient(c, "the user to count", func(status *v1alpha1.OAuthClientStatus) bool { return true })
 	s.wantCalls(calcomtest.OpCreate)
 	stop()
 
 	version := c.ResourceVersion
 	stop = s.startManager()
-	defer func() { stop() }()
+	defer stop()
 	s.must(s.client.Get(t.Context(), client.ObjectKeyFromObject(c), c))
 	annotated := c.DeepCopy()
 	annotated.Annotations = map[string]string{v1alpha1.ReconcileRequestedAtAnnotation: "now"}
