@@ -47,6 +47,11 @@ type Config struct {
 	Transport http.RoundTripper
 	// OnResponse, when set, is told of the rate limit headers and the status of every answer.
 	OnResponse func(status int, limit RateLimit)
+	// OnDone, when set, is told of every call that was made, once its answer was read: the status, 0 when there was no answer, and how
+	// long it took.
+	OnDone func(operation Operation, status int, took time.Duration)
+	// Now tells the time for OnDone; time.Now when nil.
+	Now func() time.Time
 }
 
 // Client calls the API in the name of one OAuth client. It is safe for concurrent use.
@@ -58,6 +63,8 @@ type Client struct {
 	timeout    time.Duration // Of one call; callTimeout but in tests.
 	http       http.Client
 	onResponse func(int, RateLimit)
+	onDone     func(Operation, int, time.Duration)
+	now        func() time.Time
 }
 
 // New returns a client. An unusable configuration is an error that names the field, and never its value where
@@ -82,6 +89,9 @@ func New(c Config) (*Client, error) {
 	if !isHeaderValue(c.UserAgent) {
 		return nil, errors.New("user agent holds a character that no HTTP header can carry")
 	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	return &Client{
 		base:      base,
 		clientID:  c.ClientID,
@@ -94,6 +104,8 @@ func New(c Config) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		onResponse: c.OnResponse,
+		onDone:     c.OnDone,
+		now:        c.Now,
 	}, nil
 }
 
@@ -176,11 +188,17 @@ func (c *Client) do(ctx context.Context, call call, out any) error {
 	if err != nil {
 		return &Error{Operation: call.name, NotSent: true, err: err}
 	}
+	status := 0
+	if c.onDone != nil {
+		begun := c.now()
+		defer func() { c.onDone(call.name, status, c.now().Sub(begun)) }()
+	}
 	response, err := c.http.Do(request)
 	if err != nil {
 		return c.transportError(call, err)
 	}
 	defer response.Body.Close() //nolint:errcheck // Nothing depends on it: the body was read or is given up.
+	status = response.StatusCode
 	limit := parseRateLimit(response.Header)
 	if c.onResponse != nil {
 		c.onResponse(response.StatusCode, limit)

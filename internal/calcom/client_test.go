@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -380,4 +381,39 @@ func compactJSON(t *testing.T, body []byte) string {
 		t.Fatalf("%q: %v", body, err)
 	}
 	return compact.String()
+}
+
+// Every call that was made is told of, however it ended, and none that was not.
+func TestOnDone(t *testing.T) {
+	server, c := sandbox(t)
+	server.AddUser(testClientID, calcomtest.User{Email: "alice@example.com"})
+	clock := time.Unix(0, 0)
+	c.now = func() time.Time {
+		clock = clock.Add(time.Second)
+		return clock
+	}
+	var done []string
+	c.onDone = func(operation Operation, status int, took time.Duration) {
+		done = append(done, fmt.Sprint(operation, " ", status, " ", took))
+	}
+	calls := []func() error{
+		func() error { _, err := c.User(t.Context(), 1); return err },
+		func() error { _, err := c.DeleteUser(t.Context(), 2); return err },
+		func() error { _, err := c.UsersByEmail(t.Context()); return err }, // Not made.
+		func() error {
+			server.Inject(calcomtest.Fault{Op: calcomtest.OpList, Status: 200, Body: "<html>"})
+			_, err := c.UsersByEmail(t.Context(), "alice@example.com")
+			return err
+		},
+		func() error { server.SetDown(true); _, err := c.ForceRefresh(t.Context(), 1); return err },
+	}
+	for i, call := range calls {
+		if err := call(); (err != nil) != (i > 0) {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+	want := []string{"getting the user 200 1s", "deleting the user 404 1s", "listing users by e-mail 200 1s", "force-refreshing tokens 0 1s"}
+	if d := cmp.Diff(want, done); d != "" {
+		t.Errorf("calls (-want +got):\n%s", d)
+	}
 }
