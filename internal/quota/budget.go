@@ -41,6 +41,9 @@ type Options struct {
 	Window time.Duration
 	// Now tells the time.
 	Now func() time.Time
+	// OnAdmit, if set, is told how long admitted calls were waited for, 0 when not at all. It is called under the budget's lock and
+	// must not call the budget.
+	OnAdmit func(class Class, waited time.Duration)
 }
 
 // Request is a wish for some calls.
@@ -58,10 +61,11 @@ type Request struct {
 
 // Budget admits the calls of one OAuth client at one API URL. It is safe for concurrent use.
 type Budget struct {
-	now    func() time.Time
-	share  float64
-	window time.Duration
-	began  time.Time
+	now     func() time.Time
+	share   float64
+	window  time.Duration
+	began   time.Time
+	onAdmit func(Class, time.Duration)
 
 	mu      sync.Mutex
 	meter   *meter
@@ -81,7 +85,7 @@ func New(options Options) *Budget {
 		options.Window = DefaultWindow
 	}
 	b := &Budget{
-		now: options.Now, share: options.Share, window: options.Window, began: options.Now(),
+		now: options.Now, share: options.Share, window: options.Window, began: options.Now(), onAdmit: options.OnAdmit,
 		limit: defaultLimit, queue: newQueue(), tickets: make(map[string]*ticket),
 	}
 	b.meter = newMeter(b.window, b.allowed())
@@ -126,10 +130,22 @@ func (b *Budget) Take(r Request) (promise time.Time) {
 }
 
 func (b *Budget) admit(r Request) {
+	if b.onAdmit != nil && !r.Continues { // What continues waits for nobody.
+		b.onAdmit(r.Class, b.waited(r.Key))
+	}
 	b.queue.serve(r.Class, r.Calls)
 	b.forget(r.Key)
 	b.meter.hold(r.Calls)
 	b.admitted[r.Class] += r.Calls
+}
+
+// waited returns for how long the owner of a ticket has waited.
+func (b *Budget) waited(key string) time.Duration {
+	t, ok := b.tickets[key]
+	if !ok {
+		return 0
+	}
+	return b.clock() - t.since
 }
 
 // ticketOf returns the ticket of who asks, standing in its line.
@@ -140,7 +156,7 @@ func (b *Budget) ticketOf(r Request) *ticket {
 		ok = false
 	}
 	if !ok {
-		t = &ticket{class: r.Class, namespace: r.Namespace, key: r.Key, calls: r.Calls}
+		t = &ticket{class: r.Class, namespace: r.Namespace, key: r.Key, calls: r.Calls, since: b.clock()}
 		b.tickets[r.Key] = t
 		b.queue.enter(t, true)
 	} else if t.lapsed {

@@ -11,6 +11,7 @@ type ticket struct {
 	namespace string
 	key       string
 	calls     int
+	since     time.Duration // When it was asked for.
 	// tag orders the tickets of a class, and number those with the same tag.
 	tag    int64
 	number uint64
