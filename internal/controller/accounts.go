@@ -87,7 +87,9 @@ func (a *accounts) login(apiURL, clientID string, secretKey calcom.Hidden[string
 	acc, ok := a.byName[name]
 	if !ok {
 		acc = &account{
-			budget: quota.New(quota.Options{Share: a.config.RateLimitShare, Window: a.config.QuotaWindow, Now: a.clock.Now}),
+			budget: quota.New(quota.Options{
+				Share: a.config.RateLimitShare, Window: a.config.QuotaWindow, Now: a.clock.Now, OnAdmit: a.config.Metrics.Waited,
+			}),
 			logins: make(map[[sha256.Size]byte]*login, 1),
 		}
 		a.byName[name] = acc
@@ -99,6 +101,7 @@ func (a *accounts) login(apiURL, clientID string, secretKey calcom.Hidden[string
 	cal, err := calcom.New(calcom.Config{
 		BaseURL: apiURL, ClientID: clientID, SecretKey: secretKey,
 		UserAgent: a.config.UserAgent, Transport: a.config.Transport, OnResponse: acc.budget.Observe,
+		OnDone: a.config.Metrics.Called, Now: a.clock.Now,
 	})
 	if err != nil {
 		return nil, err

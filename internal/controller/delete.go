@@ -82,6 +82,7 @@ func (r *ManagedUserReconciler) deleteUser(ctx context.Context, v *visit) error 
 	if err := r.release(ctx, v); err != nil {
 		return err
 	}
+	v.resolve(found)
 	log.FromContext(ctx).Info(note)
 	r.event(v.mu, v1alpha1.EventDeleted, "Delete", note)
 	return nil

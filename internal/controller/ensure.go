@@ -39,6 +39,7 @@ func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sight
 		}
 	}
 	mirror(v.mu, found.User)
+	v.resolve(found)
 	if id := v.mu.Spec.UserID; id != 0 && id != found.ID {
 		return synced(v1alpha1.ReasonInvalidSpec, fmt.Sprintf(
 			"The userID is %d, and this object has user %d already; apply a new object for the other one", id, found.ID))
@@ -111,6 +112,7 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit) error {
 		}
 	}
 	user, _, err := v.cal.CreateUser(ctx, newUser(v.mu, v.mark))
+	r.measureCreate(v, err)
 	if err == nil {
 		mirror(v.mu, user)
 		v.record(v1alpha1.ReasonCreated, fmt.Sprintf("Created user %d", user.ID))

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/metrics"
 	"github.com/calcom-operator/calcom-operator/internal/timezone"
 )
 
@@ -67,6 +68,8 @@ type Config struct {
 	Clock clock.PassiveClock
 	// Jitter returns a random time from 0 up to the one given.
 	Jitter func(time.Duration) time.Duration
+	// Metrics counts what happens; nothing does when nil.
+	Metrics *metrics.Metrics
 }
 
 // ManagedUserReconciler keeps managed users in step with their objects.
@@ -153,6 +156,11 @@ type visit struct {
 	restFor time.Duration
 	// released is set when the object has no finalizer any more and may be gone.
 	released bool
+	// stored is whether the API server has the status as it is in memory.
+	stored bool
+	// began and resolved are for the metrics: how the object was at first, and what became of a create call of unknown outcome.
+	began    beginning
+	resolved metrics.Resolution
 }
 
 // Format prints the object's name whatever the verb, since the object holds addresses.
@@ -172,8 +180,11 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		r.forget(request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	v := &visit{mu: mu, before: mu.DeepCopy(), told: slices.Clone(mu.Status.Conditions), mark: r.markOf(mu), adopted: wasAdopted(mu)}
-	defer func() { result, err = r.finish(ctx, v, err) }()
+	v := &visit{mu: mu, before: mu.DeepCopy(), told: slices.Clone(mu.Status.Conditions), mark: r.markOf(mu), adopted: wasAdopted(mu), began: r.beginningOf(mu)}
+	defer func() {
+		result, err = r.finish(ctx, v, err)
+		r.measure(v)
+	}()
 	if !mu.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, r.reconcileDelete(ctx, v)
 	}

@@ -20,7 +20,8 @@ import (
 // exists now must not be lost to a conflict, nor taken away by a writer that never saw it. But it tests the uid, so
 // that an object that was applied anew under the same name does not inherit the status of its predecessor. Only a
 // JSON patch can do that: the API server ignores the metadata of any other patch of a status.
-func (r *ManagedUserReconciler) writeStatus(ctx context.Context, v *visit) error {
+func (r *ManagedUserReconciler) writeStatus(ctx context.Context, v *visit) (err error) {
+	defer func() { v.stored = err == nil }()
 	if equality.Semantic.DeepEqual(v.before.Status, v.mu.Status) {
 		return nil
 	}
