@@ -238,7 +238,15 @@ func TestWhatUsersSee(t *testing.T) {
 	w.eventually("the metrics", func() bool {
 		status, body := w.getMetrics(metrics, token)
 		w.wantNothingShown("metrics", body)
-		return status == http.StatusOK && strings.Contains(body, "controller_runtime_reconcile_total")
+		for _, name := range []string{ // One of each collector.
+			"controller_runtime_reconcile_total", "calcom_operator_build_info{", "calcom_operator_api_requests_total{", "calcom_operator_quota_clients ",
+			`calcom_operator_managed_users{condition="Ready",reason="SecretNotFound",status="False"} 1`,
+		} {
+			if !strings.Contains(body, name) {
+				return false
+			}
+		}
+		return status == http.StatusOK
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,6 +60,7 @@ type Stack struct {
 	controllerManager *process
 	sandbox           *process
 	operator          *process
+	standby           *process
 }
 
 // Start builds the binaries and starts the control plane, the sandbox and the operator. KUBEBUILDER_ASSETS has to name
@@ -77,7 +79,7 @@ func Start(ctx context.Context, config Config) (*Stack, error) {
 
 // Stop ends everything, in the opposite order.
 func (s *Stack) Stop() error {
-	errs := []error{s.StopOperator(), s.sandbox.stop()}
+	errs := []error{s.standby.stop(), s.StopOperator(), s.sandbox.stop()}
 	if s.controllerManager != nil {
 		s.controllerManager.kill() // It knows no graceful end.
 	}
@@ -186,33 +188,47 @@ func (s *Stack) operatorKubeconfig() string {
 }
 
 // StartOperator starts the operator, again or for the first time, and waits until it is ready.
-func (s *Stack) StartOperator(ctx context.Context) error {
+func (s *Stack) StartOperator(ctx context.Context) (err error) {
+	s.operator, err = s.launch(ctx)
+	return err
+}
+
+// StartStandby starts a second operator beside the first, with flags of its own after the others, and waits until it is ready. It
+// waits for the first one's lease, and is the operator from when that one is killed.
+func (s *Stack) StartStandby(ctx context.Context, flags ...string) (err error) {
+	s.standby, err = s.launch(ctx, flags...)
+	return err
+}
+
+// launch returns an operator that is ready. When it does not become ready, it is returned with the error.
+func (s *Stack) launch(ctx context.Context, flags ...string) (*process, error) {
 	probe, err := freeAddress(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	args := append([]string{
 		"--kubeconfig=" + s.operatorKubeconfig(),
 		"--leader-elect", "--leader-election-namespace=" + Namespace, "--operator-namespace=" + Namespace,
 		"--metrics-bind-address=0", "--health-probe-bind-address=" + probe,
 		"--allowed-api-urls=" + s.API,
-	}, s.config.OperatorArgs...)
-	if s.operator, err = start(filepath.Join(s.config.Dir, "manager"), args, nil, s.config.Operator); err != nil {
-		return fmt.Errorf("starting the operator: %w", err)
+	}, append(slices.Clone(s.config.OperatorArgs), flags...)...)
+	p, err := start(filepath.Join(s.config.Dir, "manager"), args, nil, s.config.Operator)
+	if err != nil {
+		return nil, fmt.Errorf("starting the operator: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for tick := time.NewTicker(50 * time.Millisecond); ; {
 		if answers(ctx, "http://"+probe+"/readyz") {
 			tick.Stop()
-			return nil
+			return p, nil
 		}
 		select {
 		case <-tick.C:
-		case <-s.operator.ended:
-			return errors.New("the operator ended at once; its log says why")
+		case <-p.ended:
+			return p, errors.New("the operator ended at once; its log says why")
 		case <-ctx.Done():
-			return errors.New("the operator did not become ready; its log says why")
+			return p, errors.New("the operator did not become ready; its log says why")
 		}
 	}
 }
@@ -220,8 +236,13 @@ func (s *Stack) StartOperator(ctx context.Context) error {
 // StopOperator ends the operator as Kubernetes would, by SIGTERM.
 func (s *Stack) StopOperator() error { return s.operator.stop() }
 
-// KillOperator ends the operator at once, by SIGKILL.
-func (s *Stack) KillOperator() { s.operator.kill() }
+// KillOperator ends the operator at once, by SIGKILL. A standby is the operator from then on.
+func (s *Stack) KillOperator() {
+	s.operator.kill()
+	if s.standby != nil {
+		s.operator, s.standby = s.standby, nil
+	}
+}
 
 // Kubectl runs kubectl as an administrator, with the given standard input, and returns what it printed.
 func (s *Stack) Kubectl(ctx context.Context, stdin string, args ...string) ([]byte, error) {
