@@ -23,6 +23,7 @@ const defaultRateLimit = 500
 // config is what the flags say.
 type config struct {
 	listen    string
+	inspect   string
 	clients   []calcomtest.OAuthClient
 	latency   time.Duration
 	rateLimit int
@@ -54,6 +55,7 @@ func parse(args []string, out io.Writer) (config, error) {
 	fs := flag.NewFlagSet("calcom-sandbox", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // The caller prints the error, once.
 	fs.StringVar(&cfg.listen, "listen", "127.0.0.1:5555", "`address` to listen on; port 0 chooses a free one")
+	fs.StringVar(&cfg.inspect, "inspect", "", "`address` at which tests count calls and change users without credentials, as 127.0.0.1:0; none when empty")
 	fs.Func("client", "OAuth client to know, as `id=…,secret=…[,organization=…][,defaultEventTypes=true]`; repeatable (default: "+
 		calcomtest.DefaultClient().ID+" with secret "+calcomtest.DefaultClient().Secret+")", cfg.addClient)
 	fs.DurationVar(&cfg.latency, "latency", 0, "`time` to wait before each answer, such as 150ms")
@@ -90,6 +92,9 @@ func explain(err error, fs *flag.FlagSet, out io.Writer) error {
 func (c *config) check() error {
 	if _, _, err := net.SplitHostPort(c.listen); err != nil {
 		return fmt.Errorf("--listen %q: want host:port, such as 127.0.0.1:5555 or :8080: %w", c.listen, err)
+	}
+	if _, _, err := net.SplitHostPort(c.inspect); c.inspect != "" && err != nil {
+		return fmt.Errorf("--inspect %q: want host:port, such as 127.0.0.1:0: %w", c.inspect, err)
 	}
 	if c.latency < 0 {
 		return fmt.Errorf("--latency %v: want a time of 0 or more, such as 150ms", c.latency)

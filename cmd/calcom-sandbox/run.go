@@ -34,6 +34,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		Latency:   cfg.latency,
 		RateLimit: cfg.rateLimit,
 		TimeScale: cfg.timeScale,
+		// Nobody could ask for it, and it would grow for ever.
+		ForgetCalls: true,
 	}
 	if !cfg.quiet {
 		opts.Log = func(c calcomtest.Call) { out.print(describe(c)) }
@@ -45,12 +47,34 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	api := calcomtest.NewHandler(opts)
 	defer api.Close()
 	greet(out, listener.Addr(), cfg)
-	return serve(ctx, listener, api)
+	if cfg.inspect == "" {
+		return serve(ctx, listener, api)
+	}
+	inspection, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.inspect)
+	if err != nil {
+		return errors.Join(fmt.Errorf("listening (choose another address with --inspect): %w", err), listener.Close())
+	}
+	out.print(fmt.Sprintf("inspection at http://%s, without credentials", inspection.Addr()))
+	return serveBoth(ctx, listener, inspection, api)
+}
+
+// serveBoth ends with the first of the two that ends.
+func serveBoth(ctx context.Context, listener, inspection net.Listener, api *calcomtest.Server) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	inspected := make(chan error, 1)
+	go func() {
+		defer cancel()
+		inspected <- serve(ctx, inspection, api.Inspector())
+	}()
+	err := serve(ctx, listener, api)
+	cancel()
+	return errors.Join(err, <-inspected)
 }
 
 // serve ends with nil after ctx ended.
-func serve(ctx context.Context, listener net.Listener, api *calcomtest.Server) error {
-	server := &http.Server{Handler: api, ReadHeaderTimeout: headerTimeout}
+func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerTimeout}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {

@@ -35,8 +35,8 @@ func TestParse(t *testing.T) {
 	}{
 		"nothing": {nil, usual},
 		"all but clients": {
-			[]string{"--listen=:0", "--latency=20ms", "--rate-limit=0", "--time-scale=2.5", "--quiet"},
-			config{listen: ":0", clients: usual.clients, latency: 20 * time.Millisecond, timeScale: 2.5, quiet: true},
+			[]string{"--listen=:0", "--inspect=:1", "--latency=20ms", "--rate-limit=0", "--time-scale=2.5", "--quiet"},
+			config{listen: ":0", inspect: ":1", clients: usual.clients, latency: 20 * time.Millisecond, timeScale: 2.5, quiet: true},
 		},
 		"two clients take the place of the default one": {
 			[]string{"--client", "id=a,secret=s=1", "--client", "secret=2,id=b,organization=7,defaultEventTypes=true"},
@@ -65,6 +65,7 @@ func TestParse(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	tests := []struct{ arg, flag, remedy string }{
 		{"--listen=5555", "--listen", "host:port"},
+		{"--inspect=5555", "--inspect", "host:port"},
 		{"--latency=-1s", "--latency", "0 or more"},
 		{"--latency=soon", "-latency", "--help"},
 		{"--rate-limit=-1", "--rate-limit", "0 for no limit"},
@@ -103,7 +104,7 @@ func TestHelp(t *testing.T) {
 	if err := run(t.Context(), []string{"--help"}, &out); !errors.Is(err, flag.ErrHelp) {
 		t.Errorf("error %v, want %v", err, flag.ErrHelp)
 	}
-	for _, part := range []string{"curl", "PATCH", "-listen", "-client", "-latency", "-rate-limit", "-time-scale", "-quiet"} {
+	for _, part := range []string{"curl", "PATCH", "-listen", "-inspect", "-client", "-latency", "-rate-limit", "-time-scale", "-quiet"} {
 		if !strings.Contains(out.String(), part) {
 			t.Errorf("help lacks %q", part)
 		}
@@ -234,6 +235,29 @@ func TestRunKeepsSecrets(t *testing.T) {
 	s.stop(t)
 }
 
+// TestRunInspected: calls are counted at another address, which ends with the run.
+func TestRunInspected(t *testing.T) {
+	s := start(t, "--quiet", "--inspect=127.0.0.1:0")
+	base := s.base()
+	_ = s.next()
+	inspection := s.base()
+	post(t, base+"/oauth-clients/cltestclient0000000000001/users", `{"email": "a@example.com", "name": "A"}`)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.TrimSuffix(inspection, ",")+"/calls", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if want := `[{"op":"create","status":201,"calls":1}]`; err != nil || string(body) != want {
+		t.Errorf("calls are %s (%v), want %s", body, err, want)
+	}
+	s.stop(t)
+}
+
 // TestRunPortTaken: the error names the flag.
 func TestRunPortTaken(t *testing.T) {
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -241,9 +265,13 @@ func TestRunPortTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	err = run(t.Context(), []string{"--listen", l.Addr().String()}, io.Discard)
-	if err == nil || !strings.Contains(err.Error(), "--listen") {
-		t.Errorf("error %v, want one that names --listen", err)
+	for flag, args := range map[string][]string{
+		"--listen":  {"--listen", l.Addr().String()},
+		"--inspect": {"--listen=127.0.0.1:0", "--inspect", l.Addr().String()},
+	} {
+		if err := run(t.Context(), args, io.Discard); err == nil || !strings.Contains(err.Error(), flag) {
+			t.Errorf("error %v, want one that names %s", err, flag)
+		}
 	}
 }
 

@@ -5,7 +5,9 @@ package calcomtest
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -72,7 +74,8 @@ func (c *Call) clone() Call {
 	return out
 }
 
-// Calls returns every call since the start or ResetCalls, oldest first.
+// Calls returns every call since the start or ResetCalls, oldest first; none with
+// Options.ForgetCalls.
 func (s *Server) Calls() []Call { return s.CallsOf(OpAny) }
 
 // CallsOf returns the calls of one operation, oldest first.
@@ -93,17 +96,40 @@ func (s *Server) Count(op Op) int {
 	s.lock()
 	defer s.mu.Unlock()
 	n := 0
-	for _, c := range s.calls {
-		if op.matches(c.Op) {
-			n++
+	for t, calls := range s.tallies {
+		if op.matches(t.Op) {
+			n += calls
 		}
 	}
 	return n
 }
 
-// ResetCalls empties the call log. State and faults stay.
+// Tally is a number of calls of one operation with one status.
+type Tally struct {
+	Op Op `json:"op"`
+	// Status is the HTTP status of the answers, 0 for calls without one.
+	Status int `json:"status"`
+	Calls  int `json:"calls"`
+}
+
+// Tallies counts the calls since the start or ResetCalls, by operation and
+// status and in that order. What never occurred is left out.
+func (s *Server) Tallies() []Tally {
+	s.lock()
+	defer s.mu.Unlock()
+	out := make([]Tally, 0, len(s.tallies))
+	for t, calls := range s.tallies {
+		t.Calls = calls
+		out = append(out, t)
+	}
+	slices.SortFunc(out, func(a, b Tally) int { return cmp.Or(cmp.Compare(a.Op, b.Op), cmp.Compare(a.Status, b.Status)) })
+	return out
+}
+
+// ResetCalls empties the call log and the counts. State and faults stay.
 func (s *Server) ResetCalls() {
 	s.lock()
 	defer s.mu.Unlock()
 	s.calls = nil
+	clear(s.tallies)
 }

@@ -13,7 +13,7 @@ import (
 func (s *Server) Users(clientID string) []User {
 	s.lock()
 	defer s.mu.Unlock()
-	found := s.managed(clientID, func(*user) bool { return true })
+	found := s.managed(clientID)
 	out := make([]User, 0, len(found))
 	for _, u := range found {
 		out = append(out, u.clone())
@@ -112,7 +112,9 @@ func (s *Server) UpdateUser(clientID string, id int64, change func(*User)) bool 
 	edited := u.clone()
 	change(&edited)
 	edited.ID = id
-	u.User = edited.clone()
+	changed := *u
+	changed.User = edited.clone()
+	s.put(&changed)
 	return true
 }
 

@@ -6,7 +6,6 @@ package calcomtest
 import (
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 )
 
@@ -25,12 +24,12 @@ func (s *Server) listUsers(c *call) answer {
 	if query, p = validate(listFields, query); p != nil {
 		return c.refuse(p)
 	}
-	keep := func(*user) bool { return true }
+	var found []*user
 	if emails, ok := query.get("emails"); ok {
-		wanted := c.wanted(emails)
-		keep = func(u *user) bool { return slices.Contains(wanted, u.Email) }
+		found = s.managedByEmail(c.route.clientID, c.wanted(emails))
+	} else {
+		found = s.managed(c.route.clientID)
 	}
-	found := s.managed(c.route.clientID, keep)
 	views := []userView{}
 	for _, u := range page(found, query.number("offset", 0), query.number("limit", defaultPage)) {
 		views = append(views, u.view())

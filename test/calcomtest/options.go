@@ -46,6 +46,8 @@ type Options struct {
 	// TimeScale makes the windows of the rate limit and the life of tokens
 	// this many times shorter. Zero means 1.
 	TimeScale float64
+	// ForgetCalls keeps no call log, only counts, for servers that run for long.
+	ForgetCalls bool
 	// Log, if set, is called once per call, before its answer is sent, without
 	// the server's lock and possibly at the same time for several calls.
 	Log func(Call)

@@ -178,12 +178,17 @@ func (s *Server) record(c *call, out outcome) {
 	s.mu.Lock()
 	c.log.Status = out.sent()
 	c.log.note(out.answer)
-	s.calls = append(s.calls, c.log)
+	s.tallies[Tally{Op: c.log.Op, Status: c.log.Status}]++
+	if !s.opts.ForgetCalls {
+		s.calls = append(s.calls, c.log)
+	}
+	if s.opts.Log == nil {
+		s.mu.Unlock()
+		return
+	}
 	shown := c.log.clone()
 	s.mu.Unlock()
-	if s.opts.Log != nil {
-		s.opts.Log(shown)
-	}
+	s.opts.Log(shown)
 }
 
 // deliver sends the answer, or keeps it from the caller.

@@ -38,17 +38,20 @@ type Server struct {
 	closed   bool
 	down     bool
 	clients  map[string]*client
-	users    map[int64]*user
+	users    map[int64]*user // Changed by put and drop only.
+	index    index
 	nextUser int64
 	// nextSchedule counts the default schedules of all users, as the database
 	// of the real server does.
 	nextSchedule int64
 	access       map[string]*accessToken
 	refresh      map[string]*refreshToken
+	tokensOf     map[int64]issued
 	buckets      map[string]*bucket
 	faults       []*armedFault
 	pending      []*pendingEffect
 	calls        []*Call
+	tallies      map[Tally]int // With Calls 0 as the key.
 }
 
 // client is an OAuth client with the time when it was made known.
@@ -83,10 +86,13 @@ func NewHandler(opts Options) *Server {
 		opts:         opts.withDefaults(),
 		clients:      map[string]*client{},
 		users:        map[int64]*user{},
+		index:        newIndex(),
 		nextUser:     1,
 		nextSchedule: 1,
 		access:       map[string]*accessToken{},
 		refresh:      map[string]*refreshToken{},
+		tokensOf:     map[int64]issued{},
+		tallies:      map[Tally]int{},
 		buckets:      map[string]*bucket{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background()) //nolint:forbidigo // A test has no context that ends before its Cleanup runs.

@@ -32,6 +32,12 @@ type refreshToken struct {
 	clientID string
 }
 
+// issued are the tokens that a user was given since the last revocation.
+type issued struct {
+	access  []*accessToken
+	refresh []string
+}
+
 // tokenPair is the answer of a refresh, and part of that of a create. Times
 // are milliseconds since 1970.
 type tokenPair struct {
@@ -60,21 +66,23 @@ func (s *Server) issue(u *user, now time.Time) tokenPair {
 		RefreshToken:          newJWT("refresh", u, now, refreshEnd),
 		RefreshTokenExpiresAt: refreshEnd.UnixMilli(),
 	}
-	s.access[pair.AccessToken] = &accessToken{userID: u.ID, clientID: u.clientID, expires: accessEnd}
+	access := &accessToken{userID: u.ID, clientID: u.clientID, expires: accessEnd}
+	s.access[pair.AccessToken] = access
 	s.refresh[pair.RefreshToken] = &refreshToken{userID: u.ID, clientID: u.clientID}
+	own := s.tokensOf[u.ID]
+	s.tokensOf[u.ID] = issued{append(own.access, access), append(own.refresh, pair.RefreshToken)}
 	return pair
 }
 
 // revoke ends every token of a user.
 func (s *Server) revoke(id int64) {
-	for _, t := range s.access {
-		t.dead = t.dead || t.userID == id
+	for _, t := range s.tokensOf[id].access {
+		t.dead = true
 	}
-	for key, t := range s.refresh {
-		if t.userID == id {
-			delete(s.refresh, key)
-		}
+	for _, token := range s.tokensOf[id].refresh {
+		delete(s.refresh, token)
 	}
+	delete(s.tokensOf, id)
 }
 
 // newJWT has the shape of the real tokens: they have no "exp" claim, and the

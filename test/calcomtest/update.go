@@ -26,14 +26,23 @@ func (s *Server) updateUser(c *call) answer {
 	if p != nil {
 		return c.refuse(p)
 	}
-	changed := &user{User: u.clone(), clientID: u.clientID, organization: u.organization}
-	if p := s.change(changed, cl, in); p != nil {
+	changed, p := s.changed(u, cl, in)
+	if p != nil {
 		return c.refuse(p)
 	}
 	a := success(http.StatusOK, changed.view())
 	a.effect = !reflect.DeepEqual(u.User, changed.User)
-	s.users[u.ID] = changed
 	return a
+}
+
+// changed stores the user with a request applied to it, and returns it.
+func (s *Server) changed(u *user, cl *client, in object) (*user, *problem) {
+	changed := &user{User: u.clone(), clientID: u.clientID, organization: u.organization}
+	if p := s.change(changed, cl, in); p != nil {
+		return nil, p
+	}
+	s.put(changed)
+	return changed, nil
 }
 
 // change applies a request to a copy of the user.

@@ -81,12 +81,6 @@ func (s *Server) deleteUser(c *call) answer {
 	return a
 }
 
-// drop removes a user and its tokens.
-func (s *Server) drop(u *user) {
-	delete(s.users, u.ID)
-	s.revoke(u.ID)
-}
-
 // insert gives the user an ID and, with schedule, a default schedule.
 func (s *Server) insert(u *user, schedule bool) {
 	if u.ID == 0 {
@@ -96,7 +90,7 @@ func (s *Server) insert(u *user, schedule bool) {
 		u.DefaultScheduleID = new(s.nextSchedule)
 		s.nextSchedule++
 	}
-	s.users[u.ID] = u
+	s.put(u)
 }
 
 // freeID skips the IDs that AddUser was told to use.
@@ -110,36 +104,29 @@ func (s *Server) freeID() int64 {
 	}
 }
 
-// byEmail finds whoever has a stored address, half-made users included.
-// Addresses are unique in the whole server, and case counts.
-func (s *Server) byEmail(stored string) *user {
-	for _, u := range s.users {
-		if u.Email == stored {
-			return u
-		}
+// managedByEmail returns those of a client's users that have one of the stored
+// addresses, by ID.
+func (s *Server) managedByEmail(clientID string, stored []string) []*user {
+	var out []*user
+	for _, email := range stored {
+		out = append(out, s.index.byEmail[email]...)
 	}
-	return nil
+	out = slices.DeleteFunc(out, func(u *user) bool { return u.clientID != clientID || u.halfMade })
+	slices.SortFunc(out, byID)
+	return slices.Compact(out) // An address can be in the filter twice.
 }
 
-// usernameTaken looks at the organization's other users.
-func (s *Server) usernameTaken(organization, username string, except int64) bool {
-	for _, u := range s.users {
-		if u.ID != except && u.organization == organization && u.Username != nil && *u.Username == username {
-			return true
-		}
-	}
-	return false
-}
-
-// managed returns a client's users, or some of them, by ID: the order that the
-// real server was seen to list them in.
-func (s *Server) managed(clientID string, keep func(*user) bool) []*user {
+// managed returns a client's users by ID: the order that the real server was
+// seen to list them in.
+func (s *Server) managed(clientID string) []*user {
 	var out []*user
 	for _, u := range s.users {
-		if u.clientID == clientID && !u.halfMade && keep(u) {
+		if u.clientID == clientID && !u.halfMade {
 			out = append(out, u)
 		}
 	}
-	slices.SortFunc(out, func(a, b *user) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(out, byID)
 	return out
 }
+
+func byID(a, b *user) int { return cmp.Compare(a.ID, b.ID) }
