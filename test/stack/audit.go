@@ -93,12 +93,30 @@ func (s *Stack) OperatorRequests() ([]Request, error) {
 	if !s.config.AuditLog {
 		return nil, errors.New("reading the audit log: there is none; set AuditLog in the stack's Config")
 	}
-	file, err := os.Open(s.auditLog())
+	return s.Audit().Read()
+}
+
+// Audit reads the audit log bit by bit.
+type Audit struct {
+	path   string
+	offset int64           // Of what was not read yet.
+	begun  map[string]bool // Watches that were counted when they began.
+}
+
+// Audit returns a reader that begins with the first request. Config.AuditLog has to be set.
+func (s *Stack) Audit() *Audit { return &Audit{path: s.auditLog(), begun: make(map[string]bool)} }
+
+// Read returns the operator's requests since the last Read: see OperatorRequests.
+func (a *Audit) Read() ([]Request, error) {
+	file, err := os.Open(a.path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the audit log: %w", err)
 	}
 	defer func() { _ = file.Close() }()
-	return readAudit(file)
+	if _, err := file.Seek(a.offset, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("reading the audit log: %w", err)
+	}
+	return a.read(file)
 }
 
 // auditEvent is what is of interest in an audit.k8s.io/v1 Event.
@@ -114,9 +132,8 @@ type auditEvent struct {
 	ResponseStatus struct{ Code int }
 }
 
-func readAudit(log io.Reader) ([]Request, error) {
+func (a *Audit) read(log io.Reader) ([]Request, error) {
 	var requests []Request
-	begun := make(map[string]bool) // Watches that were counted when they began.
 	for reader := bufio.NewReader(log); ; {
 		line, err := reader.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
@@ -125,15 +142,16 @@ func readAudit(log io.Reader) ([]Request, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the audit log: %w", err)
 		}
+		a.offset += int64(len(line))
 		var event auditEvent
 		if err := json.Unmarshal(line, &event); err != nil {
 			return nil, fmt.Errorf("reading the audit log: %w", err)
 		}
-		if event.User.Username != OperatorUser || begun[event.AuditID] {
+		if event.User.Username != OperatorUser || a.begun[event.AuditID] {
 			continue
 		}
 		if event.Stage == "ResponseStarted" {
-			begun[event.AuditID] = true
+			a.begun[event.AuditID] = true
 		}
 		requests = append(requests, event.request())
 	}

@@ -4,6 +4,8 @@
 package stack
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -27,14 +29,24 @@ func TestReadAudit(t *testing.T) {
 		{Operation: Operation{"patch", "platform.cal.com", "managedusers/status"}, Namespace: "n", Name: "a", URI: "/x", Code: 409},
 		{Operation: Operation{Verb: "get"}, URI: "/version", Code: 403},
 	}
-	got, err := readAudit(strings.NewReader(log))
-	if err != nil {
-		t.Fatal(err)
+	path := filepath.Join(t.TempDir(), "audit.log")
+	audit := &Audit{path: path, begun: make(map[string]bool)}
+	// A log that grows is read bit by bit, wherever the writer was just then.
+	var got []Request
+	for _, size := range []int{len(log) / 3, len(log) / 2, len(log)} {
+		if err := os.WriteFile(path, []byte(log[:size]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		requests, err := audit.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, requests...)
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("requests (-want +got):\n%s", d)
 	}
-	if _, err := readAudit(strings.NewReader("no JSON\n")); err == nil {
+	if _, err := audit.read(strings.NewReader("no JSON\n")); err == nil {
 		t.Error("a log that is none is read without an error")
 	}
 }

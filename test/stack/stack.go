@@ -53,6 +53,8 @@ type Stack struct {
 	Kubeconfig string
 	// API is the base URL of the sandbox, with /v2.
 	API string
+	// Inspection is the base URL of the sandbox's inspector: see calcomtest.Server.Inspector.
+	Inspection string
 
 	config            Config
 	root              string
@@ -125,17 +127,19 @@ func (s *Stack) startControlPlane(context.Context) error {
 }
 
 func (s *Stack) startSandbox(context.Context) error {
-	const greeting = "Cal.com sandbox at "
-	url := make(chan string, 1)
+	const greeting, inspection = "Cal.com sandbox at ", "inspection at "
+	urls := map[string]chan string{greeting: make(chan string, 1), inspection: make(chan string, 1)}
 	var err error
-	args := append([]string{"--listen=127.0.0.1:0"}, s.config.SandboxArgs...)
+	args := append([]string{"--listen=127.0.0.1:0", "--inspect=127.0.0.1:0"}, s.config.SandboxArgs...)
 	s.sandbox, err = start(filepath.Join(s.config.Dir, "calcom-sandbox"), args, nil, func(line string) {
-		if rest, ok := strings.CutPrefix(line, greeting); ok {
-			select {
-			case url <- strings.Fields(rest)[0]:
-			default:
+		for prefix, url := range urls {
+			if rest, ok := strings.CutPrefix(line, prefix); ok {
+				select {
+				case url <- strings.Trim(strings.Fields(rest)[0], ","):
+				default:
+				}
+				return
 			}
-			return
 		}
 		if s.config.Sandbox != nil {
 			s.config.Sandbox(line)
@@ -144,14 +148,17 @@ func (s *Stack) startSandbox(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("starting the sandbox: %w", err)
 	}
-	select {
-	case s.API = <-url:
-		return nil
-	case <-s.sandbox.ended:
-		return errors.New("the sandbox ended at once")
-	case <-time.After(patience):
-		return errors.New("the sandbox did not say where it listens")
+	late := time.After(patience)
+	for prefix, url := range map[string]*string{greeting: &s.API, inspection: &s.Inspection} {
+		select {
+		case *url = <-urls[prefix]:
+		case <-s.sandbox.ended:
+			return errors.New("the sandbox ended at once")
+		case <-late:
+			return errors.New("the sandbox did not say where it listens")
+		}
 	}
+	return nil
 }
 
 // install applies config/default, as a user would, and makes a kubeconfig for the operator's ServiceAccount.
@@ -232,6 +239,9 @@ func (s *Stack) launch(ctx context.Context, flags ...string) (*process, error) {
 		}
 	}
 }
+
+// OperatorPID returns the id of the operator's process.
+func (s *Stack) OperatorPID() int { return s.operator.cmd.Process.Pid }
 
 // StopOperator ends the operator as Kubernetes would, by SIGTERM.
 func (s *Stack) StopOperator() error { return s.operator.stop() }
