@@ -16,11 +16,13 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/quota"
 )
 
 // options are the flags.
 type options struct {
 	metricsAddress, probeAddress string
+	pprofAddress                 string
 	secureMetrics                bool
 	leaderElect                  bool
 	leaderElectionID             string
@@ -32,6 +34,7 @@ type options struct {
 	unknownOutcomeGrace          time.Duration
 	workers                      int
 	rateLimitShare               float64
+	quotaWindow                  time.Duration
 	protectSecrets               bool
 	clusterClients               bool
 	massDeleteLimit              int
@@ -53,6 +56,7 @@ func parseOptions(args []string) (*options, error) {
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint; 0 turns it off")
 	flags.BoolVar(&o.secureMetrics, "metrics-secure", true, "serve metrics by HTTPS, and only to whom the API server authenticates and authorizes")
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns them off")
+	flags.StringVar(&o.pprofAddress, "pprof-bind-address", "0", "address of Go's profiles, for debugging, as 127.0.0.1:6060; 0 turns it off. They show no objects, but serve anybody who can reach the address: bind it to 127.0.0.1")
 	flags.BoolVar(&o.leaderElect, "leader-elect", false, "let only one of several replicas work at a time")
 	flags.StringVar(&o.leaderElectionID, "leader-election-id", "calcom-operator.platform.cal.com", "name of the lease; give operators for different namespaces different ones")
 	flags.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "namespace of the lease; the pod's own when empty")
@@ -63,6 +67,7 @@ func parseOptions(args []string) (*options, error) {
 	flags.DurationVar(&o.unknownOutcomeGrace, "unknown-outcome-grace", controller.UnknownOutcomeGrace, "after a create call whose outcome is unknown, how long a user that cannot be found is waited for. Cal.com can finish such a call late; a server that is slower than most needs more")
 	flags.IntVar(&o.workers, "max-concurrent-reconciles", 8, "number of users that are worked on at a time")
 	flags.Float64Var(&o.rateLimitShare, "rate-limit-share", 0.8, "part of each OAuth client's quota that the operator uses, above 0 and up to 1; the rest is left to your own backend")
+	flags.DurationVar(&o.quotaWindow, "quota-window", quota.DefaultWindow, "time over which the server counts calls; only for test servers whose time is scaled, never for Cal.com")
 	flags.BoolVar(&o.protectSecrets, "protect-secrets", true, "keep credentials Secrets and OAuth clients from being deleted before the users that need them, by the finalizer platform.cal.com/in-use; without it, delete users before their Secret and their namespace")
 	flags.BoolVar(&o.clusterClients, "cluster-oauth-clients", true, "serve ClusterOAuthClients, whose Secrets are in the operator's own namespace. An operator without rights in the whole cluster has to be started without")
 	flags.IntVar(&o.massDeleteLimit, "mass-delete-limit", 0, "how many users of one OAuth client are deleted in any 10 minutes; the others wait, and say so, until their time comes or somebody sets the annotation "+v1alpha1.AllowMassDeletionAnnotation+"=true on them or their namespace. 0 means any number")
@@ -130,6 +135,8 @@ func (o *options) checkNumbers() error {
 		return fmt.Errorf("--max-concurrent-reconciles is %d; it must be at least 1", o.workers)
 	case !(o.rateLimitShare > 0 && o.rateLimitShare <= 1):
 		return fmt.Errorf("--rate-limit-share is %v; it must be above 0 and at most 1", o.rateLimitShare)
+	case o.quotaWindow < time.Second:
+		return fmt.Errorf("--quota-window is %v; it must be at least 1s, and 1m for Cal.com", o.quotaWindow)
 	case o.massDeleteLimit < 0:
 		return fmt.Errorf("--mass-delete-limit is %d; it must not be below 0", o.massDeleteLimit)
 	}

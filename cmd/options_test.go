@@ -26,6 +26,8 @@ func TestParseOptions(t *testing.T) {
 		"NoShare":               {[]string{"--rate-limit-share=0"}, "--rate-limit-share"},
 		"MoreThanAll":           {[]string{"--rate-limit-share=1.1"}, "--rate-limit-share"},
 		"ShareThatIsNoNumber":   {[]string{"--rate-limit-share=NaN"}, "--rate-limit-share"},
+		"ScaledWindow":          {[]string{"--quota-window=6s"}, ""},
+		"ShortWindow":           {[]string{"--quota-window=0s"}, "--quota-window"},
 		"OwnerIDWithASlash":     {[]string{"--owner-id=a/b"}, "--owner-id"},
 		"LongOwnerID":           {[]string{"--owner-id=" + strings.Repeat("a", 64)}, "--owner-id"},
 		"LogLevel":              {[]string{"--zap-log-level=7"}, ""},
@@ -56,6 +58,9 @@ func TestManagerOptions(t *testing.T) {
 		t.Error("metrics are not served securely by default")
 	} else if len(m.Cache.DefaultNamespaces) != 2 {
 		t.Errorf("watched namespaces are %v", m.Cache.DefaultNamespaces)
+	}
+	if m := o.manager(); m.PprofBindAddress != "0" {
+		t.Errorf("profiles are served at %q by default", m.PprofBindAddress)
 	}
 	for range 100 {
 		if d := jitter(time.Second); d < 0 || d >= time.Second {
