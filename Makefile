@@ -10,6 +10,8 @@ PKG ?= ./...
 KUBECTL ?= kubectl
 SEEDS ?= 10000
 FUZZTIME ?= 30s
+N ?= 1000
+PROFILE ?= all
 
 # Tools are compiled once and kept in Go's build cache.
 TOOL := go tool -modfile=hack/tools/go.mod
@@ -53,6 +55,11 @@ test-simulation: ## Look for broken promises in SEEDS random worlds full of faul
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (30s)
 	hack/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: ## Measure the operator with N users (1000), PROFILE=free|quota|all (BENCHFLAGS='-pprof=dir -json=file', see -help)
+	go build -o bin/bench ./hack/bench
+	$(ASSETS); bin/bench -n $(N) -profile $(PROFILE) -version $(VERSION) $(BENCHFLAGS)
 
 .PHONY: fmt
 fmt: ## Format Go code and shell scripts

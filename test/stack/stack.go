@@ -209,7 +209,7 @@ func (s *Stack) StartStandby(ctx context.Context, flags ...string) (err error) {
 
 // launch returns an operator that is ready. When it does not become ready, it is returned with the error.
 func (s *Stack) launch(ctx context.Context, flags ...string) (*process, error) {
-	probe, err := freeAddress(ctx)
+	probe, err := FreeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -278,8 +278,8 @@ func answers(ctx context.Context, url string) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// freeAddress returns an address that nobody listens on at the moment.
-func freeAddress(ctx context.Context) (string, error) {
+// FreeAddress returns an address that nobody listens on at the moment.
+func FreeAddress(ctx context.Context) (string, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("finding a free port: %w", err)
