@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,7 +41,7 @@ func main() {
 
 func parse(args []string) (*options, error) {
 	o := &options{}
-	profile := "all"
+	profile, operator := "all", ""
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&o.config.Users, "n", 1000, "number of `users`")
 	flags.StringVar(&profile, "profile", profile, "free: no quota; quota: 500 calls a minute; all: one after the other")
@@ -50,6 +51,7 @@ func parse(args []string) (*options, error) {
 	flags.IntVar(&o.config.LateUsers, "late-users", 20, "`users` that are created one by one while the others are being swept")
 	flags.IntVar(&o.config.UnrelatedSecrets, "unrelated-secrets", -1, "`Secrets` of 1 MB that are created to see what they cost; 0 for none (default 1000 from 10,000 users on, else 0)")
 	flags.StringVar(&o.config.ClientKind, "client-kind", "inline", "how users name their OAuth client")
+	flags.StringVar(&operator, "operator-flags", "", "`flags` for the operator, separated by spaces, such as --max-concurrent-reconciles=16")
 	flags.StringVar(&o.config.ProfileDir, "pprof", "", "existing `folder` for the operator's CPU and heap profiles")
 	flags.StringVar(&o.version, "version", "unknown", "version of the operator, for the report")
 	flags.StringVar(&o.json, "json", "", "`file` for the report as JSON")
@@ -60,6 +62,7 @@ func parse(args []string) (*options, error) {
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unknown argument %q; everything is set by flags, see --help", flags.Arg(0))
 	}
+	o.config.OperatorFlags = strings.Fields(operator)
 	o.profiles = []bench.Profile{bench.Profile(profile)}
 	if profile == "all" {
 		o.profiles = []bench.Profile{bench.Free, bench.Quota}

@@ -56,6 +56,8 @@ type Config struct {
 	UnrelatedSecrets int
 	// ClientKind says how users name their OAuth client: one of ClientKinds.
 	ClientKind string
+	// OperatorFlags are added to the operator's, and win over them.
+	OperatorFlags []string
 	// ProfileDir is an existing folder for the operator's CPU profile of the first phase and for its heap profile of the second;
 	// empty for none.
 	ProfileDir string
@@ -126,7 +128,7 @@ func Measure(ctx context.Context, config Config) (run *Run, err error) {
 	defer func() { err = errors.Join(err, w.close()) }()
 	run = &Run{
 		Users: config.Users, Profile: config.Profile, LatencySeconds: config.Latency.Seconds(), TimeScale: config.TimeScale,
-		IntervalSeconds: config.Interval.Seconds(), ClientKind: config.ClientKind,
+		IntervalSeconds: config.Interval.Seconds(), ClientKind: config.ClientKind, OperatorFlags: config.OperatorFlags,
 	}
 	for _, phase := range w.phases() {
 		config.Say(fmt.Sprintf("%s: %s", config.Profile, phase.name))

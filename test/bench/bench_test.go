@@ -21,6 +21,15 @@ import (
 // at by itself, and the counts that only a sweep can reach are not asked for.
 const sweeping = false
 
+// calmSecrets says that a Secret which a user has just marked as in use is not let go before that user has its
+// finalizer. Without it the two take turns for a while, at the cost of some writes.
+const calmSecrets = false
+
+// asked reports whether a miss is an error.
+func asked(kind Kind) bool {
+	return kind == Count || kind == SweepCount && sweeping || kind == FirstCount && calmSecrets
+}
+
 // Every phase with few users: what is counted, and not how long it takes.
 func TestCounts(t *testing.T) {
 	t.Parallel()
@@ -30,6 +39,7 @@ func TestCounts(t *testing.T) {
 			run, err := Measure(t.Context(), Config{
 				Users: 24, Profile: profile, Latency: 5 * time.Millisecond, TimeScale: 20, Interval: 2 * time.Second,
 				LateUsers: 3, UnrelatedSecrets: 2, ClientKind: "inline",
+				OperatorFlags: []string{"--leader-elect=false"}, // The lease of the one that is killed takes 15 s to run out.
 			})
 			if run != nil {
 				t.Logf("\n%s", run.Table())
@@ -39,7 +49,7 @@ func TestCounts(t *testing.T) {
 			}
 			for _, phase := range run.Phases {
 				for _, c := range phase.Checks {
-					if c.Kind == Count && !c.Met() || sweeping && c.Kind == SweepCount && !c.Met() {
+					if asked(c.Kind) && !c.Met() {
 						t.Errorf("%s: %s: %s, want %s", phase.Name, c.What, c.value(), c.target())
 					}
 				}
@@ -73,19 +83,20 @@ func TestConfig(t *testing.T) {
 
 func TestCompare(t *testing.T) {
 	const client = "clx"
-	object := func(i int64, change func(*v1alpha1.ManagedUser)) *v1alpha1.ManagedUser {
+	name := func(i int) string { return string("abc"[i]) }
+	object := func(i int, change func(*v1alpha1.ManagedUser)) *v1alpha1.ManagedUser {
 		mu := &v1alpha1.ManagedUser{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: string(rune('a' + i))},
-			Spec:       v1alpha1.ManagedUserSpec{Email: string(rune('a'+i)) + "@example.com", Name: "N", Bio: new("B")},
-			Status:     v1alpha1.ManagedUserStatus{User: &v1alpha1.CalcomUser{ID: i}},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: name(i)},
+			Spec:       v1alpha1.ManagedUserSpec{Email: name(i) + "@example.com", Name: "N", Bio: new("B")},
+			Status:     v1alpha1.ManagedUserStatus{User: &v1alpha1.CalcomUser{ID: int64(i)}},
 		}
 		change(mu)
 		return mu
 	}
-	remote := func(i int64, change func(*remoteUser)) remoteUser {
+	remote := func(i int, change func(*remoteUser)) remoteUser {
 		user := remoteUser{
-			ID: i, Email: string(rune('a'+i)) + "+" + client + "@example.com", Name: "N", Bio: "B",
-			Metadata: map[string]any{markKey: "owner/n/" + string(rune('a'+i)) + "/uid"},
+			ID: int64(i), Email: name(i) + "+" + client + "@example.com", Name: "N", Bio: "B",
+			Metadata: map[string]any{markKey: "owner/n/" + name(i) + "/uid"},
 		}
 		change(&user)
 		return user

@@ -102,8 +102,7 @@ func (w *world) unrelatedPhase() phase {
 			if err := w.createUnrelated(ctx); err != nil {
 				return err
 			}
-			const patience = 5 * time.Second // For what a cache does with the last of them.
-			return pause(ctx, patience)
+			return pause(ctx, min(5*time.Second, w.config.Interval)) // For what a cache does with the last of them.
 		},
 		targets: func(m *measurement) {
 			const most = 5

@@ -135,7 +135,10 @@ func (m *measurement) costs(operator process, cpuBefore time.Duration) error {
 		return err
 	}
 	m.CPUSeconds = (cpu - cpuBefore).Seconds()
-	m.PeakMiB, err = operator.memory("VmHWM")
+	if m.PeakMiB, err = operator.memory("VmHWM"); err != nil {
+		return err
+	}
+	m.AnonymousMiB, err = operator.memory("RssAnon")
 	return err
 }
 
@@ -206,7 +209,7 @@ func (m *measurement) latency(what string) {
 // perUser adds the usual counts of a phase in which so many users were worked on, with at most so many writes to each
 // object and one event.
 func (m *measurement) perUser(users, writes int) {
-	m.count(Count, fmt.Sprintf("writes to %d users and their statuses", users), m.written("managedusers", "managedusers/status"), "≤", writes*users)
+	m.count(Count, fmt.Sprintf("writes to %s users and their statuses", number(users)), m.written("managedusers", "managedusers/status"), "≤", writes*users)
 	m.count(Count, "events", m.written("events"), "≤", users)
 }
 
@@ -223,11 +226,12 @@ func (m *measurement) always() {
 	for _, n := range m.refused {
 		conflicts += n
 	}
-	// When users come to a Secret for the first time, each worker may try to be the one that marks it.
+	// Somebody else's write may come first now and then, such as another worker's to a Secret.
 	m.count(Count, "writes that the API server refused", conflicts, "≤", max(workers*namespaces, m.world.users/100))
 	limit := 64.0
 	if m.world.config.Users > 1000 {
 		limit = 150
 	}
 	m.gauge("peak memory", m.PeakMiB, "MiB", "≤", limit)
+	m.gauge("of that data, and not the binary", m.AnonymousMiB, "MiB", "", 0)
 }

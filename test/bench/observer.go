@@ -189,13 +189,10 @@ func (o *observer) example() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for key := range o.expected {
-		text := key.String()
 		if mu, ok := o.objects[key]; ok {
-			for _, c := range mu.Status.Conditions {
-				text += fmt.Sprintf(", %s=%s/%s: %s", c.Type, c.Status, c.Reason, c.Message)
-			}
+			return fmt.Sprintf("%s, with the conditions %+v", key, mu.Status.Conditions)
 		}
-		return text
+		return key.String() + ", which is gone"
 	}
 	return "none any more"
 }

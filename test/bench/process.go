@@ -127,5 +127,10 @@ func Machine() string {
 			}
 		}
 	}
-	return fmt.Sprintf("%d cores of %s, shared with the API server, etcd and the sandbox; %s", runtime.NumCPU(), model, runtime.Version())
+	load := "unknown"
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		load = strings.Fields(string(text))[0]
+	}
+	return fmt.Sprintf("%d cores of %s, shared with API server, etcd and sandbox; load %s before; %s",
+		runtime.NumCPU(), model, load, runtime.Version())
 }

@@ -23,13 +23,14 @@ type Report struct {
 
 // Run is one profile.
 type Run struct {
-	Users           int     `json:"users"`
-	Profile         Profile `json:"profile"`
-	LatencySeconds  float64 `json:"latencySeconds"`
-	TimeScale       float64 `json:"timeScale"`
-	IntervalSeconds float64 `json:"intervalSeconds"`
-	ClientKind      string  `json:"clientKind"`
-	Phases          []Phase `json:"phases"`
+	Users           int      `json:"users"`
+	Profile         Profile  `json:"profile"`
+	LatencySeconds  float64  `json:"latencySeconds"`
+	TimeScale       float64  `json:"timeScale"`
+	IntervalSeconds float64  `json:"intervalSeconds"`
+	ClientKind      string   `json:"clientKind"`
+	OperatorFlags   []string `json:"operatorFlags,omitempty"`
+	Phases          []Phase  `json:"phases"`
 }
 
 // Phase is what happened between two moments.
@@ -43,7 +44,9 @@ type Phase struct {
 	LeaseWrites int     `json:"leaseWrites"`
 	CPUSeconds  float64 `json:"cpuSeconds"`
 	// PeakMiB is the most memory that was resident; since the start of the process where PeakSinceStart says so.
-	PeakMiB        float64 `json:"peakMiB"`
+	PeakMiB float64 `json:"peakMiB"`
+	// AnonymousMiB is what of the resident memory is the operator's data at the end, and not pages of its binary.
+	AnonymousMiB   float64 `json:"anonymousMiB"`
 	PeakSinceStart bool    `json:"peakSinceStart"`
 	Checks         []Check `json:"checks"`
 }
@@ -65,6 +68,8 @@ const (
 	Gauge Kind = "gauge"
 	// SweepCount is a Count that only the sweep can reach, and not a look at each user.
 	SweepCount Kind = "sweepCount"
+	// FirstCount is a Count that is reached unless a Secret is let go at the moment at which its first user comes.
+	FirstCount Kind = "firstCount"
 )
 
 // Check is one figure and its target.

@@ -35,8 +35,11 @@ func (r *Run) Table() string {
 // heading says what was measured, in sentences of one line each.
 func (r *Run) heading() []string {
 	interval := time.Duration(r.IntervalSeconds * float64(time.Second))
-	lines := []string{fmt.Sprintf("%s users, %s, %.0f ms for each call, drift checks every %v",
+	lines := []string{fmt.Sprintf("%s users, %s, %.0f ms a call, drift checks every %v",
 		number(r.Users), r.quota(), r.LatencySeconds*1000, interval)}
+	if len(r.OperatorFlags) > 0 {
+		lines = append(lines, "The operator has "+strings.Join(r.OperatorFlags, " ")+".")
+	}
 	if r.scaled() {
 		lines = append(lines,
 			fmt.Sprintf("The quota's minute lasts %.3g s here (time scale %.3g), in the server and in the operator.", quotaWindow.Seconds()/r.TimeScale, r.TimeScale),
@@ -49,7 +52,7 @@ func (r *Run) quota() string {
 	if r.Profile == Free {
 		return "no quota"
 	}
-	return fmt.Sprintf("%d calls a minute of which %.0f for the operator", quotaLimit, quotaLimit*quotaShare)
+	return fmt.Sprintf("%d calls a minute (%.0f for the operator)", quotaLimit, quotaLimit*quotaShare)
 }
 
 func (r *Run) scaled() bool { return r.Profile == Quota && r.TimeScale != 1 }

@@ -87,6 +87,7 @@ func (w *world) startStack(ctx context.Context, dir string) error {
 	if w.config.ProfileDir != "" {
 		operator = append(operator, "--pprof-bind-address="+addresses[1])
 	}
+	operator = append(operator, w.config.OperatorFlags...)
 	started, err := stack.Start(ctx, stack.Config{
 		Dir: dir, AuditLog: true, OperatorArgs: operator, Operator: w.keep,
 		SandboxArgs: []string{
