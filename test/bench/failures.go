@@ -49,7 +49,8 @@ func (w *world) doBreak(ctx context.Context, _ *measurement) error {
 func (m *measurement) broken() {
 	n := m.world.users
 	m.latency("until a user says so")
-	probes := workers + int(m.elapsed/m.world.config.Interval)
+	// Each OAuthClient tries the key for itself.
+	probes := workers + m.world.clients() + int(m.elapsed/m.world.config.Interval)
 	m.count(Count, "calls with the wrong key", m.calls.withStatus(http.StatusUnauthorized), "≤", probes)
 	m.perUser(n, 1)
 	m.noOtherWrites()

@@ -207,10 +207,10 @@ func (m *measurement) latency(what string) {
 }
 
 // perUser adds the usual counts of a phase in which so many users were worked on, with at most so many writes to each
-// object and one event.
+// object and one event, and one event of each OAuth client.
 func (m *measurement) perUser(users, writes int) {
 	m.count(Count, fmt.Sprintf("writes to %s users and their statuses", number(users)), m.written("managedusers", "managedusers/status"), "≤", writes*users)
-	m.count(Count, "events", m.written("events"), "≤", users)
+	m.count(Count, "events", m.written("events"), "≤", users+m.world.clients())
 }
 
 // always adds what holds in every phase.

@@ -49,7 +49,7 @@ func (m *measurement) firstOnes() {
 	m.count(Count, "create calls", m.calls.of(calcomtest.OpCreate), "=", namespaces)
 	m.count(SweepCount, "list calls", m.calls.of(calcomtest.OpList), "≤", m.sweeps())
 	m.count(FirstCount, "writes to users and their statuses", m.written("managedusers", "managedusers/status"), "≤", 2*namespaces)
-	m.count(Count, "events", m.written("events"), "≤", namespaces)
+	m.count(Count, "events", m.written("events"), "≤", namespaces+m.world.clients())
 	m.count(FirstCount, "writes to Secrets", m.written("secrets"), "=", namespaces)
 	m.noOtherWrites()
 }
@@ -104,9 +104,14 @@ func (m *measurement) created() {
 	m.noOtherWrites()
 }
 
-// noOtherWrites adds that nothing else was written than users, their events and Secrets.
+// noOtherWrites adds that nothing else was written than users, their events and Secrets, and an OAuth client now and then.
 func (m *measurement) noOtherWrites() {
-	m.count(Count, "other writes", m.written()-m.written("managedusers", "managedusers/status", "events", "secrets"), "=", 0)
+	clients := m.written("oauthclients", "oauthclients/status")
+	if m.world.clients() > 0 {
+		// Its protection, and its status when something changes.
+		m.count(Count, "writes to OAuth clients and their statuses", clients, "≤", 3*m.world.clients())
+	}
+	m.count(Count, "other writes", m.written()-clients-m.written("managedusers", "managedusers/status", "events", "secrets"), "=", 0)
 }
 
 // onlySweeps adds that nothing was called but the sweep.

@@ -19,6 +19,7 @@ import (
 const (
 	secretName = "calcom"
 	secretKey  = "secretKey"
+	clientName = "acme"
 	firstBio   = "As it was created"
 	secondBio  = "As it was changed"
 )
@@ -34,17 +35,39 @@ type clientKind struct {
 var clientKinds = map[string]clientKind{
 	"inline": {
 		prepare: func(context.Context, *world, string) error { return nil },
-		name: func(w *world, spec *v1alpha1.ManagedUserSpec) {
-			spec.OAuthClient = &v1alpha1.OAuthClientCredentials{
-				ID: w.sandbox.client.ID, APIURL: w.stack.API,
-				SecretKeyRef: v1alpha1.SecretKeyReference{Name: secretName, Key: secretKey},
-			}
+		name:    func(w *world, spec *v1alpha1.ManagedUserSpec) { spec.OAuthClient = new(w.credentials()) },
+	},
+	"OAuthClient": {
+		prepare: func(ctx context.Context, w *world, namespace string) error {
+			return w.kube.Create(ctx, &v1alpha1.OAuthClient{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: clientName},
+				Spec:       v1alpha1.OAuthClientSpec{OAuthClientCredentials: w.credentials()},
+			})
+		},
+		name: func(_ *world, spec *v1alpha1.ManagedUserSpec) {
+			spec.OAuthClientRef = &v1alpha1.OAuthClientReference{Kind: "OAuthClient", Name: clientName}
 		},
 	},
 }
 
-// ClientKinds are the ways in which users can name their OAuth client: inline writes id and Secret into each.
+func (w *world) credentials() v1alpha1.OAuthClientCredentials {
+	return v1alpha1.OAuthClientCredentials{
+		ID: w.sandbox.client.ID, APIURL: w.stack.API,
+		SecretKeyRef: v1alpha1.SecretKeyReference{Name: secretName, Key: secretKey},
+	}
+}
+
+// ClientKinds are the ways in which users can name their OAuth client: inline writes id and Secret into each, OAuthClient
+// refers to one object in each namespace.
 func ClientKinds() []string { return slices.Sorted(maps.Keys(clientKinds)) }
+
+// clients is the number of OAuthClient objects.
+func (w *world) clients() int {
+	if w.config.ClientKind == "inline" {
+		return 0
+	}
+	return namespaces
+}
 
 func namespaceOf(i int) string { return fmt.Sprintf("bench-%d", i%namespaces) }
 
