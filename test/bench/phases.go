@@ -47,7 +47,8 @@ func (w *world) doFirst(ctx context.Context, _ *measurement) error {
 
 func (m *measurement) firstOnes() {
 	m.count(Count, "create calls", m.calls.of(calcomtest.OpCreate), "=", namespaces)
-	m.count(SweepCount, "list calls", m.calls.of(calcomtest.OpList), "≤", m.sweeps())
+	// An OAuthClient tries its key by listing.
+	m.count(SweepCount, "list calls", m.calls.of(calcomtest.OpList), "≤", m.sweeps()+m.world.clients())
 	m.count(FirstCount, "writes to users and their statuses", m.written("managedusers", "managedusers/status"), "≤", 2*namespaces)
 	m.count(Count, "events", m.written("events"), "≤", namespaces+m.world.clients())
 	m.count(FirstCount, "writes to Secrets", m.written("secrets"), "=", namespaces)
