@@ -14,7 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -136,13 +138,23 @@ func (r *SecretReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("credentials-secret").
-		For(&corev1.Secret{}, builder.OnlyMetadata).
+		For(&corev1.Secret{}, builder.OnlyMetadata, builder.WithPredicates(notJustMarked())).
 		Watches(&v1alpha1.ManagedUser{}, handler.EnqueueRequestsFromMapFunc(ofUser), builder.WithPredicates(changesNeed(v1alpha1.ManagedUserFinalizer, nameOfSecret))).
 		Watches(&v1alpha1.OAuthClient{}, handler.EnqueueRequestsFromMapFunc(ofClient), builder.WithPredicates(changesNeed(v1alpha1.InUseFinalizer, nameOfSecret)))
 	if r.config.ClusterClients {
 		b = b.Watches(&v1alpha1.ClusterOAuthClient{}, handler.EnqueueRequestsFromMapFunc(ofClient), builder.WithPredicates(changesNeed(v1alpha1.InUseFinalizer, nameOfSecret)))
 	}
 	return b.Complete(r)
+}
+
+// notJustMarked holds back that a Secret was marked as in use. Whoever marks it has no finalizer yet, and so the Secret would
+// be let go at once, and marked again, until one of the two is faster. It is looked at when the user has its finalizer, or
+// has gone, or does not name the Secret any more; and whenever the Secret is changed in another way, or deleted.
+func notJustMarked() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return controllerutil.ContainsFinalizer(e.ObjectOld, v1alpha1.InUseFinalizer) ||
+			!controllerutil.ContainsFinalizer(e.ObjectNew, v1alpha1.InUseFinalizer)
+	}}
 }
 
 // nameOfSecret returns the Secret that an object of any kind names.
