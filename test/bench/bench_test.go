@@ -21,14 +21,8 @@ import (
 // at by itself, and the counts that only a sweep can reach are not asked for.
 const sweeping = false
 
-// calmSecrets says that a Secret which a user has just marked as in use is not let go before that user has its
-// finalizer. Without it the two take turns for a while, at the cost of some writes.
-const calmSecrets = false
-
 // asked reports whether a miss is an error.
-func asked(kind Kind) bool {
-	return kind == Count || kind == SweepCount && sweeping || kind == FirstCount && calmSecrets
-}
+func asked(kind Kind) bool { return kind == Count || kind == SweepCount && sweeping }
 
 // Every phase with few users: what is counted, and not how long it takes.
 func TestCounts(t *testing.T) {

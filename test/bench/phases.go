@@ -49,9 +49,8 @@ func (m *measurement) firstOnes() {
 	m.count(Count, "create calls", m.calls.of(calcomtest.OpCreate), "=", namespaces)
 	// An OAuthClient tries its key by listing.
 	m.count(SweepCount, "list calls", m.calls.of(calcomtest.OpList), "≤", m.sweeps()+m.world.clients())
-	m.count(FirstCount, "writes to users and their statuses", m.written("managedusers", "managedusers/status"), "≤", 2*namespaces)
-	m.count(Count, "events", m.written("events"), "≤", namespaces+m.world.clients())
-	m.count(FirstCount, "writes to Secrets", m.written("secrets"), "=", namespaces)
+	m.perUser(namespaces, 2)
+	m.count(Count, "writes to Secrets", m.written("secrets"), "=", namespaces)
 	m.noOtherWrites()
 }
 

@@ -68,8 +68,6 @@ const (
 	Gauge Kind = "gauge"
 	// SweepCount is a Count that only the sweep can reach, and not a look at each user.
 	SweepCount Kind = "sweepCount"
-	// FirstCount is a Count that is reached unless a Secret is let go at the moment at which its first user comes.
-	FirstCount Kind = "firstCount"
 )
 
 // Check is one figure and its target.
