@@ -79,6 +79,8 @@ type Check struct {
 	// Relation is =, ≤, < or ≥, with the Target to its right; empty where there is none.
 	Relation string  `json:"relation,omitempty"`
 	Target   float64 `json:"target"`
+	// Routine is what is counted in every phase, and only of interest when it misses.
+	Routine bool `json:"routine,omitempty"`
 	// Scaled marks a time that the quota's shorter windows make up to TimeScale times too short.
 	Scaled bool `json:"scaled,omitempty"`
 }
