@@ -14,9 +14,11 @@ package calcom
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -29,8 +31,12 @@ const (
 	// server's side and can be slow.
 	callTimeout = 30 * time.Second
 
-	// maxBody bounds what is read of an answer, in bytes. A full page of 250 users is about 100 kB.
+	// maxBody bounds what is read of an answer, in bytes.
 	maxBody = 1 << 20
+
+	// maxRow is what each user that is asked for adds to that bound in a list. A full page is about 100 kB as a rule; the
+	// metadata of one user may be 30 kB.
+	maxRow = 32 << 10
 )
 
 // Config says how to reach one OAuth client.
@@ -157,7 +163,7 @@ type Operation string
 const (
 	OpCreate       Operation = "creating the user"
 	OpGet          Operation = "getting the user"
-	OpList         Operation = "listing users by e-mail"
+	OpList         Operation = "listing users"
 	OpUpdate       Operation = "updating the user"
 	OpDelete       Operation = "deleting the user"
 	OpRefresh      Operation = "refreshing tokens"
@@ -171,6 +177,7 @@ type call struct {
 	path   []string // Below the base URL, unescaped.
 	query  Hidden[url.Values]
 	body   Hidden[any]
+	most   int // Bytes of the answer that are read; maxBody when zero.
 }
 
 // envelope is the form of every successful answer. Data is decoded apart, so that its absence can be told
@@ -203,15 +210,16 @@ func (c *Client) do(ctx context.Context, call call, out any) error {
 	if c.onResponse != nil {
 		c.onResponse(response.StatusCode, limit)
 	}
-	body, err := read(response)
+	most := cmp.Or(call.most, maxBody)
+	body, err := read(response, most)
 	if response.StatusCode/100 != 2 {
 		return c.statusError(call, response, limit, body)
 	}
 	switch {
 	case err != nil:
 		err = c.maskFor(call).cause(err)
-	case len(body) > maxBody:
-		err = errors.New("answer is larger than 1 MiB")
+	case len(body) > most:
+		err = fmt.Errorf("answer is larger than %d MiB", most>>20)
 	default:
 		err = decode(body, out)
 	}
@@ -225,12 +233,12 @@ func (c *Client) do(ctx context.Context, call call, out any) error {
 }
 
 // read returns the body, up to a byte more than may be.
-func read(response *http.Response) ([]byte, error) {
+func read(response *http.Response, most int) ([]byte, error) {
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		// What is called the body is the connection then, which no deadline ends.
 		return nil, nil
 	}
-	return io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+	return io.ReadAll(io.LimitReader(response.Body, int64(most)+1))
 }
 
 func (c *Client) request(ctx context.Context, call call) (*http.Request, error) {

@@ -16,7 +16,8 @@ import (
 // MaxListed is the largest page that the server lists; a larger limit is refused.
 const MaxListed = 250
 
-// MaxOffset is the largest offset of a page; a larger one is refused.
+// MaxOffset is the farthest that the server pages; a larger offset is refused. So a list without a filter reaches no more than
+// MaxOffset + MaxListed users (packages/platform/types/pagination).
 const MaxOffset = 250
 
 // User is a managed user as the server returns it. Nil stands for null or absent.
@@ -121,7 +122,7 @@ func (c *Client) UsersByEmail(ctx context.Context, emails ...string) ([]User, er
 	call := call{name: OpList, method: http.MethodGet, path: c.usersPath(), query: Hide(url.Values{
 		"emails": {strings.Join(emails, ",")},
 		"limit":  {strconv.Itoa(MaxListed)},
-	})}
+	}), most: maxBody + len(emails)*maxRow}
 	if len(emails) == 0 || len(emails) > MaxListed {
 		return nil, &Error{Operation: call.name, NotSent: true, err: errors.New("1 to 250 addresses are needed")}
 	}
@@ -152,7 +153,7 @@ func (c *Client) Users(ctx context.Context, limit, offset int) ([]User, error) {
 	call := call{name: OpList, method: http.MethodGet, path: c.usersPath(), query: Hide(url.Values{
 		"limit":  {strconv.Itoa(limit)},
 		"offset": {strconv.Itoa(offset)},
-	})}
+	}), most: maxBody + limit*maxRow}
 	if limit < 1 || limit > MaxListed || offset < 0 || offset > MaxOffset {
 		return nil, &Error{Operation: call.name, NotSent: true, err: errors.New("limit must be 1 to 250 and offset 0 to 250")}
 	}

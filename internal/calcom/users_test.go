@@ -80,6 +80,14 @@ func TestRequests(t *testing.T) {
 			},
 			sent{"GET", users, "emails=a%2B" + testClientID + "%40example.com%2Cb%26c%3Dd%40example.com%2C%C3%BC%40example.com&limit=250", "", ""},
 		},
+		"ListWithoutAFilter": {
+			func(ctx context.Context, c *Client) error { _, err := c.Users(ctx, 250, 0); return err },
+			sent{"GET", users, "limit=250&offset=0", "", ""},
+		},
+		"ListTheLastPage": {
+			func(ctx context.Context, c *Client) error { _, err := c.Users(ctx, 1, 250); return err },
+			sent{"GET", users, "limit=1&offset=250", "", ""},
+		},
 		"UpdateNothing": {
 			func(ctx context.Context, c *Client) error { _, err := c.UpdateUser(ctx, 7, UserUpdate{}); return err },
 			sent{"PATCH", users + "/7", "", `{}`, "application/json"},
@@ -148,6 +156,9 @@ func TestRequests(t *testing.T) {
 // TestNotSent has the calls that the client itself refuses.
 func TestNotSent(t *testing.T) {
 	c := serve(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s was sent", r.Method) })
+	page := func(limit, offset int) func() error {
+		return func() error { _, err := c.Users(t.Context(), limit, offset); return err }
+	}
 	cases := map[string]struct {
 		send func() error
 		want string
@@ -158,12 +169,16 @@ func TestNotSent(t *testing.T) {
 		},
 		"NoAddresses": {
 			func() error { _, err := c.UsersByEmail(t.Context()); return err },
-			"listing users by e-mail: 1 to 250 addresses are needed",
+			"listing users: 1 to 250 addresses are needed",
 		},
 		"TooManyAddresses": {
 			func() error { _, err := c.UsersByEmail(t.Context(), make([]string, MaxListed+1)...); return err },
-			"listing users by e-mail: 1 to 250 addresses are needed",
+			"listing users: 1 to 250 addresses are needed",
 		},
+		"NoLimit":       {page(0, 0), "listing users: limit must be 1 to 250 and offset 0 to 250"},
+		"TooLarge":      {page(251, 0), "listing users: limit must be 1 to 250 and offset 0 to 250"},
+		"BeforeTheList": {page(1, -1), "listing users: limit must be 1 to 250 and offset 0 to 250"},
+		"OutOfReach":    {page(1, 251), "listing users: limit must be 1 to 250 and offset 0 to 250"},
 		"BrokenMetadata": {
 			func() error {
 				_, err := c.UpdateUser(t.Context(), 7, UserUpdate{Metadata: Hide(Metadata{"k": raw("canary")})})
@@ -342,6 +357,49 @@ func TestUnreadableCreations(t *testing.T) {
 				t.Error("got a user or tokens together with an error")
 			}
 			wantNoCanary(t, e)
+		})
+	}
+}
+
+func TestPages(t *testing.T) {
+	server := calcomtest.New(t, calcomtest.Options{})
+	client := calcomtest.DefaultClient()
+	c, err := New(Config{BaseURL: server.URL(), ClientID: client.ID, SecretKey: Hide(client.Secret), Transport: http.DefaultTransport})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		server.AddUser(client.ID, calcomtest.User{Email: fmt.Sprintf("user%d@example.com", i)})
+	}
+	for _, tc := range []struct{ limit, offset, want int }{{2, 0, 2}, {2, 4, 1}, {250, 0, 5}, {250, 250, 0}} {
+		users, err := c.Users(t.Context(), tc.limit, tc.offset)
+		if err != nil || len(users) != tc.want {
+			t.Errorf("limit %d after %d: %d users and %v, want %d", tc.limit, tc.offset, len(users), err, tc.want)
+		}
+	}
+}
+
+func TestPagesThatAreNone(t *testing.T) {
+	row := `{"id":1,"email":"canary@example.com","bio":"` + strings.Repeat("x", maxRow) + `"}`
+	cases := map[string]struct{ data, want string }{
+		"MoreThanAsked": {`[{"id":1},{"id":2},{"id":3}]`, "knows no limit"},
+		"WithoutID":     {`[{"id":1},{"email":"canary@example.com"}]`, "without an id"},
+		"TooLarge":      {`[` + row + strings.Repeat(" ", maxBody+2*maxRow) + `]`, "larger than 1 MiB"},
+		"Large":         {`[` + row + strings.Repeat(" ", maxBody) + `]`, ""},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := serve(t, answering(http.StatusOK, `{"status":"success","data":`+tc.data+`}`)).Users(t.Context(), 2, 0)
+			if tc.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if e := asError(t, err); !e.Unreadable || !strings.Contains(e.Error(), tc.want) {
+				t.Errorf("got %v, want %q", e, tc.want)
+			}
+			wantNoCanary(t, err)
 		})
 	}
 }
