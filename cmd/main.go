@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -210,6 +211,7 @@ func addController(ctx context.Context, mgr ctrl.Manager, o *options) error {
 		Namespace:               o.operatorNamespace,
 		ProtectSecrets:          o.protectSecrets,
 		ClusterClients:          o.clusterClients,
+		WatchNamespaces:         slices.Sorted(maps.Keys(o.namespaces())),
 		MaxConcurrentReconciles: o.workers,
 		UserAgent:               "calcom-operator/" + version.Version,
 		Transport:               controller.NewTransport(o.workers),

@@ -63,7 +63,7 @@ func parseOptions(args []string) (*options, error) {
 	flags.StringVar(&o.ownerID, "owner-id", "", "what marks the users of this cluster in Cal.com, at most 63 characters; the UID of the namespace kube-system when empty. Set it before a cluster is rebuilt, so that the new one takes the users over")
 	flags.StringVar(&o.allowedAPIURLs, "allowed-api-urls", "https://", "comma-separated beginnings of the API URLs that may be called, as https://api.cal.com")
 	flags.StringVar(&o.watchNamespaces, "watch-namespaces", "", "comma-separated namespaces to work in; all when empty")
-	flags.DurationVar(&o.resyncInterval, "resync-interval", 10*time.Minute, "time between two drift checks of one user")
+	flags.DurationVar(&o.resyncInterval, "resync-interval", 10*time.Minute, "time in which the drift sweep looks at every user once, with lists of up to 250 users that are spread evenly over it; also how often users that wait for a person are looked at again")
 	flags.DurationVar(&o.unknownOutcomeGrace, "unknown-outcome-grace", controller.UnknownOutcomeGrace, "after a create call whose outcome is unknown, how long a user that cannot be found is waited for. Cal.com can finish such a call late; a server that is slower than most needs more")
 	flags.IntVar(&o.workers, "max-concurrent-reconciles", 8, "number of users that are worked on at a time")
 	flags.Float64Var(&o.rateLimitShare, "rate-limit-share", 0.8, "part of each OAuth client's quota that the operator uses, above 0 and up to 1; the rest is left to your own backend")

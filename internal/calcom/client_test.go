@@ -412,7 +412,7 @@ func TestOnDone(t *testing.T) {
 			t.Errorf("call %d: %v", i, err)
 		}
 	}
-	want := []string{"getting the user 200 1s", "deleting the user 404 1s", "listing users by e-mail 200 1s", "force-refreshing tokens 0 1s"}
+	want := []string{"getting the user 200 1s", "deleting the user 404 1s", "listing users 200 1s", "force-refreshing tokens 0 1s"}
 	if d := cmp.Diff(want, done); d != "" {
 		t.Errorf("calls (-want +got):\n%s", d)
 	}

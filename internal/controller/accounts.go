@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
@@ -38,6 +40,8 @@ type accounts struct {
 
 	mu     sync.Mutex
 	byName map[accountName]*account
+	// cut are the objects whose last visit ended in its middle for want of calls, and how many it would have taken.
+	cut map[types.NamespacedName]int
 }
 
 // notify tells whoever cares that there is something new to say of an account.
@@ -53,21 +57,27 @@ type accountName struct{ apiURL, clientID string }
 type account struct {
 	budget *quota.Budget
 	logins map[[sha256.Size]byte]*login
+	// successes counts the calls that showed a secret key to be good, so that the latest can be told.
+	successes atomic.Int64
 }
 
 // login is an account together with one value of the secret key.
 type login struct {
-	client users
-	budget *quota.Budget
-	clock  clock.PassiveClock
-	probe  time.Duration
+	client  users
+	account *account
+	budget  *quota.Budget
+	clock   clock.PassiveClock
+	probe   time.Duration
+	number  int // Of the account's logins, in the order in which they came.
 	// changed is called when Cal.com comes to accept the key, or to refuse it.
 	changed func()
 
 	mu       sync.Mutex
 	trusted  bool      // Cal.com accepted it, or it is what the process began with.
 	verified bool      // Cal.com accepted it.
-	refusal  error     // Cal.com's 401, until a call succeeds.
+	refusal  error     // Cal.com's 401 or 403, until a call succeeds.
+	accepted int64     // Which of the account's successes was the last one with it; 0 if none was.
+	trying   bool      // One visit finds out whether Cal.com accepts it.
 	probeAt  time.Time // When one caller may try again after a refusal.
 }
 
@@ -76,7 +86,9 @@ type login struct {
 const maxLogins = 8
 
 func newAccounts(config Config) *accounts {
-	return &accounts{config: config, clock: config.Clock, byName: make(map[accountName]*account)}
+	return &accounts{
+		config: config, clock: config.Clock, byName: make(map[accountName]*account), cut: make(map[types.NamespacedName]int),
+	}
 }
 
 // login returns the login for a secret key, the same one for every user that comes with the same key.
@@ -108,7 +120,8 @@ func (a *accounts) login(apiURL, clientID string, secretKey calcom.Hidden[string
 	}
 	// What the process finds at its start was verified by the one before it; a restart asks nobody.
 	l := &login{
-		client: cal, budget: acc.budget, clock: a.clock, probe: a.config.ResyncInterval, trusted: len(acc.logins) == 0,
+		client: cal, account: acc, budget: acc.budget, clock: a.clock, probe: a.config.ResyncInterval,
+		number: len(acc.logins), trusted: len(acc.logins) == 0,
 		changed: func() { a.notify(name) },
 	}
 	if len(acc.logins) >= maxLogins {
@@ -129,8 +142,14 @@ type session struct {
 	reserved int
 	// called is set once a call was made: from there on, a wait would make it worthless.
 	called bool
+	// made is how many calls were made, and cut how many the visit would have taken that a wait has made worthless.
+	made, cut int
 	// probes is set when the calls are the one attempt with a secret key that was refused.
 	probes bool
+	// cautious lets the visit make no call with a secret key that another visit is just trying, though it was not new.
+	cautious bool
+	// tries is set while this visit is the one that tries a secret key.
+	tries bool
 }
 
 var _ users = (*session)(nil)
@@ -152,6 +171,9 @@ func (s *session) reserve(n int) error {
 		Class: s.class, Namespace: s.namespace, Key: s.key, Calls: calls, Continues: s.called,
 	})
 	if !promise.IsZero() {
+		if s.called {
+			s.cut = s.made + n
+		}
 		return waitForQuota(promise)
 	}
 	s.reserved += calls
@@ -165,10 +187,17 @@ func (s *session) giveBack() {
 		s.budget.Return(s.class, s.reserved)
 		s.reserved = 0
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.probes && !s.called {
-		s.mu.Lock()
-		defer s.mu.Unlock()
 		s.probeAt = s.clock.Now()
+	}
+	s.endTrial()
+}
+
+func (s *session) endTrial() {
+	if s.tries {
+		s.tries, s.trying = false, false
 	}
 }
 
@@ -181,20 +210,34 @@ func (s *session) refused() error {
 }
 
 func (s *session) refusalNow() error {
+	if s.isUntried() && s.trying && !s.tries {
+		return waitForTrial()
+	}
 	if s.probing || s.probes || !s.clock.Now().Before(s.probeAt) {
 		return nil
 	}
 	return s.refusal
 }
 
-// claim makes this visit the one that tries a secret key that was refused, or returns the refusal if another was faster.
+// isUntried reports whether nobody knows what Cal.com says to the secret key. Then one visit finds out for all.
+func (s *session) isUntried() bool {
+	return s.refusal == nil && !s.verified && (!s.trusted || s.cautious)
+}
+
+// claim makes this visit the one that tries a secret key that is new or was refused, or returns what stands against it if
+// another was faster.
 func (s *session) claim() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.refusalNow(); err != nil || s.refusal == nil || s.probes {
+	if err := s.refusalNow(); err != nil {
 		return err
 	}
-	s.probes, s.probeAt = true, s.clock.Now().Add(s.probe)
+	if s.isUntried() {
+		s.tries, s.trying = true, true
+	}
+	if s.refusal != nil && !s.probes {
+		s.probes, s.probeAt = true, s.clock.Now().Add(s.probe)
+	}
 	return nil
 }
 
@@ -210,16 +253,28 @@ func (s *session) learned(err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was := s.verified
+	s.endTrial()
 	switch {
-	case calcom.IsUnauthorized(err):
+	case isRefusal(err):
 		s.refusal, s.verified, s.trusted = err, false, true
 		s.probeAt = s.clock.Now().Add(s.probe)
 		return was
+	case calcom.IsForbidden(err):
+		s.verified = false
+		return was
 	case err == nil, refusedBehindLogin(err):
 		s.refusal, s.verified, s.trusted = nil, true, true
+		s.accepted = s.account.successes.Add(1)
 		return !was
 	}
 	return false
+}
+
+// isRefusal reports whether Cal.com refuses every call with these credentials: by 401, or by a 403 of its own, which is about
+// the OAuth client's organization. A 403 of something in between may be about one request.
+func isRefusal(err error) bool {
+	e, ok := errors.AsType[*calcom.Error](err)
+	return ok && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden && e.Code != "")
 }
 
 // refusedBehindLogin reports whether an error is Cal.com's own about the request, which it looks at only after the
@@ -250,6 +305,7 @@ func admitted[T any](s *session, call func() (T, error)) (T, error) {
 		return none, err
 	}
 	s.reserved--
+	s.made++
 	s.called = true
 	s.budget.Use()
 	result, err := call()

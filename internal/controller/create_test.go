@@ -396,7 +396,7 @@ func TestCreateRefusedWhileTheObjectIsEdited(t *testing.T) {
 	s := newStory(t)
 	mu := s.user()
 	s.must(s.client.Create(t.Context(), mu))
-	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Status: 403, Match: func(*http.Request) bool {
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Status: 400, Match: func(*http.Request) bool {
 		s.edit(mu.DeepCopy(), func(spec *v1alpha1.ManagedUserSpec) { spec.Name = "Alicia" })
 		return true
 	}})

@@ -41,7 +41,8 @@ type Config struct {
 	OwnerID string
 	// AllowedAPIURLs are the beginnings of the API URLs that may be called.
 	AllowedAPIURLs URLPrefixes
-	// ResyncInterval is the time between two drift checks of one user.
+	// ResyncInterval is the time in which the drift sweep looks at every settled user once, and the pace at which the others
+	// are looked at again.
 	ResyncInterval time.Duration
 	// RateLimitShare is the part of an OAuth client's quota that the operator uses, above 0 and up to 1.
 	RateLimitShare float64
@@ -58,6 +59,8 @@ type Config struct {
 	ProtectSecrets bool
 	// ClusterClients lets users refer to ClusterOAuthClients, which needs rights in the whole cluster.
 	ClusterClients bool
+	// WatchNamespaces are the namespaces whose objects the client shows; all when empty.
+	WatchNamespaces []string
 	// MaxConcurrentReconciles is the number of workers.
 	MaxConcurrentReconciles int
 	// UserAgent is sent to Cal.com.
@@ -80,7 +83,7 @@ type ManagedUserReconciler struct {
 	config   Config
 	clock    clock.PassiveClock
 	accounts *accounts
-	checks   *checks
+	sweeper  *Sweeper
 	// credentials finds the way to Cal.com; it is shared with the reconcilers of OAuth clients.
 	credentials *credentials
 	// deletions is asked before each deletion in Cal.com, if there is a limit.
@@ -125,7 +128,7 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 	accounts := newAccounts(config)
 	return &ManagedUserReconciler{
 		client: c, reader: reader, recorder: recorder, config: config, clock: config.Clock,
-		accounts: accounts, credentials: newCredentials(c, reader, config, accounts), checks: newChecks(config), deletions: newDeletions(c, reader, config),
+		accounts: accounts, credentials: newCredentials(c, reader, config, accounts), sweeper: newSweeper(c, reader, accounts, config), deletions: newDeletions(c, reader, config),
 	}, nil
 }
 
@@ -152,8 +155,12 @@ type visit struct {
 	permit *permit
 	// did is what was done in Cal.com: a reason of Synced and a sentence. Empty when nothing was.
 	did, didNote string
-	// restFor is the time until something has to be done, when nothing has to be done now.
-	restFor time.Duration
+	// demand is the number of the sweep's demand for a look; 0 if there is none.
+	demand uint64
+	// cut is how many calls the visit before lacked, if it was cut in two.
+	cut int
+	// rests is set when nothing has to be done.
+	rests bool
 	// released is set when the object has no finalizer any more and may be gone.
 	released bool
 	// stored is whether the API server has the status as it is in memory.
@@ -180,7 +187,10 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		r.forget(request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	v := &visit{mu: mu, before: mu.DeepCopy(), told: slices.Clone(mu.Status.Conditions), mark: r.markOf(mu), adopted: wasAdopted(mu), began: r.beginningOf(mu)}
+	v := &visit{
+		mu: mu, before: mu.DeepCopy(), told: slices.Clone(mu.Status.Conditions), mark: r.markOf(mu), adopted: wasAdopted(mu), began: r.beginningOf(mu),
+		demand: r.sweeper.demandOf(request.NamespacedName), cut: r.accounts.cutOf(request.NamespacedName),
+	}
 	defer func() {
 		result, err = r.finish(ctx, v, err)
 		r.measure(v)
@@ -193,7 +203,7 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 
 // forget drops what is kept in memory of an object that is gone.
 func (r *ManagedUserReconciler) forget(name client.ObjectKey) {
-	r.checks.forget(name)
+	r.sweeper.forget(name)
 	r.deletions.forget(name)
 	r.accounts.forget(name)
 }
@@ -212,8 +222,14 @@ func (r *ManagedUserReconciler) reconcile(ctx context.Context, v *visit) error {
 	if err := checkPlain(v.mu, v.account.clientID); err != nil {
 		return err
 	}
-	if v.restFor = r.rest(v); v.restFor > 0 {
+	if v.rests = r.rests(v); v.rests {
 		return nil
+	}
+	if lacksCredentialsOnly(v) {
+		if v.cal.isVerified() {
+			return nil
+		}
+		v.cal.cautious = true
 	}
 	found, err := r.observe(ctx, v)
 	if err != nil {
@@ -274,11 +290,13 @@ func suspended(message string) *problem {
 }
 
 // policy is the object's reconcilePolicy, Manage when absent.
-func (v *visit) policy() v1alpha1.ReconcilePolicy {
-	if v.mu.Spec.ReconcilePolicy == "" {
+func (v *visit) policy() v1alpha1.ReconcilePolicy { return policyOf(v.mu) }
+
+func policyOf(mu *v1alpha1.ManagedUser) v1alpha1.ReconcilePolicy {
+	if mu.Spec.ReconcilePolicy == "" {
 		return v1alpha1.ReconcilePolicyManage
 	}
-	return v.mu.Spec.ReconcilePolicy
+	return mu.Spec.ReconcilePolicy
 }
 
 // requested reports whether somebody asked, by the annotation, for a look at Cal.com that has not happened yet.

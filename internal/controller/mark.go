@@ -19,7 +19,11 @@ type mark struct {
 }
 
 func (r *ManagedUserReconciler) markOf(mu *v1alpha1.ManagedUser) mark {
-	return mark{ownerID: r.config.OwnerID, namespace: mu.Namespace, name: mu.Name, uid: string(mu.UID)}
+	return markOf(r.config.OwnerID, mu)
+}
+
+func markOf(ownerID string, mu *v1alpha1.ManagedUser) mark {
+	return mark{ownerID: ownerID, namespace: mu.Namespace, name: mu.Name, uid: string(mu.UID)}
 }
 
 func (m mark) String() string {

@@ -4,6 +4,7 @@
 package controller
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strconv"
@@ -71,6 +72,9 @@ func mirror(mu *v1alpha1.ManagedUser, user calcom.User) {
 func sameJSON(a, b []byte) bool {
 	if len(a) == 0 || len(b) == 0 {
 		return len(a) == len(b)
+	}
+	if bytes.Equal(a, b) {
+		return json.Valid(a)
 	}
 	var x, y any
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)

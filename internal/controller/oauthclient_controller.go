@@ -159,7 +159,7 @@ func (r *OAuthClientReconciler) tell(ctx context.Context, v *clientVisit) (ctrl.
 func (r *OAuthClientReconciler) resume(p *problem) (ctrl.Result, error) {
 	switch {
 	case p == nil, p.pace == slowly, p.pace == onChange:
-		return ctrl.Result{RequeueAfter: r.users.checks.next()}, nil
+		return ctrl.Result{RequeueAfter: r.users.slowPace()}, nil
 	case p.pace == later && !p.at.IsZero():
 		return ctrl.Result{RequeueAfter: max(p.at.Sub(r.users.clock.Now()), 1)}, nil
 	case p.pace == later:

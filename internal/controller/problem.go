@@ -56,7 +56,9 @@ type problem struct {
 	at time.Time
 	// quiet is not worth a write while the user is Ready: the operator keeps itself to its quota.
 	quiet bool
-	cause error
+	// silent is not worth a write in any case.
+	silent bool
+	cause  error
 }
 
 // Error returns reason and message.

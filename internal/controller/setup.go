@@ -86,6 +86,7 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 		// Only the metadata of Secrets is watched and kept; their data is read when it is needed.
 		WatchesMetadata(&corev1.Secret{}, r.wake(r.usersOfSecret), builder.WithPredicates(notOurOwnMark(), notAtStart())).
 		Watches(&v1alpha1.OAuthClient{}, r.wake(r.usersOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notAtStart())).
+		WatchesRawSource(r.sweeper.users()).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.config.MaxConcurrentReconciles,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackOff, lastBackOff),
@@ -97,7 +98,10 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 		b = b.WatchesMetadata(&corev1.Namespace{}, r.wake(r.usersOfNamespace), builder.WithPredicates(predicate.Or(
 			annotationChanges(v1alpha1.AllowMassDeletionAnnotation), predicate.LabelChangedPredicate{}), notAtStart()))
 	}
-	return b.Complete(r)
+	if err := b.Complete(r); err != nil {
+		return err
+	}
+	return r.sweeper.setupWithManager(mgr)
 }
 
 // wake looks at users again that another object's change can help. Their back-off starts afresh: what they failed for may be

@@ -40,10 +40,11 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 		r.forget(client.ObjectKeyFromObject(v.mu))
 		return ctrl.Result{}, err
 	}
-	if err == nil && v.restFor > 0 {
-		return ctrl.Result{RequeueAfter: v.restFor}, nil
-	}
 	p := classify(err)
+	if err == nil && v.rests {
+		r.track(v, nil)
+		return ctrl.Result{}, nil
+	}
 	if err != nil && p == nil || errors.Is(err, errAgain) {
 		// Kubernetes' own errors are plumbing: they are tried again and not shown. What was done in Cal.com
 		// before them is.
@@ -58,10 +59,11 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 		return r.plumbing(writing, plumbingIn(err))
 	}
 	r.tell(v, p)
+	r.track(v, p)
 	if also := plumbingIn(err); also != nil {
 		return r.plumbing(also, nil)
 	}
-	return r.resume(v, p)
+	return r.resume(p)
 }
 
 // settleAccounts gives back what the visit was granted and did not need, and its place in line unless it waits on.
@@ -72,8 +74,14 @@ func (r *ManagedUserReconciler) settleAccounts(v *visit, err error) {
 	if v.permit != nil {
 		r.deletions.giveBack(v.permit)
 	}
-	if !waitsForQuota(err) {
-		r.accounts.forget(client.ObjectKeyFromObject(v.mu))
+	p := classify(err)
+	switch name := client.ObjectKeyFromObject(v.mu); {
+	case p == nil || p.pace != later:
+		r.accounts.forget(name)
+	case p.at.IsZero(): // It comes back to the same question, and may need as many calls for it as before.
+		r.accounts.forgetTicket(name.String())
+	case v.cal != nil && v.cal.cut > 0:
+		r.accounts.noteCut(name, v.cal.cut)
 	}
 }
 
@@ -117,14 +125,14 @@ func plumbingIn(err error) error {
 }
 
 // resume says when to look again.
-func (r *ManagedUserReconciler) resume(v *visit, p *problem) (ctrl.Result, error) {
+func (r *ManagedUserReconciler) resume(p *problem) (ctrl.Result, error) {
 	switch {
 	case p == nil:
-		return ctrl.Result{RequeueAfter: r.checks.done(client.ObjectKeyFromObject(v.mu), r.clock.Now())}, nil
+		return ctrl.Result{}, nil // The sweep looks after it.
 	case p.pace == onChange:
 		return ctrl.Result{}, nil
 	case p.pace == slowly:
-		return ctrl.Result{RequeueAfter: r.checks.next()}, nil
+		return ctrl.Result{RequeueAfter: r.slowPace()}, nil
 	case p.pace == later && !p.at.IsZero():
 		return ctrl.Result{RequeueAfter: max(p.at.Sub(r.clock.Now()), 1)}, nil
 	case p.pace == later:
@@ -164,7 +172,7 @@ func (r *ManagedUserReconciler) setSynced(v *visit) {
 func (r *ManagedUserReconciler) fail(v *visit, p *problem) {
 	ready := meta.IsStatusConditionTrue(v.mu.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
-	case p.quiet && r.isPatient(v, ready):
+	case p.silent, p.quiet && r.isPatient(v, ready):
 		// Not worth a write.
 	case !v.mu.DeletionTimestamp.IsZero():
 		r.failDeletion(v, p)

@@ -84,6 +84,8 @@ type story struct {
 	events     *recordedEvents
 	config     Config
 	reconciler *ManagedUserReconciler
+	// connect makes the client of a new reconciler.
+	connect func() client.WithWatch
 	// writes counts what the reconciler writes to the API server, as "patch managedusers/status".
 	writes *writeCounter
 }
@@ -98,19 +100,26 @@ func newStory(t *testing.T) *story {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "story-"}}
 	s.must(s.client.Create(t.Context(), namespace))
 	s.namespace = namespace.Name
+	s.connect = func() client.WithWatch { return newClient(t) }
+	s.configure()
+	return s
+}
+
+// configure gives the story a reconciler with its settings, and the Secret.
+func (s *story) configure() {
+	s.Helper()
 	allowed, err := ParseURLPrefixes("http://127.0.0.1,https://")
 	s.must(err)
 	s.config = Config{
 		OwnerID: "test-cluster", AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8, UnknownOutcomeGrace: UnknownOutcomeGrace,
 		MaxConcurrentReconciles: 2, UserAgent: "calcom-operator/test", Transport: http.DefaultTransport,
-		Clock: clock, Jitter: func(time.Duration) time.Duration { return 0 },
+		Clock: s.clock, Jitter: func(time.Duration) time.Duration { return 0 },
 	}
 	s.restart()
 	s.createSecret(calcomtest.DefaultClient().Secret)
-	return s
 }
 
-func newClient(t *testing.T) client.WithWatch {
+func newScheme(t *testing.T) *runtime.Scheme {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
@@ -118,7 +127,12 @@ func newClient(t *testing.T) client.WithWatch {
 			t.Fatal(err)
 		}
 	}
-	c, err := client.NewWithWatch(cluster, client.Options{Scheme: scheme})
+	return scheme
+}
+
+func newClient(t *testing.T) client.WithWatch {
+	t.Helper()
+	c, err := client.NewWithWatch(cluster, client.Options{Scheme: newScheme(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +142,7 @@ func newClient(t *testing.T) client.WithWatch {
 // restart replaces the reconciler by a new one, which knows nothing but what is stored.
 func (s *story) restart() {
 	s.Helper()
-	counted := s.writes.wrap(newClient(s.T))
+	counted := s.writes.wrap(s.connect())
 	r, err := New(counted, counted, s.events, s.config)
 	s.must(err)
 	s.reconciler = r
@@ -226,10 +240,11 @@ func (s *story) reconcile(mu *v1alpha1.ManagedUser) outcome {
 	return outcome{result, err}
 }
 
-// due lets the time until the next drift check pass, and reconciles.
+// due lets the time until the next drift check pass, and reconciles as if the sweep had found something.
 func (s *story) due(mu *v1alpha1.ManagedUser) outcome {
 	s.Helper()
 	s.advance(resync + time.Minute)
+	s.reconciler.sweeper.demand(client.ObjectKeyFromObject(mu))
 	return s.reconcile(mu)
 }
 

@@ -41,6 +41,7 @@ func turnOf(v *visit) turn {
 			t.first = 2 // A look and PATCH.
 		}
 	}
+	t.first = max(t.first, v.cut)
 	return t
 }
 
@@ -56,6 +57,17 @@ func waitForQuota(until time.Time) *problem {
 	}
 }
 
+// waitForTrial is a visit that ends because another one is just trying the secret key. Nobody is told: it takes as long as a call.
+func waitForTrial() *problem {
+	return &problem{
+		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonProgressing, pace: later, after: trialRetry, quiet: true, silent: true,
+		message: "Another user is trying the secret key; going on as soon as Cal.com has answered",
+	}
+}
+
+// trialRetry is when those look again who wait for another's attempt with a secret key.
+const trialRetry = time.Second
+
 // waitsForQuota reports whether an error is a wait for a promised moment.
 func waitsForQuota(err error) bool {
 	p, ok := errors.AsType[*problem](err)
@@ -63,7 +75,10 @@ func waitsForQuota(err error) bool {
 }
 
 // forget drops the ticket of an object that waits no longer, wherever it has one.
-func (a *accounts) forget(object types.NamespacedName) { a.forgetTicket(object.String()) }
+func (a *accounts) forget(object types.NamespacedName) {
+	a.forgetTicket(object.String())
+	a.noteCut(object, 0)
+}
 
 func (a *accounts) forgetTicket(key string) {
 	a.mu.Lock()
@@ -82,6 +97,25 @@ func (a *accounts) quota(name accountName) (quota.Snapshot, bool) {
 		return quota.Snapshot{}, false
 	}
 	return acc.budget.Snapshot(), true
+}
+
+// noteCut remembers that a visit was cut in two by a wait. The next one takes all its calls together: with a small quota it
+// would spend it on its first call, again and again.
+func (a *accounts) noteCut(object types.NamespacedName, calls int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if calls == 0 {
+		delete(a.cut, object)
+		return
+	}
+	a.cut[object] = calls
+}
+
+// cutOf returns how many calls the object's last visit lacked to come to its end; 0 if it was not cut.
+func (a *accounts) cutOf(object types.NamespacedName) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cut[object]
 }
 
 // ClientQuota is the quota of one OAuth client.

@@ -44,6 +44,9 @@ func (w *World) converge(ctx context.Context) {
 		}
 	}
 	if len(w.violations) == 0 {
+		w.checkDrift(ctx)
+	}
+	if len(w.violations) == 0 {
 		w.checkRest(ctx)
 	}
 }
@@ -81,6 +84,7 @@ func (w *World) each(do func(*cluster, types.NamespacedName)) {
 func (w *World) checkRest(ctx context.Context) {
 	w.tracef("from here on nothing has to happen")
 	w.statusWrites, w.metadataWrites, w.secretWrites, w.changes, w.attempts = 0, 0, 0, 0, 0
+	w.lists, w.restless = 0, nil
 	w.until(ctx, w.now().Add(rest))
 	// Whether an address is free again for an update only an attempt can tell: one at each drift check.
 	tries := 0
@@ -93,6 +97,7 @@ func (w *World) checkRest(ctx context.Context) {
 		w.violate("at rest there were %d, %d and %d writes to Kubernetes, %d changes in Cal.com and %d attempts",
 			w.statusWrites, w.metadataWrites, w.secretWrites, w.changes, w.attempts)
 	}
+	w.checkSweep()
 }
 
 // until lets everybody work, in order, up to a moment.

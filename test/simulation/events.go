@@ -232,7 +232,9 @@ func (w *World) changeUser() {
 	case 2:
 		w.byHand(id, "its metadata wiped", func(u *calcomtest.User) { u.Metadata = nil })
 	case 3:
-		w.byHand(id, "another's mark", func(u *calcomtest.User) { mark(u, ownerKey, "elsewhere/ns/name/uid") })
+		// The last two are of an object of the first cluster that does not exist, and a mark that nobody can read.
+		owner := pick(w, []string{"elsewhere/ns/name/uid", "cluster-1/sim/nobody/uid", "cluster-1/si m/a/b/c"})
+		w.byHand(id, "another's mark", func(u *calcomtest.User) { mark(u, ownerKey, owner) })
 	case 4:
 		w.byHand(id, "nested metadata", func(u *calcomtest.User) { mark(u, "nested", map[string]any{"a": "b"}) })
 	case 5:

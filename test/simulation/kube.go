@@ -35,7 +35,9 @@ func (k *kubeClient) Get(ctx context.Context, key client.ObjectKey, object clien
 		if !ok {
 			return apierrors.NewNotFound(userResource, key.Name)
 		}
-		t.object = mu
+		if !t.sweeps() {
+			t.object = mu
+		}
 		mu.DeepCopyInto(object)
 		if hook := k.process.world.options.Hooks.Read; hook != nil {
 			hook(object)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -98,6 +99,16 @@ func plain(email string) string { return strings.Replace(email, "+"+clientID+"@"
 // sent judges a call by what the operator could know, before the server sees it.
 func (l *ledger) sent(t *task, x *exchange, _ fault) {
 	reads := x.op == calcomtest.OpGet || x.op == calcomtest.OpList
+	if t.sweeps() {
+		l.world.lists++
+		if x.op != calcomtest.OpList {
+			l.world.foreignTouched("the sweep calls %s", x)
+		}
+		return
+	}
+	if meta.IsStatusConditionTrue(t.object.Status.Conditions, v1alpha1.ConditionReady) {
+		l.world.restless = append(l.world.restless, t.key.Name+" calls "+x.String())
+	}
 	switch t.object.Spec.ReconcilePolicy {
 	case v1alpha1.ReconcilePolicySuspend:
 		l.world.violate("suspended object %s calls %s", t.key.Name, x)
@@ -203,7 +214,9 @@ func (l *ledger) served(t *task, x *exchange, f fault) {
 	for _, id := range x.shownIDs() {
 		if u, ok := l.users[id]; ok {
 			x.shown[id] = ownerOf(u, t.owner())
-			l.noteAdoptable(t, u)
+			if !t.sweeps() {
+				l.noteAdoptable(t, u)
+			}
 		}
 	}
 }

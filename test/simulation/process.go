@@ -54,6 +54,8 @@ type process struct {
 	// called is when the calls of the last minute were made.
 	called []time.Time
 
+	// step is the sweep's request for its next step, which is due as sweepName.
+	step     controller.SweepRequest
 	due      map[types.NamespacedName]time.Time
 	failures map[types.NamespacedName]int
 	tasks    []*task
@@ -89,6 +91,7 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 		panic("simulation: " + err.Error())
 	}
 	p.protector = controller.NewSecretReconciler(kube, live, config)
+	p.reconciler.Sweeper().Connect(p.wake, p.schedule)
 	p.seen = max(0, len(c.api.log)-lag)
 	for _, e := range c.api.log[:p.seen] {
 		switch {
@@ -112,6 +115,21 @@ func (p *process) enqueue(key types.NamespacedName, at time.Time) {
 	if before, ok := p.due[key]; !ok || at.Before(before) {
 		p.due[key] = at
 	}
+}
+
+// wake is how the sweep asks for a reconcile.
+func (p *process) wake(key types.NamespacedName) {
+	if p.world.options.Hooks.DeafToSweep {
+		return
+	}
+	p.world.tracef("%s's sweep wakes %s", p.name, key.Name)
+	p.enqueue(key, p.world.now())
+}
+
+// schedule is how the sweep asks for its next step.
+func (p *process) schedule(step controller.SweepRequest, after time.Duration) {
+	p.step = step
+	p.enqueue(sweepName, p.world.now().Add(after))
 }
 
 // deliver lets the next entry of the watch reach the cache, and the queue if it is worth a look.
@@ -176,8 +194,8 @@ func sortedKeys[V any](m map[types.NamespacedName]V) []types.NamespacedName {
 func (p *process) ready() []types.NamespacedName {
 	var keys []types.NamespacedName
 	for _, key := range sortedKeys(p.due) {
-		// Secrets have a controller of their own.
-		if len(p.tasks) >= workers && key != secretName {
+		// Secrets and the sweep have controllers of their own.
+		if len(p.tasks) >= workers && key != secretName && key != sweepName {
 			continue
 		}
 		busy := slices.ContainsFunc(p.tasks, func(t *task) bool { return t.key == key })

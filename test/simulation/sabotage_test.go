@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +53,12 @@ func TestSabotageIsCaught(t *testing.T) {
 		{"the sign of a release is not stored", Hooks{Write: withoutSign}, []string{"is let go while", "nothing holds"}},
 		{"allowed deletions are not written down", Hooks{Write: withoutDeletions}, []string{"deleted at once"}},
 		{"the quota is hidden", Hooks{Response: hideQuota}, []string{"its share is"}},
+		{"the sweep wakes nobody", Hooks{DeafToSweep: true}, []string{"not right in the end"}},
+		{"the sweep changes what it finds itself", Hooks{Swept: sweepUpdates}, []string{"the sweep calls update"}},
+		{"the sweep deletes a leak", Hooks{Swept: sweepDeletes}, []string{"the sweep calls delete"}},
+		{"the sweep sees nobody's mark", Hooks{Response: hideMarksFromSweep}, []string{"at rest, although it is Ready", "other leaks"}},
+		{"the sweep sees nobody", Hooks{Response: hideAllFromSweep}, []string{"at rest, although it is Ready"}},
+		{"the sweep takes everybody for a leak", Hooks{Response: renameMarks}, []string{"other leaks"}},
 		{"a status is both Reconciling and Stalled", Hooks{Write: bothConditions}, []string{"at once"}},
 		{"a message ends in a full stop", Hooks{Write: fullStop}, []string{"not a line as it should be"}},
 	} {
@@ -167,6 +175,50 @@ func emptyAfter404(_ *World, t *task, x *exchange) {
 
 func hideMarks(_ *World, _ *task, x *exchange) {
 	x.answer = bytes.ReplaceAll(x.answer, []byte(ownerKey), []byte("somethingElse"))
+}
+
+// sweepCalls makes another call in the middle of a step of the sweep, about the first user that it was shown.
+func sweepCalls(tr *transport, request *http.Request, x *exchange, method, body string) {
+	ids := slices.Sorted(maps.Keys(x.shown))
+	if len(ids) == 0 {
+		return
+	}
+	url := *request.URL
+	url.Path, url.RawPath, url.RawQuery = fmt.Sprintf("%s/%d", url.Path, ids[0]), "", ""
+	call, err := http.NewRequestWithContext(request.Context(), method, url.String(), strings.NewReader(body)) //nolint:gosec // It reaches the server in this process.
+	if err != nil {
+		panic(err)
+	}
+	call.Header = request.Header.Clone()
+	if response, err := tr.RoundTrip(call); err == nil {
+		_ = response.Body.Close()
+	}
+}
+
+func sweepUpdates(tr *transport, request *http.Request, x *exchange) {
+	sweepCalls(tr, request, x, http.MethodPatch, `{"name":"Set right"}`)
+}
+
+func sweepDeletes(tr *transport, request *http.Request, x *exchange) {
+	sweepCalls(tr, request, x, http.MethodDelete, `{}`)
+}
+
+func hideMarksFromSweep(w *World, t *task, x *exchange) {
+	if t.sweeps() {
+		hideMarks(w, t, x)
+	}
+}
+
+func renameMarks(_ *World, t *task, x *exchange) {
+	if t.sweeps() {
+		x.answer = bytes.ReplaceAll(x.answer, []byte("/"+namespace+"/"), []byte("/"+namespace+"/not-"))
+	}
+}
+
+func hideAllFromSweep(_ *World, t *task, x *exchange) {
+	if t.sweeps() && x.status == http.StatusOK {
+		x.answer = []byte(`{"status":"success","data":[]}`)
+	}
 }
 
 func withoutMark(x *exchange) {

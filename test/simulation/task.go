@@ -62,6 +62,10 @@ func (p *process) start(ctx context.Context, key types.NamespacedName) *task {
 	ctx = log.IntoContext(context.WithValue(ctx, taskKey{}, t), logr.New(&sink{task: t}))
 	t.next, _ = iter.Pull(func(yield func(struct{}) bool) {
 		t.yield = yield
+		if key == sweepName {
+			t.result, t.err = p.reconciler.Sweeper().Reconcile(ctx, p.step)
+			return
+		}
 		var reconciler reconcile.Reconciler = p.reconciler
 		if key == secretName {
 			reconciler = p.protector
@@ -70,6 +74,9 @@ func (p *process) start(ctx context.Context, key types.NamespacedName) *task {
 	})
 	return t
 }
+
+// sweeps reports whether the task is a step of the drift sweep.
+func (t *task) sweeps() bool { return t.key == sweepName }
 
 // resume runs the task to its next boundary and reports whether it has ended.
 func (t *task) resume() bool {

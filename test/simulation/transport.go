@@ -75,6 +75,9 @@ func (tr *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	w.tracef("%s is answered %s with %d", tr.process.name, x, x.status)
 	w.ledger.answered(t, x, f)
+	if hook := w.options.Hooks.Swept; hook != nil && t.sweeps() && x.status == http.StatusOK {
+		hook(tr, request, x)
+	}
 	return x.response(request, f.cutBody), nil
 }
 

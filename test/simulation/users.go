@@ -26,7 +26,7 @@ func (l *ledger) sync(t *task, x *exchange) {
 		_, exists := now[c.userID]
 		return c.userID != 0 && !exists
 	})
-	if t != nil && x.op == calcomtest.OpUpdate {
+	if t != nil && !t.sweeps() && x.op == calcomtest.OpUpdate {
 		switch u, ok := now[x.id]; {
 		case !ok:
 		case ownerOf(u, t.owner()) == own:

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"time"
 
@@ -26,6 +27,9 @@ const (
 
 // secretName is where every object's credentials are.
 var secretName = types.NamespacedName{Namespace: namespace, Name: "calcom"}
+
+// sweepName stands for the drift sweep where objects are named.
+var sweepName = types.NamespacedName{Name: "drift-sweep"}
 
 // Options say how a run goes.
 type Options struct {
@@ -55,6 +59,10 @@ type Hooks struct {
 	Request func(*exchange)
 	// Response changes an answer of Cal.com.
 	Response func(*World, *task, *exchange)
+	// DeafToSweep lets nobody hear whom the sweep wakes.
+	DeafToSweep bool
+	// Swept does something more in a step of the sweep, with an answer that it got.
+	Swept func(*transport, *http.Request, *exchange)
 }
 
 // World is one run: everything that there is, and everything that happens.
@@ -87,6 +95,9 @@ type World struct {
 	// What was done since somebody last counted: writes of a status and of an object's metadata, and calls that change
 	// something in Cal.com or would have, but for a 409.
 	statusWrites, metadataWrites, secretWrites, changes, attempts int
+	// lists is how many calls the sweep made since, and restless who else called although its object was Ready.
+	lists    int
+	restless []string
 
 	trace      []string
 	violations []string
@@ -132,7 +143,7 @@ func newWorld(seed uint64, options Options) *World {
 	w.clock = testclock.NewFakePassiveClock(w.began)
 	w.faultRate = []int{0, 50, 150, 250, 400}[w.random.IntN(5)]
 	w.massLimit = []int{0, 0, 1, 1, 2}[w.random.IntN(5)]
-	w.callLimit = []int{500, 500, 500, 15}[w.random.IntN(4)]
+	w.callLimit = []int{500, 500, 500, 10}[w.random.IntN(4)]
 	w.cal = calcomtest.NewHandler(calcomtest.Options{
 		Clients:   []calcomtest.OAuthClient{{ID: clientID, Secret: w.secret}},
 		Now:       w.clock.Now,

@@ -1,0 +1,231 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/sweep"
+)
+
+// Sweeper looks for drift: once in each resync interval at every settled user, by lists of up to 250. It changes nothing. Whoever
+// differs from what its object says is handed to the ManagedUserReconciler, which looks for itself before it acts.
+//
+// Each Reconcile is one step of one OAuth client's round: one call. Everything is kept in memory; after a restart the first
+// reconciles of the objects enroll them anew.
+type Sweeper struct {
+	client   client.Client
+	reader   client.Reader
+	config   Config
+	clock    clock.PassiveClock
+	accounts *accounts
+
+	mu        sync.Mutex
+	swept     map[accountName]*swept
+	accountOf map[types.NamespacedName]accountName
+	// demands are the objects for which the sweep wants a look at Cal.com; the numbers tell one demand from the next.
+	demands    map[types.NamespacedName]uint64
+	lastDemand uint64
+	wake       func(types.NamespacedName)
+	schedule   func(SweepRequest, time.Duration)
+	listeners  []func(accountName)
+}
+
+// SweepRequest asks for the next step of one OAuth client's round.
+type SweepRequest struct{ account accountName }
+
+// swept is what the sweep knows of one OAuth client.
+type swept struct {
+	members map[types.NamespacedName]*member
+	// joinedFirst and joinedLast are when members came, since there was none.
+	joinedFirst, joinedLast time.Time
+	// scheduled is set while the queue holds, or works on, the next step, which is not due before due.
+	scheduled bool
+	due       time.Time
+	// round is nil between the first member and the first call. Only the step under way touches what is in it.
+	round    *sweep.Round[types.NamespacedName]
+	failures int
+	// suspects are the users whose objects were missing in the last complete round.
+	suspects map[int64]types.NamespacedName
+	// leaked are the verified ones among those that were suspects twice.
+	leaked   map[int64]bool
+	findings Findings
+}
+
+// member is one settled object.
+type member struct {
+	id int64
+	// address is the plain form of what Cal.com returned last.
+	address string
+	// seen is when somebody last looked at the user in Cal.com: the sweep, or the object's own reconcile.
+	seen time.Time
+	// refused is an address that Cal.com does not take in a list.
+	refused string
+}
+
+func newSweeper(c client.Client, reader client.Reader, accounts *accounts, config Config) *Sweeper {
+	return &Sweeper{
+		client: c, reader: reader, config: config, clock: config.Clock, accounts: accounts,
+		swept:     make(map[accountName]*swept),
+		accountOf: make(map[types.NamespacedName]accountName), demands: make(map[types.NamespacedName]uint64),
+		wake: func(types.NamespacedName) {}, schedule: func(SweepRequest, time.Duration) {},
+	}
+}
+
+// Connect says where the sweep puts what it wants done: objects that need a reconcile, which nobody waits for, and steps that
+// are due after some time. SetupWithManager connects it with the queues of the controllers.
+func (s *Sweeper) Connect(wake func(types.NamespacedName), schedule func(SweepRequest, time.Duration)) {
+	s.connectUsers(wake)
+	s.connectSteps(schedule)
+}
+
+func (s *Sweeper) connectUsers(wake func(types.NamespacedName)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake = wake
+}
+
+func (s *Sweeper) connectSteps(schedule func(SweepRequest, time.Duration)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.schedule = schedule
+	for name, sw := range s.swept { // Those that came before.
+		if sw.scheduled {
+			schedule(SweepRequest{name}, 0)
+		}
+	}
+}
+
+// enroll makes a settled object a member of its account's sweep. looked says that its user was looked at right now.
+func (s *Sweeper) enroll(account accountName, name types.NamespacedName, mu *v1alpha1.ManagedUser, looked bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if was, ok := s.accountOf[name]; ok && was != account {
+		delete(s.swept[was].members, name)
+	}
+	s.accountOf[name] = account
+	sw, ok := s.swept[account]
+	if !ok {
+		sw = &swept{members: make(map[types.NamespacedName]*member)}
+		s.swept[account] = sw
+	}
+	now := s.clock.Now()
+	m, ok := sw.members[name]
+	if !ok {
+		if len(sw.members) == 0 {
+			sw.joinedFirst = now
+			if sw.round != nil && now.Sub(sw.round.Began) > s.config.ResyncInterval {
+				sw.round, sw.due = nil, time.Time{} // Nobody has been there for long. It begins as after a start.
+			}
+		}
+		sw.joinedLast = now
+		m = &member{}
+		sw.members[name] = m
+	}
+	m.id, m.address = mu.Status.User.ID, calcom.PlainEmail(mu.Status.User.Email, account.clientID)
+	if looked {
+		m.seen = now
+	}
+	if !sw.scheduled {
+		sw.scheduled = true
+		s.schedule(SweepRequest{account}, max(0, sw.due.Sub(now)))
+	}
+}
+
+// withdraw takes an object out of the sweep.
+func (s *Sweeper) withdraw(name types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if account, ok := s.accountOf[name]; ok {
+		delete(s.accountOf, name)
+		delete(s.swept[account].members, name)
+	}
+}
+
+// forget drops everything that is known of an object.
+func (s *Sweeper) forget(name types.NamespacedName) {
+	s.withdraw(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.demands, name)
+}
+
+// demand asks for a look at an object's user, until one has succeeded.
+func (s *Sweeper) demand(name types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastDemand++
+	s.demands[name] = s.lastDemand
+}
+
+// demandOf returns the number of the demand for a look at an object's user, 0 when there is none.
+func (s *Sweeper) demandOf(name types.NamespacedName) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.demands[name]
+}
+
+// answered notes that a demand was met, unless there is a newer one.
+func (s *Sweeper) answered(name types.NamespacedName, demand uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.demands[name] == demand {
+		delete(s.demands, name)
+	}
+}
+
+// users is the source of the users' controller: it takes the sweep's wishes into the queue, behind everything else.
+func (s *Sweeper) users() source.Source {
+	return source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		s.connectUsers(func(name types.NamespacedName) {
+			request := reconcile.Request{NamespacedName: name}
+			if byPriority, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+				byPriority.AddWithOpts(priorityqueue.AddOpts{Priority: new(handler.LowPriority)}, request)
+				return
+			}
+			queue.Add(request)
+		})
+		return nil
+	})
+}
+
+// setupWithManager registers the sweep's own controller.
+func (s *Sweeper) setupWithManager(mgr ctrl.Manager) error {
+	steps := source.TypedFunc[SweepRequest](func(_ context.Context, queue workqueue.TypedRateLimitingInterface[SweepRequest]) error {
+		s.connectSteps(queue.AddAfter)
+		return nil
+	})
+	return builder.TypedControllerManagedBy[SweepRequest](mgr).
+		Named("drift-sweep").
+		WatchesRawSource(steps).
+		WithOptions(controller.TypedOptions[SweepRequest]{
+			MaxConcurrentReconciles: s.config.MaxConcurrentReconciles,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[SweepRequest](firstBackOff, lastBackOff),
+		}).
+		WithLogConstructor(func(request *SweepRequest) logr.Logger {
+			logger := mgr.GetLogger().WithValues("controller", "drift-sweep")
+			if request != nil {
+				logger = logger.WithValues("apiURL", request.account.apiURL, "clientID", request.account.clientID)
+			}
+			return logger
+		}).
+		Complete(s)
+}

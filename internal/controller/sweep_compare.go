@@ -1,0 +1,185 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
+)
+
+// cacheLag is how long the cache may take to hear of what a reconcile has just written.
+const cacheLag = 2 * time.Second
+
+// pair is a member and its user; the user is nil when an answer that had to show it did not.
+type pair struct {
+	name types.NamespacedName
+	row  *calcom.User
+}
+
+// compareCensus takes in a page of the list without a filter. A member that it does not show may be on another page, or on
+// none that the server shows.
+func (s *Sweeper) compareCensus(ctx context.Context, sw *swept, rows []calcom.User, began time.Time) {
+	byID := make(map[int64]*calcom.User, len(rows))
+	for i := range rows {
+		byID[rows[i].ID] = &rows[i]
+		sw.round.See(rows[i].ID, !s.inspect(ctx, sw, &rows[i]))
+	}
+	sw.round.Listed(len(rows))
+	var pairs []pair
+	s.mu.Lock()
+	for object, m := range sw.members {
+		if row, shown := byID[m.id]; shown {
+			pairs = append(pairs, pair{object, row})
+		}
+	}
+	s.mu.Unlock()
+	s.compare(ctx, sw, pairs, began)
+}
+
+// compareBatch takes in the answer to a question for some members.
+func (s *Sweeper) compareBatch(ctx context.Context, sw *swept, members []asked, rows []calcom.User, began time.Time) {
+	byID := make(map[int64]*calcom.User, len(rows))
+	for i := range rows {
+		byID[rows[i].ID] = &rows[i]
+		s.inspect(ctx, sw, &rows[i])
+	}
+	pairs := make([]pair, 0, len(members))
+	s.mu.Lock()
+	for _, asked := range members {
+		// One that has come to be known by another id or address was looked at meanwhile.
+		if m, ok := sw.members[asked.name]; ok && m.address == asked.address {
+			pairs = append(pairs, pair{asked.name, byID[m.id]})
+		}
+	}
+	s.mu.Unlock()
+	s.compare(ctx, sw, pairs, began)
+}
+
+// compare compares members with their users as they were at some moment, and demands a look where something is wrong.
+func (s *Sweeper) compare(ctx context.Context, sw *swept, pairs []pair, at time.Time) {
+	drifted := make([]bool, len(pairs))
+	for i, p := range pairs {
+		drifted[i] = p.row != nil && s.differs(ctx, p)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var wrong []types.NamespacedName
+	for i, p := range pairs {
+		m, ok := sw.members[p.name]
+		if !ok || m.seen.After(at.Add(-cacheLag)) {
+			continue // Its own reconcile has just looked, or is no longer content.
+		}
+		m.seen = at
+		switch {
+		case p.row == nil:
+			sw.round.Missing++
+		case drifted[i]:
+			sw.round.Drifted++
+		default:
+			continue
+		}
+		wrong = append(wrong, p.name)
+	}
+	s.summon(wrong)
+}
+
+// differs reports whether an object needs a look because its user is not what it was: the user differs from the spec, it is not
+// the object's own any more, or the status does not mirror it.
+func (s *Sweeper) differs(ctx context.Context, p pair) bool {
+	var mu v1alpha1.ManagedUser
+	// It is read and not changed, so that a copy of each of ten thousand objects would be for nothing.
+	if err := s.client.Get(ctx, p.name, &mu, client.UnsafeDisableDeepCopy); err != nil || !isSettled(&mu, p.row.ClientID) {
+		return false // A reconcile of its own is on the way.
+	}
+	if !mirrors(mu.Status.User, p.row) {
+		return true
+	}
+	if policyOf(&mu) == v1alpha1.ReconcilePolicyObserve {
+		return false
+	}
+	m := markOf(s.config.OwnerID, &mu)
+	if m.ownershipOf(*p.row) != ours {
+		return true
+	}
+	return !diff(&mu, *p.row, m).empty()
+}
+
+// mirrors reports whether mirror would leave a status as it is.
+func mirrors(was *v1alpha1.CalcomUser, row *calcom.User) bool {
+	plain := was.ID == row.ID && was.Email == row.Email.Reveal() && was.TimeZone == row.TimeZone && was.WeekStart == row.WeekStart &&
+		was.CreatedDate == row.CreatedDate
+	return plain && sameOptional(was, row) && sameMetadata(was.Metadata, row.Metadata.Reveal())
+}
+
+func sameOptional(was *v1alpha1.CalcomUser, row *calcom.User) bool {
+	return same(was.Username, row.Username.Reveal()) && same(was.Name, row.Name.Reveal()) &&
+		same(was.Bio, row.Bio.Reveal()) && same(was.TimeFormat, row.TimeFormat) && same(was.DefaultScheduleID, row.DefaultScheduleID) &&
+		same(was.Locale, row.Locale) && same(was.AvatarURL, row.AvatarURL.Reveal())
+}
+
+// same reports whether both are absent, or both there and equal.
+func same[T comparable](a, b *T) bool {
+	return a == nil && b == nil || a != nil && b != nil && *a == *b
+}
+
+func sameMetadata(was *runtime.RawExtension, is calcom.Metadata) bool {
+	if was == nil || is == nil {
+		return was == nil && is == nil
+	}
+	var have calcom.Metadata
+	if json.Unmarshal(was.Raw, &have) != nil || len(have) != len(is) {
+		return false
+	}
+	for key, value := range is {
+		if old, ok := have[key]; !ok || !bytes.Equal(old, value) && !sameJSON(old, value) {
+			return false
+		}
+	}
+	return true
+}
+
+// inspect looks at the mark of a user. It reports whether it is one of this cluster's, and notes the user if its object does
+// not exist. Marks are text that anybody with the secret key can write.
+func (s *Sweeper) inspect(ctx context.Context, sw *swept, row *calcom.User) (ours bool) {
+	raw, ok := row.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]
+	if !ok {
+		return false
+	}
+	m, ok := parseMark(raw)
+	if !ok || m.ownerID != s.config.OwnerID || len(validation.IsDNS1123Label(m.namespace)) > 0 {
+		return false
+	}
+	object := types.NamespacedName{Namespace: m.namespace, Name: m.name}
+	if s.watches(m.namespace) && !s.isMember(object) {
+		var mu v1alpha1.ManagedUser
+		if err := s.client.Get(ctx, object, &mu, client.UnsafeDisableDeepCopy); apierrors.IsNotFound(err) {
+			sw.round.Suspect(row.ID, object)
+		}
+	}
+	return true
+}
+
+// watches reports whether the objects of a namespace are this operator's. It cannot tell of others whether they exist.
+func (s *Sweeper) watches(namespace string) bool {
+	return len(s.config.WatchNamespaces) == 0 || slices.Contains(s.config.WatchNamespaces, namespace)
+}
+
+func (s *Sweeper) isMember(object types.NamespacedName) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.accountOf[object]
+	return ok
+}

@@ -1,0 +1,142 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/sweep"
+)
+
+// mostLeakedIDs is how many leaked users are named.
+const mostLeakedIDs = 10
+
+// Findings are what the last complete round of an OAuth client's sweep found. All but LastError are zero before there was one.
+type Findings struct {
+	// Completed is when the round ended, and Duration the time from its first call to its last.
+	Completed time.Time
+	Duration  time.Duration
+	// Calls to Cal.com that it took, failed ones included.
+	Calls int
+	// Members is the number of users that the sweep looks after.
+	Members int
+	// Drifted users differed from their objects, and Missing ones were not there. Each was looked at again, one by one, before
+	// anything was done.
+	Drifted, Missing int
+	// Strangers are listed users without this cluster's mark.
+	Strangers int
+	// Leaked users carry the mark of an object, in a namespace that is watched, that did not exist in two rounds. LeakedIDs are
+	// the ids of the first ten, in order.
+	Leaked    int
+	LeakedIDs []int64
+	// CensusComplete is set when the list showed every user of the client. It shows 500 at most; strangers and leaks
+	// beyond are not counted.
+	CensusComplete bool
+	// LastError is why the sweep is held up now, a reason of the conditions Synced and CredentialsReady. It is empty while
+	// it is not.
+	LastError string
+}
+
+// ClientSweep is the drift sweep of one OAuth client.
+type ClientSweep struct {
+	APIURL, ClientID string
+	Findings
+}
+
+// Sweeper returns the drift sweep of the reconciler's objects.
+func (r *ManagedUserReconciler) Sweeper() *Sweeper { return r.sweeper }
+
+// Sweeps returns what the sweeps of all OAuth clients found, in order, for metrics.
+func (r *ManagedUserReconciler) Sweeps() []ClientSweep { return r.sweeper.sweeps() }
+
+// OnFindings has a function called, with API URL and client id, whenever Sweeps has news of an OAuth client. It must not block.
+func (r *ManagedUserReconciler) OnFindings(listener func(apiURL, clientID string)) {
+	r.sweeper.onFindings(func(name accountName) { listener(name.apiURL, name.clientID) })
+}
+
+func (s *Sweeper) onFindings(listener func(accountName)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listeners = append(s.listeners, listener)
+}
+
+func (s *Sweeper) notify(name accountName) {
+	s.mu.Lock()
+	listeners := slices.Clone(s.listeners)
+	s.mu.Unlock()
+	for _, listener := range listeners {
+		listener(name)
+	}
+}
+
+// findings returns what the sweep of an account found; false before it has a member.
+func (s *Sweeper) findings(name accountName) (Findings, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sw, ok := s.swept[name]
+	if !ok {
+		return Findings{}, false
+	}
+	return sw.findings.clone(), true
+}
+
+func (f Findings) clone() Findings {
+	f.LeakedIDs = slices.Clone(f.LeakedIDs)
+	return f
+}
+
+func (s *Sweeper) sweeps() []ClientSweep {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]ClientSweep, 0, len(s.swept))
+	for name, sw := range s.swept {
+		all = append(all, ClientSweep{APIURL: name.apiURL, ClientID: name.clientID, Findings: sw.findings.clone()})
+	}
+	slices.SortFunc(all, func(x, y ClientSweep) int {
+		return cmp.Or(cmp.Compare(x.APIURL, y.APIURL), cmp.Compare(x.ClientID, y.ClientID))
+	})
+	return all
+}
+
+// complete ends a round: what it found counts from now on.
+func (s *Sweeper) complete(ctx context.Context, name accountName, sw *swept, now time.Time) {
+	round := sw.round
+	leaked := s.verifyLeaks(ctx, sw, sweep.Persisting(sw.suspects, round.Suspects()))
+	ids := slices.Sorted(maps.Keys(leaked))
+	s.mu.Lock()
+	risen := len(leaked) > len(sw.leaked)
+	sw.suspects, sw.leaked = round.Suspects(), leaked
+	sw.findings = Findings{
+		Completed: now, Duration: now.Sub(round.Began), Calls: round.Calls, Members: len(sw.members),
+		Drifted: round.Drifted, Missing: round.Missing, Strangers: round.Strangers(),
+		Leaked: len(ids), LeakedIDs: slices.Clip(ids[:min(len(ids), mostLeakedIDs)]), CensusComplete: round.Complete(),
+	}
+	s.mu.Unlock()
+	if risen {
+		log.FromContext(ctx).Info("There are users with the mark of objects that do not exist; nothing is done with them", "users", len(ids), "userIDs", ids[:min(len(ids), mostLeakedIDs)])
+	}
+	s.notify(name)
+}
+
+// verifyLeaks asks the API server itself whether the objects are missing that some users stand for. What cannot be found out
+// now stays as it was.
+func (s *Sweeper) verifyLeaks(ctx context.Context, sw *swept, ids []int64) map[int64]bool {
+	leaked := make(map[int64]bool)
+	for _, id := range ids {
+		var mu v1alpha1.ManagedUser
+		err := s.reader.Get(ctx, sw.round.Suspects()[id], &mu)
+		if apierrors.IsNotFound(err) || err != nil && sw.leaked[id] {
+			leaked[id] = true
+		}
+	}
+	return leaked
+}
