@@ -28,6 +28,7 @@ const scrapeTimeout = time.Second
 func (r *ManagedUserReconciler) Collectors(ctx context.Context, leading func() bool) []prometheus.Collector {
 	return []prometheus.Collector{
 		metrics.NewQuotas(r.snapshots, r.clock.Now),
+		metrics.NewSweeps(r.sweepFigures),
 		metrics.NewUsers(func() ([]v1alpha1.ManagedUser, bool) {
 			if !leading() {
 				return nil, false
@@ -44,6 +45,18 @@ func (r *ManagedUserReconciler) snapshots() []quota.Snapshot {
 		snapshots[i] = quotas[i].Snapshot
 	}
 	return snapshots
+}
+
+func (r *ManagedUserReconciler) sweepFigures() []metrics.Sweep {
+	sweeps := r.Sweeps()
+	figures := make([]metrics.Sweep, len(sweeps))
+	for i, s := range sweeps {
+		figures[i] = metrics.Sweep{
+			LastSuccess: s.Completed, Duration: s.Duration, Calls: s.Calls, Members: s.Members,
+			Drifted: s.Drifted, Missing: s.Missing, Leaked: s.Leaked, HeldUp: s.LastError != "",
+		}
+	}
+	return figures
 }
 
 // allUsers returns the objects in the cache, the cache's own and not to be written to, or false when it cannot be read.

@@ -261,8 +261,12 @@ func (r *OAuthClientReconciler) set(v *clientVisit, kind string, status metav1.C
 	})
 }
 
-// measure writes the numbers: what Cal.com told of the quota. What is not known since the start stays as it is.
+// measure writes the numbers: what the last sweep found, and what Cal.com told of the quota. What is not known since the start
+// stays as it is.
 func (r *OAuthClientReconciler) measure(v *clientVisit, account accountName) {
+	if found, ok := r.users.sweeper.findings(account); ok {
+		v.status.Sweep = found.status(v.status.Sweep)
+	}
 	seen, ok := r.users.accounts.quota(account)
 	switch {
 	case !ok || !seen.Known:

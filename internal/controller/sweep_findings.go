@@ -10,7 +10,9 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -46,6 +48,29 @@ type Findings struct {
 	LastError string
 }
 
+// status returns the findings as the status of an OAuth client shows them: as they were written, when nothing has changed since.
+func (f Findings) status(was *v1alpha1.SweepStatus) *v1alpha1.SweepStatus {
+	if f.Completed.IsZero() {
+		return was
+	}
+	is := &v1alpha1.SweepStatus{
+		//nolint:gosec // Nobody has two thousand million users.
+		Users: int32(f.Members), Drifted: int32(f.Drifted), Missing: int32(f.Missing), Leaked: int32(f.Leaked),
+		LeakedUserIDs: slices.Clone(f.LeakedIDs), Census: "Partial",
+	}
+	if f.CensusComplete {
+		is.Census = "Complete"
+	}
+	if was != nil {
+		is.Since = was.Since
+		if equality.Semantic.DeepEqual(is, was) {
+			return was
+		}
+	}
+	is.Since = metav1.NewTime(f.Completed)
+	return is
+}
+
 // ClientSweep is the drift sweep of one OAuth client.
 type ClientSweep struct {
 	APIURL, ClientID string
@@ -76,6 +101,7 @@ func (s *Sweeper) notify(name accountName) {
 	for _, listener := range listeners {
 		listener(name)
 	}
+	s.accounts.notify(name)
 }
 
 // findings returns what the sweep of an account found; false before it has a member.

@@ -224,7 +224,7 @@ func TestSweepFindsDrift(t *testing.T) {
 	s := newSweepStory(t, 600)
 	first, last := s.users[0], s.users[599]
 	for _, mu := range []*v1alpha1.ManagedUser{first, last} { // One in the census, one beyond it.
-		s.changed(mu, func(u *calcomtest.User) { u.Name = new("Drifted") })
+		s.changed(mu, renamed)
 	}
 	f := s.round()
 	if f.Calls != 3 || f.Drifted != 2 || f.Missing != 0 {
@@ -418,3 +418,5 @@ func (b blind) Get(ctx context.Context, key client.ObjectKey, object client.Obje
 }
 
 func keyOf(mu *v1alpha1.ManagedUser) types.NamespacedName { return client.ObjectKeyFromObject(mu) }
+
+func renamed(u *calcomtest.User) { u.Name = new("Drifted") }

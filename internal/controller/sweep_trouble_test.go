@@ -52,8 +52,8 @@ func TestSweepGoesOnAfterAFailure(t *testing.T) {
 			s.forgetCalls()
 			var told []string
 			s.reconciler.OnFindings(func(_, clientID string) { told = append(told, clientID) })
-			s.changed(s.users[0], func(u *calcomtest.User) { u.Name = new("Drifted") })
-			s.changed(s.users[519], func(u *calcomtest.User) { u.Name = new("Drifted") })
+			s.changed(s.users[0], renamed)
+			s.changed(s.users[519], renamed)
 			completed := s.findings().Completed
 			s.oneStep()
 			tc.fault.Op = calcomtest.OpList
@@ -113,7 +113,7 @@ func TestSweepIsRefused(t *testing.T) {
 		s.wantReady(mu, "Created")
 	}
 	s.wantCalls(calcomtest.OpGet)
-	s.changed(first, func(u *calcomtest.User) { u.Name = new("Drifted") })
+	s.changed(first, renamed)
 	if f := s.round(); f.Members != 20 || f.LastError != "" || f.Drifted != 1 {
 		t.Errorf("findings are %+v", f)
 	}
@@ -182,7 +182,7 @@ func TestSweepWithoutACensus(t *testing.T) {
 	s := newSweepStory(t, 3)
 	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpList, Status: http.StatusOK, Body: strings.Repeat(" ", 10<<20), Times: -1,
 		Match: func(r *http.Request) bool { return !r.URL.Query().Has("emails") }})
-	s.changed(s.users[2], func(u *calcomtest.User) { u.Name = new("Drifted") })
+	s.changed(s.users[2], renamed)
 	f := s.round()
 	if f.CensusComplete || f.Drifted != 1 || f.Calls != 4 {
 		t.Errorf("findings are %+v", f)
