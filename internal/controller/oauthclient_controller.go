@@ -39,11 +39,13 @@ type OAuthClientReconciler struct {
 	mu sync.Mutex
 	// counted is when numbers were written last.
 	counted map[client.ObjectKey]time.Time
+	// answered are the requests for a look that were met, of which the cache may not have heard yet.
+	answered map[client.ObjectKey]string
 }
 
 // OAuthClients returns the reconciler of a kind of OAuth client, KindOAuthClient or KindClusterOAuthClient.
 func (r *ManagedUserReconciler) OAuthClients(kind string) *OAuthClientReconciler {
-	return &OAuthClientReconciler{kind: kind, users: r, counted: make(map[client.ObjectKey]time.Time)}
+	return &OAuthClientReconciler{kind: kind, users: r, counted: make(map[client.ObjectKey]time.Time), answered: make(map[client.ObjectKey]string)}
 }
 
 // clientVisit is one reconcile of one OAuth client.
@@ -85,6 +87,7 @@ func (r *OAuthClientReconciler) forget(key client.ObjectKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.counted, key)
+	delete(r.answered, key)
 }
 
 // hold brings the in-use finalizer into step with the users that need the client, and reports whether it is there.
@@ -184,14 +187,25 @@ func (r *OAuthClientReconciler) verify(ctx context.Context, v *clientVisit) (acc
 	if err != nil {
 		return t.account, err
 	}
-	requested := requestedLook(v.object, v.status.LastHandledReconcileAt)
+	request := v.object.GetAnnotations()[v1alpha1.ReconcileRequestedAtAnnotation]
+	requested := requestedLook(v.object, v.status.LastHandledReconcileAt) && !r.hasAnswered(v.key, request)
 	if !requested && (login.isVerified() || login.isTrusted() && r.isVerified(v)) {
 		return t.account, nil
 	}
 	s := &session{login: login, probing: requested, turn: turn{class: quota.Change, namespace: v.key.Namespace, key: r.ticket(v.key), first: 1}}
 	defer s.giveBack()
-	_, err = s.Users(ctx, 1, 0)
+	if _, err = s.Users(ctx, 1, 0); err == nil && requested {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.answered[v.key] = request
+	}
 	return t.account, err
+}
+
+func (r *OAuthClientReconciler) hasAnswered(key client.ObjectKey, request string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.answered[key] == request
 }
 
 // isVerified reports whether the status says that Cal.com takes the credentials as the spec gives them now.
