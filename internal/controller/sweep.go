@@ -75,8 +75,9 @@ type member struct {
 	id int64
 	// address is the plain form of what Cal.com returned last.
 	address string
-	// seen is when somebody last looked at the user in Cal.com: the sweep, or the object's own reconcile.
-	seen time.Time
+	// seen is when somebody last looked at the user in Cal.com: the sweep, or the object's own reconcile; looked is when that
+	// reconcile did.
+	seen, looked time.Time
 	// refused is an address that Cal.com does not take in a list.
 	refused string
 }
@@ -142,7 +143,7 @@ func (s *Sweeper) enroll(account accountName, name types.NamespacedName, mu *v1a
 	}
 	m.id, m.address = mu.Status.User.ID, calcom.PlainEmail(mu.Status.User.Email, account.clientID)
 	if looked {
-		m.seen = now
+		m.seen, m.looked = now, now
 	}
 	if !sw.scheduled {
 		sw.scheduled = true

@@ -79,10 +79,13 @@ func (s *Sweeper) compare(ctx context.Context, sw *swept, pairs []pair, at time.
 	var wrong []types.NamespacedName
 	for i, p := range pairs {
 		m, ok := sw.members[p.name]
-		if !ok || m.seen.After(at.Add(-cacheLag)) {
-			continue // Its own reconcile has just looked, or is no longer content.
+		if !ok || m.seen.After(at) {
+			continue // Its own reconcile has looked meanwhile, or is no longer content.
 		}
 		m.seen = at
+		if m.looked.After(at.Add(-cacheLag)) {
+			continue // It has just looked.
+		}
 		switch {
 		case p.row == nil:
 			sw.round.Missing++

@@ -19,7 +19,7 @@ import (
 
 // sweeping says that drift is noticed by a sweep that asks for 250 users with one call. Without it each user is looked
 // at by itself, and the counts that only a sweep can reach are not asked for.
-const sweeping = false
+const sweeping = true
 
 // asked reports whether a miss is an error.
 func asked(kind Kind) bool { return kind == Count || kind == SweepCount && sweeping }
