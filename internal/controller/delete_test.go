@@ -4,6 +4,7 @@
 package controller
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"testing"
@@ -322,4 +323,42 @@ func TestDeleteWhileAStrangerHasTheAddress(t *testing.T) {
 	if n := len(s.sandbox.Users(s.clientID())); n != 0 {
 		t.Errorf("Cal.com has %d users left", n)
 	}
+}
+
+// A cache that has not heard of the end of an object shows it once more.
+func TestObjectThatWasLetGoIsNotLookedAtAgain(t *testing.T) {
+	s := newStory(t)
+	mu := s.create()
+	stale := &staleReads{Client: s.reconciler.client}
+	s.reconciler.client = stale
+	s.must(s.client.Delete(t.Context(), mu))
+	s.reload(mu)
+	stale.object = mu.DeepCopy()
+	s.reconcile(mu)
+	s.wantGone(mu)
+	s.wantCalls(calcomtest.OpCreate, calcomtest.OpGet, calcomtest.OpDelete)
+	s.events.take()
+	s.reconcile(mu)
+	s.wantCalls()
+	s.wantEvents()
+
+	stale.object = nil // The cache has heard of it; and the object is applied anew.
+	s.reconcile(mu)
+	again := s.create()
+	s.wantReady(again, "Created")
+}
+
+// staleReads is a cache that shows an object as it was.
+type staleReads struct {
+	client.Client
+
+	object *v1alpha1.ManagedUser
+}
+
+func (c *staleReads) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	if mu, ok := object.(*v1alpha1.ManagedUser); ok && c.object != nil {
+		c.object.DeepCopyInto(mu)
+		return nil
+	}
+	return c.Client.Get(ctx, key, object, options...)
 }

@@ -187,6 +187,7 @@ func (r *ManagedUserReconciler) release(ctx context.Context, v *visit) error {
 		return err
 	}
 	v.released = true
+	r.gone.Store(client.ObjectKeyFromObject(v.mu), v.mu.UID)
 	return nil
 }
 

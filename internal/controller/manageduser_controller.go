@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -88,6 +89,9 @@ type ManagedUserReconciler struct {
 	credentials *credentials
 	// deletions is asked before each deletion in Cal.com, if there is a limit.
 	deletions *deletions
+	// gone are the UIDs, by name, of objects that were let go and that the cache has not heard of yet. Another look at one of them
+	// would only find out once more that its user is gone.
+	gone sync.Map
 }
 
 // check returns an error that names what is missing or out of bounds.
@@ -185,7 +189,11 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 	mu := &v1alpha1.ManagedUser{}
 	if err := r.client.Get(ctx, request.NamespacedName, mu); err != nil {
 		r.forget(request.NamespacedName)
+		r.gone.Delete(request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if uid, ok := r.gone.Load(request.NamespacedName); ok && uid == mu.UID {
+		return ctrl.Result{}, nil
 	}
 	v := &visit{
 		mu: mu, before: mu.DeepCopy(), told: slices.Clone(mu.Status.Conditions), mark: r.markOf(mu), adopted: wasAdopted(mu), began: r.beginningOf(mu),
@@ -196,6 +204,7 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		r.measure(v)
 	}()
 	if !mu.DeletionTimestamp.IsZero() {
+		r.sweeper.withdraw(request.NamespacedName) // It must not miss a user that is just being deleted.
 		return ctrl.Result{}, r.reconcileDelete(ctx, v)
 	}
 	return ctrl.Result{}, r.reconcile(ctx, v)
