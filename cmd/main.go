@@ -32,12 +32,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/controller"
 	"github.com/calcom-operator/calcom-operator/internal/metrics"
+	"github.com/calcom-operator/calcom-operator/internal/metricsauth"
 	"github.com/calcom-operator/calcom-operator/internal/version"
 )
 
@@ -145,7 +145,7 @@ func (o *options) manager() ctrl.Options {
 		},
 	}
 	if o.secureMetrics {
-		options.Metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
+		options.Metrics.FilterProvider = metricsauth.Filter
 	}
 	return options
 }
