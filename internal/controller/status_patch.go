@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,20 +26,36 @@ func (r *ManagedUserReconciler) writeStatus(ctx context.Context, v *visit) (err 
 	if equality.Semantic.DeepEqual(v.before.Status, v.mu.Status) {
 		return nil
 	}
-	if err := patchStatus(ctx, r.client, v.mu.DeepCopy(), &v.before.Status, &v.mu.Status); err != nil {
+	var also []patchOperation
+	locked := mirrorsStranger(v)
+	if locked {
+		also = append(also, patchOperation{Op: "test", Path: "/metadata/resourceVersion", Value: v.mu.ResourceVersion})
+	}
+	err = patchStatus(ctx, r.client, v.mu.DeepCopy(), &v.before.Status, &v.mu.Status, also...)
+	if locked && apierrors.IsInvalid(err) {
+		return errAgain
+	}
+	if err != nil {
 		return err
 	}
 	v.before.Status = *v.mu.Status.DeepCopy()
 	return nil
 }
 
-// patchStatus writes the difference between two statuses of an object, which the answer overwrites.
-func patchStatus(ctx context.Context, c client.Client, object client.Object, before, after any) error {
+// mirrorsStranger reports whether the status comes to show a user that the object merely observes. Should the object have got
+// its finalizer meanwhile, which this visit's copy does not show, that user would pass for the object's own.
+func mirrorsStranger(v *visit) bool {
+	return v.mu.Status.User != nil && !isBound(v.mu) && !equality.Semantic.DeepEqual(v.before.Status.User, v.mu.Status.User)
+}
+
+// patchStatus writes the difference between two statuses of an object, which the answer overwrites, if some tests hold.
+func patchStatus(ctx context.Context, c client.Client, object client.Object, before, after any, tests ...patchOperation) error {
 	operations, err := statusPatch(before, after)
 	if err != nil {
 		return fmt.Errorf("comparing the status: %w", err)
 	}
-	operations = append([]patchOperation{{Op: "test", Path: "/metadata/uid", Value: object.GetUID()}}, operations...)
+	tests = append(tests, patchOperation{Op: "test", Path: "/metadata/uid", Value: object.GetUID()})
+	operations = append(tests, operations...)
 	patch, err := json.Marshal(operations)
 	if err != nil {
 		return fmt.Errorf("encoding the status: %w", err)
