@@ -21,7 +21,7 @@ import (
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
 
-// apiServer keeps the objects of one cluster as a Kubernetes API server does, as far as one kind and Secrets need it:
+// apiServer keeps the objects of one cluster as a Kubernetes API server does, as far as our kinds and Secrets need it:
 // resource versions, generations, finalizers, the status subresource, and a log of events for the watches.
 type apiServer struct {
 	now     func() time.Time
@@ -29,6 +29,7 @@ type apiServer struct {
 	uids    int64
 	users   map[types.NamespacedName]*v1alpha1.ManagedUser
 	secrets map[types.NamespacedName]*corev1.Secret
+	client  *v1alpha1.OAuthClient // The only one; nil when there is none.
 	// configMaps are the operator's records.
 	configMaps map[types.NamespacedName]*corev1.ConfigMap
 	log        []watchEvent
@@ -41,6 +42,9 @@ type watchEvent struct {
 	key    types.NamespacedName
 	user   *v1alpha1.ManagedUser
 	secret bool
+	// isClient: it is about the OAuthClient, which is nil when it is gone.
+	isClient bool
+	client   *v1alpha1.OAuthClient
 	// metadata is the Secret's; nil when it is gone.
 	metadata *metav1.PartialObjectMetadata
 }

@@ -41,6 +41,7 @@ func (w *World) converge(ctx context.Context) {
 		w.each(w.checkRight)
 		for _, c := range w.clusters {
 			w.checkSecret(c)
+			w.checkClient(c)
 		}
 	}
 	if len(w.violations) == 0 {
@@ -64,6 +65,11 @@ func (w *World) mend(c *cluster) {
 		c.forced = true
 	}
 	w.setSecret(c, w.secret)
+	if c.api.client != nil && !c.api.client.DeletionTimestamp.IsZero() {
+		c.api.freeClient()
+		c.forced = true
+	}
+	c.api.addClient()
 	for _, key := range c.api.keys() {
 		if c.api.users[key].Spec.ReconcilePolicy == v1alpha1.ReconcilePolicySuspend {
 			c.api.edit(key, func(mu *v1alpha1.ManagedUser) { mu.Spec.ReconcilePolicy = "" })
@@ -93,7 +99,7 @@ func (w *World) checkRest(ctx context.Context) {
 			tries += int(rest/resync) + 1
 		}
 	})
-	if w.statusWrites > 0 || w.secretWrites > 3*w.attempts || w.changes > 0 || w.attempts > tries || w.metadataWrites > 2*w.attempts {
+	if w.statusWrites > 0 || w.secretWrites > 6*w.attempts || w.changes > 0 || w.attempts > tries || w.metadataWrites > 2*w.attempts {
 		w.violate("at rest there were %d, %d and %d writes to Kubernetes, %d changes in Cal.com and %d attempts",
 			w.statusWrites, w.metadataWrites, w.secretWrites, w.changes, w.attempts)
 	}

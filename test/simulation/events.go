@@ -42,8 +42,10 @@ func (w *World) happen() {
 		w.editObject(c, key)
 	case choice < 57:
 		w.removeObjects(c, key)
-	case choice < 64:
+	case choice < 63:
 		w.changeSecret(c)
+	case choice < 66:
+		w.changeClient(c)
 	case choice < 84:
 		w.changeUser()
 	case choice < 90:
@@ -95,11 +97,10 @@ func (w *World) createObject(c *cluster) {
 	}
 	mu := &v1alpha1.ManagedUser{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: key.Name}}
 	mu.Spec = v1alpha1.ManagedUserSpec{
-		OAuthClient: &v1alpha1.OAuthClientCredentials{
-			ID: clientID, APIURL: "https://calcom.sim/v2",
-			SecretKeyRef: v1alpha1.SecretKeyReference{Name: secretName.Name, Key: "secretKey"},
-		},
-		Email: pick(w, emails), Name: "Name of " + key.Name,
+		OAuthClient: new(credentials()), Email: pick(w, emails), Name: "Name of " + key.Name,
+	}
+	if w.random.IntN(2) == 0 {
+		mu.Spec.OAuthClient, mu.Spec.OAuthClientRef = nil, &v1alpha1.OAuthClientReference{Name: clientName.Name}
 	}
 	for range w.random.IntN(5) {
 		w.editSpec(&mu.Spec)

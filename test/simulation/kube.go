@@ -43,6 +43,12 @@ func (k *kubeClient) Get(ctx context.Context, key client.ObjectKey, object clien
 			hook(object)
 		}
 		return nil
+	case *v1alpha1.OAuthClient:
+		if k.process.client == nil {
+			return apierrors.NewNotFound(clientResource, key.Name)
+		}
+		k.process.client.DeepCopyInto(object)
+		return nil
 	case *metav1.PartialObjectMetadata:
 		if object.Kind == "Namespace" {
 			object.Name = key.Name
@@ -60,16 +66,19 @@ func (k *kubeClient) Get(ctx context.Context, key client.ObjectKey, object clien
 
 // List reads from the cache.
 func (k *kubeClient) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
-	k.process.list(list, k.process.view)
+	k.process.list(list, k.process.view, k.process.client)
 	return nil
 }
 
 // list fills a list. All objects have the same Secret, so that each of them fits every question.
-func (p *process) list(list client.ObjectList, from map[types.NamespacedName]*v1alpha1.ManagedUser) {
-	users, ok := list.(*v1alpha1.ManagedUserList)
-	if _, none := list.(*v1alpha1.OAuthClientList); none {
+func (p *process) list(list client.ObjectList, from map[types.NamespacedName]*v1alpha1.ManagedUser, oauth *v1alpha1.OAuthClient) {
+	if clients, ok := list.(*v1alpha1.OAuthClientList); ok {
+		if oauth != nil {
+			clients.Items = append(clients.Items, *oauth.DeepCopy())
+		}
 		return
 	}
+	users, ok := list.(*v1alpha1.ManagedUserList)
 	if !ok {
 		panic(fmt.Sprintf("simulation: nobody lists a %T", list))
 	}
@@ -104,6 +113,13 @@ func (l *liveReader) Get(ctx context.Context, key client.ObjectKey, object clien
 		}
 		return apierrors.NewNotFound(secretResource, key.Name)
 	case *metav1.PartialObjectMetadata:
+		if object.Kind == v1alpha1.KindOAuthClient {
+			if api.client == nil {
+				return apierrors.NewNotFound(clientResource, key.Name)
+			}
+			object.ObjectMeta = *api.client.ObjectMeta.DeepCopy()
+			return nil
+		}
 		if secret, ok := api.secrets[key]; ok {
 			metadataOf(secret).DeepCopyInto(object)
 			return nil
@@ -124,7 +140,7 @@ func (l *liveReader) List(ctx context.Context, list client.ObjectList, _ ...clie
 	if err := l.ask(ctx); err != nil {
 		return err
 	}
-	l.process.list(list, l.process.cluster.api.users)
+	l.process.list(list, l.process.cluster.api.users, l.process.cluster.api.client)
 	return nil
 }
 
@@ -233,7 +249,13 @@ func (w *World) commit(t *task, key types.NamespacedName, object client.Object, 
 	switch object := object.(type) {
 	case *v1alpha1.ManagedUser:
 		take, err = w.commitUser(t, key, object, wr)
+	case *v1alpha1.OAuthClient:
+		take, err = w.commitClientStatus(t, object, wr)
 	case *metav1.PartialObjectMetadata:
+		if object.Kind == v1alpha1.KindOAuthClient {
+			take, err = w.commitClient(t, object, wr)
+			break
+		}
 		take, err = w.commitSecret(t, key, object, wr)
 	case *corev1.ConfigMap:
 		take, err = w.commitRecord(t, key, object, wr)
@@ -277,6 +299,27 @@ func (w *World) commitSecret(t *task, key types.NamespacedName, secret *metav1.P
 	w.secretWrites++
 	w.secretWritten(t.process.cluster, before, written)
 	return func() { metadataOf(written).DeepCopyInto(secret) }, nil
+}
+
+func (w *World) commitClient(t *task, object *metav1.PartialObjectMetadata, wr *write) (func(), error) {
+	before := t.process.cluster.api.client
+	written, err := t.process.cluster.api.patchClient(wr.kind, wr.data, false)
+	if err != nil {
+		return nil, err
+	}
+	w.secretWrites++
+	w.clientWritten(t.process.cluster, before, written)
+	return func() { object.ObjectMeta = *written.ObjectMeta.DeepCopy() }, nil
+}
+
+func (w *World) commitClientStatus(t *task, object *v1alpha1.OAuthClient, wr *write) (func(), error) {
+	written, err := t.process.cluster.api.patchClient(wr.kind, wr.data, true)
+	if err != nil {
+		return nil, err
+	}
+	w.statusWrites++
+	w.checkClientStatus(written)
+	return func() { written.DeepCopyInto(object) }, nil
 }
 
 func (w *World) commitRecord(t *task, key types.NamespacedName, record *corev1.ConfigMap, wr *write) (func(), error) {

@@ -99,6 +99,12 @@ func plain(email string) string { return strings.Replace(email, "+"+clientID+"@"
 // sent judges a call by what the operator could know, before the server sees it.
 func (l *ledger) sent(t *task, x *exchange, _ fault) {
 	reads := x.op == calcomtest.OpGet || x.op == calcomtest.OpList
+	if t.verifies() {
+		if x.op != calcomtest.OpList {
+			l.world.foreignTouched("the look at the OAuthClient calls %s", x)
+		}
+		return
+	}
 	if t.sweeps() {
 		l.world.lists++
 		if x.op != calcomtest.OpList {
@@ -140,7 +146,7 @@ func (l *ledger) creating(t *task, x *exchange) {
 			w.violate("%s creates again %v after a call of unknown outcome", t.key.Name, since)
 		}
 	}
-	w.checkHeld(t.process.cluster)
+	w.checkHeld(t.process.cluster, t.object)
 	c := &claim{cluster: t.process.cluster, name: t.key, email: x.emails[0], until: w.now()}
 	// The record of intent may have been taken away after it was written.
 	c.abandoned = t.process.cluster.api.lost[t.key] > versionOf(t.object) && !l.onRecord(c)
@@ -214,7 +220,7 @@ func (l *ledger) served(t *task, x *exchange, f fault) {
 	for _, id := range x.shownIDs() {
 		if u, ok := l.users[id]; ok {
 			x.shown[id] = ownerOf(u, t.owner())
-			if !t.sweeps() {
+			if !t.sweeps() && !t.verifies() {
 				l.noteAdoptable(t, u)
 			}
 		}

@@ -45,12 +45,15 @@ type process struct {
 	name       string
 	reconciler *controller.ManagedUserReconciler
 	protector  *controller.SecretReconciler
+	keeper     *controller.OAuthClientReconciler
 
 	// view is the cache: the state of the API server after the first seen entries of its log.
 	view map[types.NamespacedName]*v1alpha1.ManagedUser
 	seen int
 	// secrets is the same for Secrets, of which only metadata is cached.
 	secrets map[types.NamespacedName]*metav1.PartialObjectMetadata
+	// client is the OAuthClient as the cache has it.
+	client *v1alpha1.OAuthClient
 	// called is when the calls of the last minute were made.
 	called []time.Time
 
@@ -90,13 +93,17 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 	if err != nil {
 		panic("simulation: " + err.Error())
 	}
+	p.keeper = p.reconciler.OAuthClients(v1alpha1.KindOAuthClient)
 	p.protector = controller.NewSecretReconciler(kube, live, config)
 	p.reconciler.Sweeper().Connect(p.wake, p.schedule)
+	p.reconciler.OnFindings(func(string, string) { p.enqueue(clientName, w.now()) })
 	p.seen = max(0, len(c.api.log)-lag)
 	for _, e := range c.api.log[:p.seen] {
 		switch {
 		case e.secret:
 			p.keepSecret(e)
+		case e.isClient:
+			p.client = e.client
 		case e.user == nil:
 			delete(p.view, e.key)
 		default:
@@ -107,6 +114,7 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 		p.enqueue(key, w.now())
 	}
 	p.enqueue(secretName, w.now())
+	p.enqueue(clientName, w.now())
 	return p
 }
 
@@ -136,20 +144,30 @@ func (p *process) schedule(step controller.SweepRequest, after time.Duration) {
 func (p *process) deliver() {
 	e := p.cluster.api.log[p.seen]
 	p.seen++
+	switch {
+	case e.secret:
+		p.deliverSecret(e)
+	case e.isClient:
+		p.deliverClient(e)
+	default:
+		p.deliverUser(e)
+	}
+}
+
+// deliverSecret wakes whoever has to do with the Secret: all objects have the same one.
+func (p *process) deliverSecret(e watchEvent) {
 	now := p.world.now()
-	if e.secret {
+	ownMark, justMarked := p.keepSecret(e)
+	if !justMarked {
 		p.enqueue(e.key, now)
-		if ownMark := p.keepSecret(e); ownMark {
-			return
-		}
-		for _, key := range sortedKeys(p.view) {
-			if from := p.view[key].Spec.OAuthClient; key.Namespace == e.key.Namespace && from != nil && from.SecretKeyRef.Name == e.key.Name {
-				p.enqueue(key, now)
-			}
-		}
+	}
+	if ownMark {
 		return
 	}
-	p.deliverUser(e)
+	p.enqueue(clientName, now)
+	for _, key := range sortedKeys(p.view) {
+		p.enqueue(key, now)
+	}
 }
 
 func (p *process) deliverUser(e watchEvent) {
@@ -157,7 +175,7 @@ func (p *process) deliverUser(e watchEvent) {
 	if e.user == nil {
 		delete(p.view, e.key)
 		p.enqueue(e.key, now)
-		p.enqueue(secretName, now)
+		p.tellNeeded(before)
 		return
 	}
 	p.view[e.key] = e.user
@@ -169,21 +187,36 @@ func (p *process) deliverUser(e watchEvent) {
 	}
 	const finalizer = v1alpha1.ManagedUserFinalizer
 	if before == nil || slices.Contains(before.Finalizers, finalizer) != slices.Contains(e.user.Finalizers, finalizer) {
-		p.enqueue(secretName, now)
+		p.tellNeeded(e.user)
 	}
 }
 
-// keepSecret takes a Secret's metadata into the cache and reports whether only the operator's finalizer changed.
-func (p *process) keepSecret(e watchEvent) (ownMark bool) {
+// tellNeeded wakes the reconciler of what an object needs, when the object may have come to need it, or no longer to.
+func (p *process) tellNeeded(mu *v1alpha1.ManagedUser) {
+	switch {
+	case mu == nil: // The cache had never heard of it.
+	case mu.Spec.OAuthClientRef != nil:
+		p.enqueue(clientName, p.world.now().Add(gathering))
+	default:
+		p.enqueue(secretName, p.world.now())
+	}
+}
+
+// keepSecret takes a Secret's metadata into the cache and reports whether only the operator's finalizer changed, and whether
+// it was put on.
+func (p *process) keepSecret(e watchEvent) (ownMark, justMarked bool) {
 	before := p.secrets[e.key]
 	if e.metadata == nil {
 		delete(p.secrets, e.key)
-		return false
+		return false, false
 	}
 	p.secrets[e.key] = e.metadata
 	const finalizer, sign = v1alpha1.InUseFinalizer, v1alpha1.ReleasingAnnotation
-	return before != nil && (slices.Contains(before.Finalizers, finalizer) != slices.Contains(e.metadata.Finalizers, finalizer) ||
-		before.Annotations[sign] != e.metadata.Annotations[sign])
+	if before == nil {
+		return false, false
+	}
+	was, is := slices.Contains(before.Finalizers, finalizer), slices.Contains(e.metadata.Finalizers, finalizer)
+	return was != is || before.Annotations[sign] != e.metadata.Annotations[sign], !was && is
 }
 
 func sortedKeys[V any](m map[types.NamespacedName]V) []types.NamespacedName {
@@ -194,8 +227,8 @@ func sortedKeys[V any](m map[types.NamespacedName]V) []types.NamespacedName {
 func (p *process) ready() []types.NamespacedName {
 	var keys []types.NamespacedName
 	for _, key := range sortedKeys(p.due) {
-		// Secrets and the sweep have controllers of their own.
-		if len(p.tasks) >= workers && key != secretName && key != sweepName {
+		// Secrets, clients and the sweep have controllers of their own.
+		if len(p.tasks) >= workers && !slices.Contains([]types.NamespacedName{secretName, clientName, sweepName}, key) {
 			continue
 		}
 		busy := slices.ContainsFunc(p.tasks, func(t *task) bool { return t.key == key })

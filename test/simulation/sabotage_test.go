@@ -50,6 +50,7 @@ func TestSabotageIsCaught(t *testing.T) {
 		{"an answer never equals the spec", Hooks{Response: otherNames}, []string{"at rest", "not right in the end"}},
 		{"an error shows an address", Hooks{WriteError: showAddress}, []string{"a returned error shows"}},
 		{"a Secret is let go unasked", Hooks{List: hideUsers}, []string{"is let go while", "nothing holds", "is protected in the end"}},
+		{"an OAuthClient is let go unasked", Hooks{List: hideUsers}, []string{"the OAuthClient of"}},
 		{"the sign of a release is not stored", Hooks{Write: withoutSign}, []string{"is let go while", "nothing holds"}},
 		{"allowed deletions are not written down", Hooks{Write: withoutDeletions}, []string{"deleted at once"}},
 		{"the quota is hidden", Hooks{Response: hideQuota}, []string{"its share is"}},

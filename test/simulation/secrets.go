@@ -136,15 +136,21 @@ func (w *World) secretWritten(c *cluster, before, after *corev1.Secret) {
 		return
 	}
 	for _, claim := range w.ledger.claims {
-		if claim.cluster == c && claim.live() && !w.ledger.takenByAnother(claim) {
+		// Who takes the protection off the OAuthClient takes away what leads from its users to the Secret.
+		mu := c.api.users[claim.name]
+		cutOff := c.forced && mu != nil && mu.Spec.OAuthClientRef != nil
+		if claim.cluster == c && claim.live() && !w.ledger.takenByAnother(claim) && !cutOff {
 			w.violate("the Secret of %s is let go while %s needs it", c.ownerID, claim.name.Name)
 		}
 	}
 }
 
-// checkHeld checks, when a create call is sent, that its Secret will be there for the deletion, unless
+// checkHeld checks, when a create call is sent, that what the object needs will be there for the deletion, unless
 // somebody took the protection off by force.
-func (w *World) checkHeld(c *cluster) {
+func (w *World) checkHeld(c *cluster, mu *v1alpha1.ManagedUser) {
+	if held := c.api.client; mu.Spec.OAuthClientRef != nil && held != nil && !slices.Contains(held.Finalizers, v1alpha1.InUseFinalizer) && !c.forced {
+		w.violate("a user of %s is created with an OAuthClient that nothing holds", c.ownerID)
+	}
 	if secret, ok := c.api.secrets[secretName]; ok && !isHeld(secret) && !c.forced {
 		w.violate("a user of %s is created with a Secret that nothing holds", c.ownerID)
 	}

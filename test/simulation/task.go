@@ -70,6 +70,9 @@ func (p *process) start(ctx context.Context, key types.NamespacedName) *task {
 		if key == secretName {
 			reconciler = p.protector
 		}
+		if key == clientName {
+			reconciler = p.keeper
+		}
 		t.result, t.err = reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: key})
 	})
 	return t
@@ -77,6 +80,9 @@ func (p *process) start(ctx context.Context, key types.NamespacedName) *task {
 
 // sweeps reports whether the task is a step of the drift sweep.
 func (t *task) sweeps() bool { return t.key == sweepName }
+
+// verifies reports whether the task is a look at the OAuthClient.
+func (t *task) verifies() bool { return t.key == clientName }
 
 // resume runs the task to its next boundary and reports whether it has ended.
 func (t *task) resume() bool {

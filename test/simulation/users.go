@@ -27,6 +27,7 @@ func (l *ledger) sync(t *task, x *exchange) {
 		return c.userID != 0 && !exists
 	})
 	if t != nil && !t.sweeps() && x.op == calcomtest.OpUpdate {
+		l.excuseLoss(t, x.id)
 		switch u, ok := now[x.id]; {
 		case !ok:
 		case ownerOf(u, t.owner()) == own:
@@ -68,6 +69,19 @@ func (l *ledger) letGo(key string, id int64) {
 	for _, c := range l.claims {
 		if c.key() == key && c.userID == id {
 			c.orphaned = true
+		}
+	}
+}
+
+// excuseLoss gives up a user whose address an update changed after somebody had emptied the status in which its id stood: the
+// operator read it before.
+func (l *ledger) excuseLoss(t *task, id int64) {
+	if t.process.cluster.api.lost[t.key] <= versionOf(t.object) {
+		return
+	}
+	for _, c := range l.claims {
+		if c.key() == t.owner() && c.userID == id && !l.onRecord(c) {
+			c.abandoned = true
 		}
 	}
 }

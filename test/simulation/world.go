@@ -159,6 +159,7 @@ func newWorld(seed uint64, options Options) *World {
 		c := &cluster{ownerID: owner, api: newAPIServer(w.now)}
 		w.clusters = append(w.clusters, c)
 		w.setSecret(c, w.secret)
+		c.api.addClient()
 		w.startProcess(c)
 	}
 	return w
