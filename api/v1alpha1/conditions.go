@@ -103,4 +103,7 @@ const (
 	EventDeleted = "Deleted"
 	// EventOrphaned: the object let go of a user that stays in Cal.com.
 	EventOrphaned = "Orphaned"
+	// EventUsersLeaked: a sweep found more users than before that carry the mark of an object that does not exist. Of an OAuth
+	// client.
+	EventUsersLeaked = "UsersLeaked"
 )

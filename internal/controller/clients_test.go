@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -425,4 +426,36 @@ func TestClientIsVerifiedOnce(t *testing.T) {
 		t.Error("the request left no trace")
 	}
 	s.wantCalls(calcomtest.OpList)
+}
+
+// A client that nobody refers to is swept all the same: its users may have leaked. They are told of once, and not touched.
+func TestLeakOfAClientWithoutUsers(t *testing.T) {
+	s := newStory(t)
+	s.config.ResyncInterval = 200 * time.Millisecond
+	leaked := s.sandbox.AddUser(s.clientID(), calcomtest.User{
+		Email: "gone@example.com", Metadata: map[string]any{"kubernetesOwner": "test-cluster/" + s.namespace + "/gone/uid"},
+	})
+	s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "stranger@example.com"})
+	defer s.startManager()()
+	c := s.acme()
+	s.eventuallyClient(c, "the leak", func(status *v1alpha1.OAuthClientStatus) bool {
+		return status.Sweep != nil && status.Sweep.Leaked == 1
+	})
+	want := &v1alpha1.SweepStatus{Since: c.Status.Sweep.Since, Leaked: 1, LeakedUserIDs: []int64{leaked.ID}, Census: "Complete"}
+	if d := cmp.Diff(want, c.Status.Sweep); d != "" {
+		t.Errorf("sweep (-want +got):\n%s", d)
+	}
+	var list eventsv1.EventList
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		err := s.client.List(t.Context(), &list, client.InNamespace(s.namespace))
+		return slices.ContainsFunc(list.Items, func(e eventsv1.Event) bool { return e.Reason == v1alpha1.EventUsersLeaked }), err
+	})
+	if err != nil {
+		t.Errorf("no event tells of it: %v", err)
+	}
+	for _, call := range s.sandbox.Calls() {
+		if call.Op != calcomtest.OpList {
+			t.Errorf("the sweep calls %s", call.Op)
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -84,6 +85,7 @@ func (r *OAuthClientReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 
 func (r *OAuthClientReconciler) forget(key client.ObjectKey) {
 	r.users.accounts.forgetTicket(r.ticket(key))
+	r.users.sweeper.unkeep(r.ticket(key))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.counted, key)
@@ -94,28 +96,29 @@ func (r *OAuthClientReconciler) forget(key client.ObjectKey) {
 func (r *OAuthClientReconciler) hold(ctx context.Context, v *clientVisit) (bool, error) {
 	object := v.metadata()
 	err := protectOrRelease(ctx, r.users.client, object, r.users.config.ProtectSecrets, func(ctx context.Context, live bool) (bool, error) {
-		users, err := r.usersOf(ctx, v, live)
-		for i := range users {
-			if isBound(&users[i]) {
-				return true, err
-			}
-		}
-		return false, err
+		users, err := r.boundUsers(ctx, v, live)
+		return slices.ContainsFunc(users, func(mu v1alpha1.ManagedUser) bool { return isBound(&mu) }), err
 	})
 	return controllerutil.ContainsFinalizer(object, v1alpha1.InUseFinalizer), err
 }
 
-// usersOf returns the users that refer to a client, from the cache or from the API server itself. They are not to be changed.
-func (r *OAuthClientReconciler) usersOf(ctx context.Context, v *clientVisit, live bool) ([]v1alpha1.ManagedUser, error) {
-	var list v1alpha1.ManagedUserList
-	var err error
+// boundUsers returns users that refer to a client and, if there is one, one at least that may have a user in Cal.com: from the
+// cache, or from the API server itself, which selects by name alone.
+func (r *OAuthClientReconciler) boundUsers(ctx context.Context, v *clientVisit, live bool) ([]v1alpha1.ManagedUser, error) {
 	if live {
-		err = r.users.reader.List(ctx, &list, client.InNamespace(v.key.Namespace), client.MatchingFields{"spec.oauthClientRef.name": v.key.Name})
-	} else {
-		err = r.users.client.List(ctx, &list, client.InNamespace(v.key.Namespace),
-			client.MatchingFields{byClient: clientKey(r.kind, v.key.Name)}, client.UnsafeDisableDeepCopy)
+		return r.list(ctx, r.users.reader, v, client.MatchingFields{"spec.oauthClientRef.name": v.key.Name})
 	}
-	if err != nil {
+	return r.list(ctx, r.users.client, v, client.MatchingFields{boundByClient: clientKey(r.kind, v.key.Name)}, client.Limit(1), client.UnsafeDisableDeepCopy)
+}
+
+// usersOf returns the users that refer to a client, from the cache. They are not to be changed.
+func (r *OAuthClientReconciler) usersOf(ctx context.Context, v *clientVisit) ([]v1alpha1.ManagedUser, error) {
+	return r.list(ctx, r.users.client, v, client.MatchingFields{byClient: clientKey(r.kind, v.key.Name)}, client.UnsafeDisableDeepCopy)
+}
+
+func (r *OAuthClientReconciler) list(ctx context.Context, reader client.Reader, v *clientVisit, options ...client.ListOption) ([]v1alpha1.ManagedUser, error) {
+	var list v1alpha1.ManagedUserList
+	if err := reader.List(ctx, &list, append(options, client.InNamespace(v.key.Namespace))...); err != nil {
 		return nil, fmt.Errorf("listing the users of an OAuth client: %w", err)
 	}
 	users := list.Items[:0]
@@ -137,11 +140,14 @@ func (r *OAuthClientReconciler) tell(ctx context.Context, v *clientVisit) (ctrl.
 	if err != nil && p == nil {
 		return ctrl.Result{}, withoutValues(err)
 	}
-	users, err := r.usersOf(ctx, v, false)
+	users, err := r.usersOf(ctx, v)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	v.status.Users = int32(len(users)) //nolint:gosec // Nobody has two thousand million users.
+	if account != (accountName{}) {
+		r.users.sweeper.keep(r.ticket(v.key), account)
+	}
 	r.judge(v, p)
 	r.measure(v, account)
 	wait, err := r.write(ctx, v)
@@ -303,7 +309,7 @@ func (r *OAuthClientReconciler) write(ctx context.Context, v *clientVisit) (wait
 	r.mu.Lock()
 	since := now.Sub(r.counted[v.key])
 	r.mu.Unlock()
-	if since < countPace && equality.Semantic.DeepEqual(*numbers, *v.status) {
+	if since < countPace && leakedIn(v.status) <= leakedIn(&v.before) && equality.Semantic.DeepEqual(*numbers, *v.status) {
 		return countPace - since, nil
 	}
 	ready := meta.FindStatusCondition(v.status.Conditions, v1alpha1.ConditionReady)
@@ -319,7 +325,22 @@ func (r *OAuthClientReconciler) write(ctx context.Context, v *clientVisit) (wait
 	r.counted[v.key] = now
 	r.mu.Unlock()
 	if ready != nil && ready.Status == metav1.ConditionFalse && ready.Reason != v1alpha1.ReasonDeleting && (was == nil || was.Reason != ready.Reason) {
-		r.users.recorder.Eventf(v.object, nil, corev1.EventTypeWarning, ready.Reason, "Reconcile", "%s", ready.Message)
+		r.warn(v, ready.Reason, ready.Message)
+	}
+	if n := leakedIn(v.status); n > leakedIn(&v.before) {
+		r.warn(v, v1alpha1.EventUsersLeaked, fmt.Sprintf(
+			"%d users in Cal.com carry the mark of an object that does not exist; apply the object again to take a user over, or remove the user in Cal.com. Their ids are in status.sweep", n))
 	}
 	return 0, nil
+}
+
+func (r *OAuthClientReconciler) warn(v *clientVisit, reason, message string) {
+	r.users.recorder.Eventf(v.object, nil, corev1.EventTypeWarning, reason, "Reconcile", "%s", message)
+}
+
+func leakedIn(status *v1alpha1.OAuthClientStatus) int32 {
+	if status.Sweep == nil {
+		return 0
+	}
+	return status.Sweep.Leaked
 }

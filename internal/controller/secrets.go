@@ -71,7 +71,7 @@ func (r *SecretReconciler) isNeeded(ctx context.Context, secret client.ObjectKey
 
 func (r *SecretReconciler) isNeededByUsers(ctx context.Context, secret client.ObjectKey, live bool) (bool, error) {
 	var users v1alpha1.ManagedUserList
-	if err := r.list(ctx, &users, live, client.InNamespace(secret.Namespace), client.MatchingFields{bySecret: secret.Name}); err != nil {
+	if err := r.list(ctx, &users, live, client.InNamespace(secret.Namespace), client.MatchingFields{boundBySecret: secret.Name}, client.Limit(1)); err != nil {
 		return false, fmt.Errorf("listing the users of a Secret: %w", err)
 	}
 	for i := range users.Items {
@@ -105,7 +105,9 @@ func (r *SecretReconciler) list(ctx context.Context, list client.ObjectList, liv
 	}
 	all := options[:0:0]
 	for _, option := range options {
-		if _, indexed := option.(client.MatchingFields); !indexed {
+		switch option.(type) {
+		case client.MatchingFields, client.Limit: // The first of all need not be one that matches.
+		default:
 			all = append(all, option)
 		}
 	}

@@ -31,6 +31,9 @@ const (
 	bySecret = "secretKeyRef.name"
 	// byClient is the index from an OAuth client, as kind/name, to the users that refer to it.
 	byClient = "oauthClientRef"
+	// boundBySecret and boundByClient are the same, of users that have, or may have, a user in Cal.com.
+	boundBySecret = "bound/secretKeyRef.name"
+	boundByClient = "bound/oauthClientRef"
 
 	// reconcileTimeout bounds one reconcile. It leaves room for several calls of 30 s each, and for the status.
 	reconcileTimeout = 3 * time.Minute
@@ -46,6 +49,8 @@ func (r *ManagedUserReconciler) index(ctx context.Context, indexer client.FieldI
 	errs := []error{
 		indexer.IndexField(ctx, &v1alpha1.ManagedUser{}, bySecret, ofSecret),
 		indexer.IndexField(ctx, &v1alpha1.ManagedUser{}, byClient, ofClient),
+		indexer.IndexField(ctx, &v1alpha1.ManagedUser{}, boundBySecret, ifBound(ofSecret)),
+		indexer.IndexField(ctx, &v1alpha1.ManagedUser{}, boundByClient, ifBound(ofClient)),
 		indexer.IndexField(ctx, &v1alpha1.OAuthClient{}, bySecret, ofSecret),
 	}
 	if r.config.ClusterClients {
@@ -55,6 +60,16 @@ func (r *ManagedUserReconciler) index(ctx context.Context, indexer client.FieldI
 		return fmt.Errorf("indexing objects: %w", err)
 	}
 	return nil
+}
+
+// ifBound indexes only users that have the finalizer.
+func ifBound(index client.IndexerFunc) client.IndexerFunc {
+	return func(object client.Object) []string {
+		if !controllerutil.ContainsFinalizer(object, v1alpha1.ManagedUserFinalizer) {
+			return nil
+		}
+		return index(object)
+	}
 }
 
 func nonEmpty(value string) []string {

@@ -41,6 +41,8 @@ type Sweeper struct {
 	mu        sync.Mutex
 	swept     map[accountName]*swept
 	accountOf map[types.NamespacedName]accountName
+	// kept are the accounts, by OAuth client objects, that are swept though nobody may be a member: users may have leaked.
+	kept map[string]accountName
 	// demands are the objects for which the sweep wants a look at Cal.com; the numbers tell one demand from the next.
 	demands    map[types.NamespacedName]uint64
 	lastDemand uint64
@@ -85,7 +87,7 @@ type member struct {
 func newSweeper(c client.Client, reader client.Reader, accounts *accounts, config Config) *Sweeper {
 	return &Sweeper{
 		client: c, reader: reader, config: config, clock: config.Clock, accounts: accounts,
-		swept:     make(map[accountName]*swept),
+		swept: make(map[accountName]*swept), kept: make(map[string]accountName),
 		accountOf: make(map[types.NamespacedName]accountName), demands: make(map[types.NamespacedName]uint64),
 		wake: func(types.NamespacedName) {}, schedule: func(SweepRequest, time.Duration) {},
 	}
@@ -123,17 +125,12 @@ func (s *Sweeper) enroll(account accountName, name types.NamespacedName, mu *v1a
 		delete(s.swept[was].members, name)
 	}
 	s.accountOf[name] = account
-	sw, ok := s.swept[account]
-	if !ok {
-		sw = &swept{members: make(map[types.NamespacedName]*member)}
-		s.swept[account] = sw
-	}
-	now := s.clock.Now()
+	sw, now := s.sweptOf(account), s.clock.Now()
 	m, ok := sw.members[name]
 	if !ok {
 		if len(sw.members) == 0 {
 			sw.joinedFirst = now
-			if sw.round != nil && now.Sub(sw.round.Began) > s.config.ResyncInterval {
+			if !sw.scheduled && sw.round != nil && now.Sub(sw.round.Began) > s.config.ResyncInterval {
 				sw.round, sw.due = nil, time.Time{} // Nobody has been there for long. It begins as after a start.
 			}
 		}
@@ -145,10 +142,50 @@ func (s *Sweeper) enroll(account accountName, name types.NamespacedName, mu *v1a
 	if looked {
 		m.seen, m.looked = now, now
 	}
+	s.begins(account, sw)
+}
+
+// sweptOf returns what is known of an account, from now on. The lock is held.
+func (s *Sweeper) sweptOf(account accountName) *swept {
+	sw, ok := s.swept[account]
+	if !ok {
+		sw = &swept{members: make(map[types.NamespacedName]*member)}
+		s.swept[account] = sw
+	}
+	return sw
+}
+
+// begins schedules the next step of an account, unless it is. The lock is held.
+func (s *Sweeper) begins(account accountName, sw *swept) {
 	if !sw.scheduled {
 		sw.scheduled = true
-		s.schedule(SweepRequest{account}, max(0, sw.due.Sub(now)))
+		s.schedule(SweepRequest{account}, max(0, sw.due.Sub(s.clock.Now())))
 	}
+}
+
+// keep has an account swept for as long as an OAuth client object stands for it.
+func (s *Sweeper) keep(object string, account accountName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept[object] = account
+	s.begins(account, s.sweptOf(account))
+}
+
+// unkeep ends what keep began.
+func (s *Sweeper) unkeep(object string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.kept, object)
+}
+
+// isKept reports whether an account is swept without members. The lock is held.
+func (s *Sweeper) isKept(account accountName) bool {
+	for _, kept := range s.kept {
+		if kept == account {
+			return true
+		}
+	}
+	return false
 }
 
 // withdraw takes an object out of the sweep.

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/metrics"
 	"github.com/calcom-operator/calcom-operator/internal/sweep"
 )
 
@@ -147,6 +148,8 @@ func (s *Sweeper) complete(ctx context.Context, name accountName, sw *swept, now
 		Leaked: len(ids), LeakedIDs: slices.Clip(ids[:min(len(ids), mostLeakedIDs)]), CensusComplete: round.Complete(),
 	}
 	s.mu.Unlock()
+	s.config.Metrics.DriftFound(metrics.DriftChanged, round.Drifted)
+	s.config.Metrics.DriftFound(metrics.DriftMissing, round.Missing)
 	if risen {
 		log.FromContext(ctx).Info("There are users with the mark of objects that do not exist; nothing is done with them", "users", len(ids), "userIDs", ids[:min(len(ids), mostLeakedIDs)])
 	}

@@ -23,7 +23,7 @@ import (
 )
 
 // mostSeeds is within how many seeds each sabotage has to be noticed.
-const mostSeeds = 400
+const mostSeeds = 2000
 
 // TestSabotageIsCaught breaks one rule after the other from outside the operator: a simulation that finds nothing is worth
 // something only if it can find something.
