@@ -9,12 +9,17 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
@@ -139,4 +144,30 @@ func secretMetadata(meta metav1.ObjectMeta) *metav1.PartialObjectMetadata {
 	secret := &metav1.PartialObjectMetadata{ObjectMeta: meta}
 	secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
 	return secret
+}
+
+// gatherFor is how long news of objects is gathered before what they need is looked at: ten thousand may be applied at once. It
+// was protected when they got their finalizers, and to be let go can wait.
+const gatherFor = time.Second
+
+// gather looks a little later at what objects need, or at once when an object comes to name something else.
+func gather(requestsOf handler.MapFunc, nameOf func(client.Object) string) handler.EventHandler {
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	enqueue := func(ctx context.Context, q queue, object client.Object, after time.Duration) {
+		for _, request := range requestsOf(ctx, object) {
+			q.AddAfter(request, after)
+		}
+	}
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { enqueue(ctx, q, e.Object, gatherFor) },
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+			after := gatherFor
+			if nameOf(e.ObjectOld) != nameOf(e.ObjectNew) {
+				after = 0
+			}
+			enqueue(ctx, q, e.ObjectOld, after)
+			enqueue(ctx, q, e.ObjectNew, after)
+		},
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { enqueue(ctx, q, e.Object, gatherFor) },
+	}
 }

@@ -6,7 +6,6 @@ package controller
 import (
 	"context"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/util/workqueue"
@@ -23,9 +22,6 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
-
-// gatherFor is how long news of users is gathered before their client is looked at: ten thousand may be applied at once.
-const gatherFor = time.Second
 
 // SetupWithManager registers the reconciler and its watches. The ManagedUserReconciler has to be set up first.
 func (r *OAuthClientReconciler) SetupWithManager(mgr ctrl.Manager) error {
@@ -44,7 +40,7 @@ func (r *OAuthClientReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named(strings.ToLower(r.kind)).
 		For(c.object, builder.WithPredicates(predicate.Or(
 			predicate.GenerationChangedPredicate{}, annotationChanges(v1alpha1.ReconcileRequestedAtAnnotation)))).
-		Watches(&v1alpha1.ManagedUser{}, r.gather(), builder.WithPredicates(changesNeed(v1alpha1.ManagedUserFinalizer, clientKeyOf), notAtStart())).
+		Watches(&v1alpha1.ManagedUser{}, gather(r.ofUser, clientKeyOf), builder.WithPredicates(changesNeed(v1alpha1.ManagedUserFinalizer, clientKeyOf), notAtStart())).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofSecret), builder.WithPredicates(notOurOwnMark(), notAtStart())).
 		WatchesRawSource(source.TypedChannel(news, handler.TypedEnqueueRequestsFromMapFunc(r.ofAccount))).
 		WithOptions(controller.Options{
@@ -53,32 +49,17 @@ func (r *OAuthClientReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Complete(r)
 }
 
-// gather looks at the client of a user a little later.
-func (r *OAuthClientReconciler) gather() handler.EventHandler {
-	enqueue := func(queue workqueue.TypedRateLimitingInterface[reconcile.Request], objects ...client.Object) {
-		for _, object := range objects {
-			kind, name, ok := strings.Cut(clientKeyOf(object), "/")
-			if !ok || kind != r.kind {
-				continue
-			}
-			key := client.ObjectKey{Name: name}
-			if kind == v1alpha1.KindOAuthClient {
-				key.Namespace = object.GetNamespace()
-			}
-			queue.AddAfter(reconcile.Request{NamespacedName: key}, gatherFor)
-		}
+// ofUser finds the client of the kind that a user refers to.
+func (r *OAuthClientReconciler) ofUser(_ context.Context, user client.Object) []reconcile.Request {
+	kind, name, ok := strings.Cut(clientKeyOf(user), "/")
+	if !ok || kind != r.kind {
+		return nil
 	}
-	return handler.Funcs{
-		CreateFunc: func(_ context.Context, e event.CreateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			enqueue(queue, e.Object)
-		},
-		UpdateFunc: func(_ context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			enqueue(queue, e.ObjectOld, e.ObjectNew)
-		},
-		DeleteFunc: func(_ context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			enqueue(queue, e.Object)
-		},
+	key := client.ObjectKey{Name: name}
+	if kind == v1alpha1.KindOAuthClient {
+		key.Namespace = user.GetNamespace()
 	}
+	return []reconcile.Request{{NamespacedName: key}}
 }
 
 // ofSecret finds the clients of the kind whose key is in a Secret.

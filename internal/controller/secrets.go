@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -141,10 +140,10 @@ func (r *SecretReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("credentials-secret").
 		For(&corev1.Secret{}, builder.OnlyMetadata, builder.WithPredicates(notJustMarked())).
-		Watches(&v1alpha1.ManagedUser{}, handler.EnqueueRequestsFromMapFunc(ofUser), builder.WithPredicates(changesNeed(v1alpha1.ManagedUserFinalizer, nameOfSecret))).
-		Watches(&v1alpha1.OAuthClient{}, handler.EnqueueRequestsFromMapFunc(ofClient), builder.WithPredicates(changesNeed(v1alpha1.InUseFinalizer, nameOfSecret)))
+		Watches(&v1alpha1.ManagedUser{}, gather(ofUser, nameOfSecret), builder.WithPredicates(changesNeed(v1alpha1.ManagedUserFinalizer, nameOfSecret))).
+		Watches(&v1alpha1.OAuthClient{}, gather(ofClient, nameOfSecret), builder.WithPredicates(changesNeed(v1alpha1.InUseFinalizer, nameOfSecret)))
 	if r.config.ClusterClients {
-		b = b.Watches(&v1alpha1.ClusterOAuthClient{}, handler.EnqueueRequestsFromMapFunc(ofClient), builder.WithPredicates(changesNeed(v1alpha1.InUseFinalizer, nameOfSecret)))
+		b = b.Watches(&v1alpha1.ClusterOAuthClient{}, gather(ofClient, nameOfSecret), builder.WithPredicates(changesNeed(v1alpha1.InUseFinalizer, nameOfSecret)))
 	}
 	return b.Complete(r)
 }

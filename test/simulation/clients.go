@@ -22,7 +22,7 @@ import (
 // clientName is the OAuthClient to which every object refers that does not name its client itself.
 var clientName = types.NamespacedName{Namespace: namespace, Name: "acme"}
 
-// gathering is the operator's own pause before it looks at a client after news of its users.
+// gathering is the operator's own pause before it looks at what objects need, after news of them.
 const gathering = time.Second
 
 var clientResource = schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "oauthclients"}
@@ -130,7 +130,7 @@ func (p *process) deliverClient(e watchEvent) {
 	}
 	const finalizer = v1alpha1.InUseFinalizer
 	if gone || slices.Contains(before.Finalizers, finalizer) != slices.Contains(e.client.Finalizers, finalizer) {
-		p.enqueue(secretName, now)
+		p.enqueue(secretName, now.Add(gathering))
 	}
 }
 

@@ -198,7 +198,7 @@ func (p *process) tellNeeded(mu *v1alpha1.ManagedUser) {
 	case mu.Spec.OAuthClientRef != nil:
 		p.enqueue(clientName, p.world.now().Add(gathering))
 	default:
-		p.enqueue(secretName, p.world.now())
+		p.enqueue(secretName, p.world.now().Add(gathering))
 	}
 }
 
