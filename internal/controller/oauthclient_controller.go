@@ -303,17 +303,13 @@ func (r *OAuthClientReconciler) write(ctx context.Context, v *clientVisit) (wait
 	if equality.Semantic.DeepEqual(v.before, *v.status) {
 		return 0, nil
 	}
-	numbers := v.before.DeepCopy()
-	numbers.Users, numbers.Quota, numbers.Sweep = v.status.Users, v.status.Quota, v.status.Sweep
 	now := r.users.clock.Now()
 	r.mu.Lock()
 	since := now.Sub(r.counted[v.key])
 	r.mu.Unlock()
-	if since < countPace && leakedIn(v.status) <= leakedIn(&v.before) && equality.Semantic.DeepEqual(*numbers, *v.status) {
+	if since < countPace && onlyNumbers(&v.before, v.status) {
 		return countPace - since, nil
 	}
-	ready := meta.FindStatusCondition(v.status.Conditions, v1alpha1.ConditionReady)
-	was := meta.FindStatusCondition(v.before.Conditions, v1alpha1.ConditionReady)
 	object, ok := v.object.DeepCopyObject().(client.Object)
 	if !ok {
 		return 0, errors.New("copying an OAuth client made something else of it")
@@ -324,6 +320,21 @@ func (r *OAuthClientReconciler) write(ctx context.Context, v *clientVisit) (wait
 	r.mu.Lock()
 	r.counted[v.key] = now
 	r.mu.Unlock()
+	r.warnOf(v)
+	return 0, nil
+}
+
+// onlyNumbers reports whether two statuses differ in nothing that somebody waits for.
+func onlyNumbers(before, after *v1alpha1.OAuthClientStatus) bool {
+	numbers := before.DeepCopy()
+	numbers.Users, numbers.Quota, numbers.Sweep = after.Users, after.Quota, after.Sweep
+	return leakedIn(after) <= leakedIn(before) && equality.Semantic.DeepEqual(numbers, after)
+}
+
+// warnOf sends an event of what is newly wrong.
+func (r *OAuthClientReconciler) warnOf(v *clientVisit) {
+	ready := meta.FindStatusCondition(v.status.Conditions, v1alpha1.ConditionReady)
+	was := meta.FindStatusCondition(v.before.Conditions, v1alpha1.ConditionReady)
 	if ready != nil && ready.Status == metav1.ConditionFalse && ready.Reason != v1alpha1.ReasonDeleting && (was == nil || was.Reason != ready.Reason) {
 		r.warn(v, ready.Reason, ready.Message)
 	}
@@ -331,7 +342,6 @@ func (r *OAuthClientReconciler) write(ctx context.Context, v *clientVisit) (wait
 		r.warn(v, v1alpha1.EventUsersLeaked, fmt.Sprintf(
 			"%d users in Cal.com carry the mark of an object that does not exist; apply the object again to take a user over, or remove the user in Cal.com. Their ids are in status.sweep", n))
 	}
-	return 0, nil
 }
 
 func (r *OAuthClientReconciler) warn(v *clientVisit, reason, message string) {

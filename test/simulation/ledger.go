@@ -99,17 +99,8 @@ func plain(email string) string { return strings.Replace(email, "+"+clientID+"@"
 // sent judges a call by what the operator could know, before the server sees it.
 func (l *ledger) sent(t *task, x *exchange, _ fault) {
 	reads := x.op == calcomtest.OpGet || x.op == calcomtest.OpList
-	if t.verifies() {
-		if x.op != calcomtest.OpList {
-			l.world.foreignTouched("the look at the OAuthClient calls %s", x)
-		}
-		return
-	}
-	if t.sweeps() {
-		l.world.lists++
-		if x.op != calcomtest.OpList {
-			l.world.foreignTouched("the sweep calls %s", x)
-		}
+	if t.sweeps() || t.verifies() {
+		l.listing(t, x)
 		return
 	}
 	if meta.IsStatusConditionTrue(t.object.Status.Conditions, v1alpha1.ConditionReady) {
@@ -129,6 +120,16 @@ func (l *ledger) sent(t *task, x *exchange, _ fault) {
 		l.creating(t, x)
 	case !reads:
 		l.touching(t, x)
+	}
+}
+
+// listing judges a call of what has no object of its own.
+func (l *ledger) listing(t *task, x *exchange) {
+	if t.sweeps() {
+		l.world.lists++
+	}
+	if x.op != calcomtest.OpList {
+		l.world.foreignTouched("%s calls %s", t.key.Name, x)
 	}
 }
 
