@@ -55,7 +55,7 @@ const (
 
 // gcPercent is how much garbage there may be for what is in use. Most of what is in use are caches that stay; with Go's 100 they would
 // take half as much memory again, and the operator has little to do most of the time. The variable GOGC wins.
-const gcPercent = 50
+const gcPercent = 40
 
 func main() {
 	if os.Getenv("GOGC") == "" {
