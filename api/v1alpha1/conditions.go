@@ -3,7 +3,7 @@
 
 package v1alpha1
 
-// Condition types. An OAuthClient and a ClusterOAuthClient have all but Synced.
+// Condition types. An OAuthClient and a ClusterOAuthClient have all but Synced and TokensReady.
 const (
 	// ConditionReady sums the others up and is always there. While something is wrong, its reason is the
 	// reason of what is wrong.
@@ -14,6 +14,10 @@ const (
 
 	// ConditionCredentialsReady says whether the OAuth client can be used.
 	ConditionCredentialsReady = "CredentialsReady"
+
+	// ConditionTokensReady says whether the tokens that the spec asks for are published and kept fresh. It is there only when
+	// the spec asks for some.
+	ConditionTokensReady = "TokensReady"
 
 	// ConditionReconciling is there, and true, while the operator works towards the spec or waits for something
 	// that heals by itself. It follows kstatus: absent at rest.
@@ -97,6 +101,16 @@ const (
 	ReasonAPIURLNotAllowed = "APIURLNotAllowed"
 )
 
+// Reasons of TokensReady.
+const (
+	// ReasonFresh: the Secret holds valid tokens, and they are renewed in time.
+	ReasonFresh = "Fresh"
+	// ReasonRefreshFailed: the tokens could not be renewed; the message says whether the published ones are valid.
+	ReasonRefreshFailed = "RefreshFailed"
+	// ReasonSecretConflict: a Secret of the name that the spec gives exists and is not this object's.
+	ReasonSecretConflict = "SecretConflict"
+)
+
 // Events that stand for no condition.
 const (
 	// EventDeleted: the user was deleted in Cal.com, or proved gone.
@@ -106,4 +120,6 @@ const (
 	// EventUsersLeaked: a sweep found more users than before that carry the mark of an object that does not exist. Of an OAuth
 	// client.
 	EventUsersLeaked = "UsersLeaked"
+	// EventTokensForceRefreshed: all tokens of the user were ended and a new pair was issued; the message says why.
+	EventTokensForceRefreshed = "TokensForceRefreshed"
 )

@@ -15,6 +15,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:validation:XValidation:rule="!has(self.oauthClient) || !self.email.contains(self.oauthClient.id.lowerAscii())",message="email must be the plain address, without the OAuth client's id: Cal.com adds +<client id> itself"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.userID) || has(self.userID)",message="userID cannot be removed once set"
 // +kubebuilder:validation:XValidation:rule="has(self.name) || has(self.userID) || (has(self.adoptionPolicy) && self.adoptionPolicy == 'ByEmail') || (has(self.reconcilePolicy) && self.reconcilePolicy in ['Observe', 'Suspend'])",message="name is required, since Cal.com creates no user without one; only with userID, adoptionPolicy ByEmail or reconcilePolicy Observe or Suspend it may be absent"
+// +kubebuilder:validation:XValidation:rule="!has(self.tokens) || !has(self.reconcilePolicy) || self.reconcilePolicy != 'Observe'",message="tokens cannot be had with reconcilePolicy Observe, which changes nothing in Cal.com; remove tokens, or set reconcilePolicy to Manage"
+// +kubebuilder:validation:XValidation:rule="!has(self.tokens) || !has(self.oauthClient) || self.tokens.secretName != self.oauthClient.secretKeyRef.name",message="tokens.secretName must not be the Secret of the OAuth client; choose another name"
 type ManagedUserSpec struct {
 	// oauthClient is the OAuth client under which the user exists, and the Secret with its key. Exactly one of oauthClient and
 	// oauthClientRef is set.
@@ -138,6 +140,25 @@ type ManagedUserSpec struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=8
 	CreateOnly []SpecField `json:"createOnly,omitempty"`
+
+	// tokens asks for a Secret that always holds a valid access token of the user. Without it, tokens are none of the operator's
+	// business. For a user that somebody else holds tokens of, the first ones that are published end all others.
+	//
+	// +optional
+	Tokens *TokensSpec `json:"tokens,omitempty"`
+}
+
+// TokensSpec says where the user's tokens are published.
+type TokensSpec struct {
+	// secretName is the name of a Secret in the namespace of this object that the operator makes, owns and keeps fresh. It has the
+	// type platform.cal.com/managed-user-tokens and the keys accessToken, refreshToken, accessTokenExpiresAt, refreshTokenExpiresAt,
+	// userID, email, clientID and apiURL. A Secret of that name that is not this object's is never touched.
+	//
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a Secret: lower case letters, digits, - and ., beginning and ending with a letter or digit"
+	SecretName string `json:"secretName,omitempty"`
 }
 
 // ManagedUserStatus is what the operator knows of the user.
@@ -165,11 +186,34 @@ type ManagedUserStatus struct {
 	// +optional
 	User *CalcomUser `json:"user,omitempty"`
 
+	// tokens says where the user's tokens are published, and how long they live.
+	//
+	// +optional
+	Tokens *TokensStatus `json:"tokens,omitempty"`
+
 	// lastHandledReconcileAt is the value of the annotation platform.cal.com/reconcile-requested-at that was
 	// acted upon last.
 	//
 	// +optional
 	LastHandledReconcileAt string `json:"lastHandledReconcileAt,omitempty"`
+}
+
+// TokensStatus is what is published of the user's tokens.
+type TokensStatus struct {
+	// secretName is the name of the Secret that holds the tokens.
+	//
+	// +optional
+	SecretName string `json:"secretName,omitempty"`
+
+	// accessTokenExpiresAt is the end of the access token. It is replaced well before.
+	//
+	// +optional
+	AccessTokenExpiresAt metav1.Time `json:"accessTokenExpiresAt,omitzero"`
+
+	// refreshTokenExpiresAt is the end of the refresh token, about a year after it was issued.
+	//
+	// +optional
+	RefreshTokenExpiresAt metav1.Time `json:"refreshTokenExpiresAt,omitzero"`
 }
 
 // ManagedUser is one managed user of a Cal.com Platform OAuth client: created through Cal.com's API, kept equal

@@ -33,7 +33,34 @@ const (
 	// --mass-delete-limit), with the value "true" on an object or its namespace.
 	AllowMassDeletionAnnotation = "platform.cal.com/allow-mass-deletion"
 
+	// TokensAnnotation stands on a Secret with a user's tokens. It records, as JSON, what the operator needs to keep them fresh
+	// and no secret: when they were issued, and the call for new ones that was about to be sent.
+	TokensAnnotation = "platform.cal.com/tokens"
+
 	// OwnerMetadataKey is the key in the Cal.com user's metadata under which the operator writes whose user it
 	// is: <owner id>/<namespace>/<name>/<uid>.
 	OwnerMetadataKey = "kubernetesOwner"
+)
+
+// TokensSecretType is the type of the Secrets that hold a user's tokens.
+const TokensSecretType = "platform.cal.com/managed-user-tokens"
+
+// Keys of a Secret that holds a user's tokens.
+const (
+	// TokensKeyAccessToken is the key of the access token.
+	TokensKeyAccessToken = "accessToken"
+	// TokensKeyRefreshToken is the key of the refresh token. It is the operator's: whoever else uses it ends it.
+	TokensKeyRefreshToken = "refreshToken"
+	// TokensKeyAccessTokenExpiresAt is the key of the end of the access token, in RFC 3339.
+	TokensKeyAccessTokenExpiresAt = "accessTokenExpiresAt"
+	// TokensKeyRefreshTokenExpiresAt is the key of the end of the refresh token, in RFC 3339.
+	TokensKeyRefreshTokenExpiresAt = "refreshTokenExpiresAt"
+	// TokensKeyUserID is the key of the user's id in Cal.com.
+	TokensKeyUserID = "userID"
+	// TokensKeyEmail is the key of the user's plain e-mail address.
+	TokensKeyEmail = "email"
+	// TokensKeyClientID is the key of the OAuth client's id.
+	TokensKeyClientID = "clientID"
+	// TokensKeyAPIURL is the key of the base URL of the API that takes the access token.
+	TokensKeyAPIURL = "apiURL"
 )

@@ -139,6 +139,13 @@ func IsForbidden(err error) bool { return hasStatus(err, http.StatusForbidden) }
 // IsRateLimited reports whether err is a 429.
 func IsRateLimited(err error) bool { return hasStatus(err, http.StatusTooManyRequests) }
 
+// IsInvalidRefreshToken reports whether err proves that a refresh token is used up, or was never one: the 400 that the server
+// answers to a refresh, word for word (recorded). No other 400 proves it.
+func IsInvalidRefreshToken(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Operation == OpRefresh && e.Status == http.StatusBadRequest && e.Message == "Invalid refresh token"
+}
+
 // IsNoSuchAPI reports whether the server does not know the call at all, as after the end of Cal.com's Platform:
 // a 410, or the router's own 404, which unlike a missing user's is about the method and path.
 func IsNoSuchAPI(err error) bool {

@@ -32,7 +32,7 @@ import (
 
 // +kubebuilder:rbac:groups=platform.cal.com,resources=managedusers,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=platform.cal.com,resources=managedusers/status,verbs=patch
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 

@@ -49,6 +49,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.SecretKeyReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SweepStatus"):
 		return &apiv1alpha1.SweepStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TokensSpec"):
+		return &apiv1alpha1.TokensSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TokensStatus"):
+		return &apiv1alpha1.TokensStatusApplyConfiguration{}
 
 	}
 	return nil

@@ -177,6 +177,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: timeZone
       type:
         scalar: string
+    - name: tokens
+      type:
+        namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.TokensSpec
     - name: userID
       type:
         scalar: numeric
@@ -203,6 +206,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+    - name: tokens
+      type:
+        namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.TokensStatus
     - name: user
       type:
         namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.CalcomUser
@@ -346,6 +352,24 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: users
       type:
         scalar: numeric
+- name: com.github.calcom-operator.calcom-operator.api.v1alpha1.TokensSpec
+  map:
+    fields:
+    - name: secretName
+      type:
+        scalar: string
+- name: com.github.calcom-operator.calcom-operator.api.v1alpha1.TokensStatus
+  map:
+    fields:
+    - name: accessTokenExpiresAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: refreshTokenExpiresAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: secretName
+      type:
+        scalar: string
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
   map:
     fields:

@@ -62,6 +62,9 @@ type ManagedUserSpecApplyConfiguration struct {
 	// Cal.com's front end writes some of them itself, the time zone from the browser for one; without this,
 	// operator and browser would overwrite each other for ever.
 	CreateOnly []apiv1alpha1.SpecField `json:"createOnly,omitempty"`
+	// tokens asks for a Secret that always holds a valid access token of the user. Without it, tokens are none of the operator's
+	// business. For a user that somebody else holds tokens of, the first ones that are published end all others.
+	Tokens *TokensSpecApplyConfiguration `json:"tokens,omitempty"`
 }
 
 // ManagedUserSpecApplyConfiguration constructs a declarative configuration of the ManagedUserSpec type for use with
@@ -203,5 +206,13 @@ func (b *ManagedUserSpecApplyConfiguration) WithCreateOnly(values ...apiv1alpha1
 	for i := range values {
 		b.CreateOnly = append(b.CreateOnly, values[i])
 	}
+	return b
+}
+
+// WithTokens sets the Tokens field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Tokens field is set to the value of the last call.
+func (b *ManagedUserSpecApplyConfiguration) WithTokens(value *TokensSpecApplyConfiguration) *ManagedUserSpecApplyConfiguration {
+	b.Tokens = value
 	return b
 }

@@ -23,6 +23,8 @@ type ManagedUserStatusApplyConfiguration struct {
 	OAuthClientID *string `json:"oauthClientID,omitempty"`
 	// user is the user exactly as Cal.com last returned it.
 	User *CalcomUserApplyConfiguration `json:"user,omitempty"`
+	// tokens says where the user's tokens are published, and how long they live.
+	Tokens *TokensStatusApplyConfiguration `json:"tokens,omitempty"`
 	// lastHandledReconcileAt is the value of the annotation platform.cal.com/reconcile-requested-at that was
 	// acted upon last.
 	LastHandledReconcileAt *string `json:"lastHandledReconcileAt,omitempty"`
@@ -68,6 +70,14 @@ func (b *ManagedUserStatusApplyConfiguration) WithOAuthClientID(value string) *M
 // If called multiple times, the User field is set to the value of the last call.
 func (b *ManagedUserStatusApplyConfiguration) WithUser(value *CalcomUserApplyConfiguration) *ManagedUserStatusApplyConfiguration {
 	b.User = value
+	return b
+}
+
+// WithTokens sets the Tokens field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Tokens field is set to the value of the last call.
+func (b *ManagedUserStatusApplyConfiguration) WithTokens(value *TokensStatusApplyConfiguration) *ManagedUserStatusApplyConfiguration {
+	b.Tokens = value
 	return b
 }
 
