@@ -55,6 +55,9 @@ type Request struct {
 	Key string
 	// Calls that are of use only together, at least one.
 	Calls int
+	// Deadline by which the calls of class Tokens are needed: among these, the earliest goes first, whatever the namespace and
+	// whoever came first. Other classes have none.
+	Deadline time.Time
 	// Continues says that calls which were admitted before come to nothing without these. Such a request waits for no other.
 	Continues bool
 }
@@ -69,6 +72,7 @@ type Budget struct {
 
 	mu      sync.Mutex
 	meter   *meter
+	ceiling *ceiling
 	limit   int  // Calls per window that the server allows; 0 while it seems to count none.
 	counted bool // The server has shown that it counts.
 	heard   bool // There was an answer that told whether it does.
@@ -88,7 +92,7 @@ func New(options Options) *Budget {
 		now: options.Now, share: options.Share, window: options.Window, began: options.Now(), onAdmit: options.OnAdmit,
 		limit: defaultLimit, queue: newQueue(), tickets: make(map[string]*ticket),
 	}
-	b.meter = newMeter(b.window, b.allowed())
+	b.meter, b.ceiling = newMeter(b.window, b.allowed()), newCeiling(b.window, b.allowed())
 	// The process before may have spent the window.
 	b.meter.slow = b.window
 	b.meter.fill(firstCalls, 0)
@@ -136,6 +140,9 @@ func (b *Budget) admit(r Request) {
 	b.queue.serve(r.Class, r.Calls)
 	b.forget(r.Key)
 	b.meter.hold(r.Calls)
+	if r.Class == Tokens {
+		b.ceiling.take(r.Calls, b.clock())
+	}
 	b.admitted[r.Class] += r.Calls
 }
 
@@ -151,12 +158,13 @@ func (b *Budget) waited(key string) time.Duration {
 // ticketOf returns the ticket of who asks, standing in its line.
 func (b *Budget) ticketOf(r Request) *ticket {
 	t, ok := b.tickets[r.Key]
-	if ok && (t.class != r.Class || t.namespace != r.Namespace || t.calls != r.Calls) {
+	deadline := b.deadline(r)
+	if ok && (t.class != r.Class || t.namespace != r.Namespace || t.calls != r.Calls || t.deadline != deadline) {
 		b.forget(r.Key)
 		ok = false
 	}
 	if !ok {
-		t = &ticket{class: r.Class, namespace: r.Namespace, key: r.Key, calls: r.Calls, since: b.clock()}
+		t = &ticket{class: r.Class, namespace: r.Namespace, key: r.Key, calls: r.Calls, since: b.clock(), deadline: deadline}
 		b.tickets[r.Key] = t
 		b.queue.enter(t, true)
 	} else if t.lapsed {
@@ -166,23 +174,43 @@ func (b *Budget) ticketOf(r Request) *ticket {
 	return t
 }
 
+// deadline returns the deadline of a request in the budget's own time, if those of its class have one.
+func (b *Budget) deadline(r Request) time.Duration {
+	if r.Class != Tokens {
+		return 0
+	}
+	return r.Deadline.Sub(b.began)
+}
+
 // mayGo reports whether a ticket's calls can be admitted without breaking the promise to anybody who goes before it.
-// It goes through those who are expected next. Once the bucket will have flown over, what is taken now cannot matter; a
-// row of others so dense that it does not needs all there is.
 func (b *Budget) mayGo(t *ticket, now time.Duration) bool {
-	m := b.meter
+	mark, throughIt := b.queue.roadmark(t)
+	if t.class == Tokens {
+		b.ceiling.settle(now)
+		before := func(other *ticket) bool { return other.class == Tokens && b.queue.isBefore(other, t, mark) }
+		if !b.isHarmless(b.ceiling.meter, t, throughIt-t.calls, now, before) {
+			return false
+		}
+	}
+	ahead, _ := b.queue.ahead(t)
+	return b.isHarmless(b.meter, t, ahead, now, func(other *ticket) bool { return b.queue.isBefore(other, t, mark) })
+}
+
+// isHarmless reports whether a meter has the calls of a ticket, and still will have those of everybody who goes before it, whose
+// calls are ahead. It goes through those who are expected next. Once the bucket will have flown over, what is taken now cannot
+// matter; a row of others so dense that it does not needs all there is.
+func (b *Budget) isHarmless(m *meter, t *ticket, ahead int, now time.Duration, isBefore func(*ticket) bool) bool {
 	if !m.fits(t.calls, now) {
 		return false
 	}
-	if m.moment(b.queue.ahead(t), t.calls, now) <= now {
+	if m.moment(ahead, t.calls, now) <= now {
 		return true
 	}
-	mark, _ := b.queue.roadmark(t)
 	horizon := m.after(now, 2*time.Duration(m.burst+t.calls)*m.interval)
 	taken, harmless := t.calls, true
 	b.queue.byPromise.ascend(func(other *ticket) bool {
 		switch {
-		case other == t || !b.queue.isBefore(other, t, mark):
+		case other == t || !isBefore(other):
 			return true
 		case m.isFull(taken, other.promise):
 			return false
@@ -199,9 +227,13 @@ func (b *Budget) mayGo(t *ticket, now time.Duration) bool {
 
 // promise returns when a ticket's calls can be made if everybody who goes before it comes in time.
 func (b *Budget) promise(t *ticket, now time.Duration) time.Duration {
-	at := b.meter.moment(b.queue.ahead(t), t.calls, now)
+	at := b.turn(t, now)
 	if next := b.queue.byPromise.first(); next != nil && next != t {
 		at = b.meter.after(at, b.meter.spill(next.calls, next.promise, now))
+	}
+	if t.class == Tokens {
+		_, throughIt := b.queue.roadmark(t)
+		at = max(at, b.ceiling.moment(throughIt-t.calls, t.calls, now))
 	}
 	if !b.heard && now >= b.meter.blocked {
 		// The first answer may show that there is no limit. Until then, and if it never comes less and less often, who waits
@@ -209,6 +241,22 @@ func (b *Budget) promise(t *ticket, now time.Duration) time.Duration {
 		at = min(at, now+max(now, b.window/240))
 	}
 	return max(at, now+1)
+}
+
+// turn returns when a ticket's calls can be made if everybody who goes before it makes theirs as early as possible. Tokens are held
+// up by their ceiling: no more of these go before than it lets through until then.
+func (b *Budget) turn(t *ticket, now time.Duration) time.Duration {
+	ahead, tokens := b.queue.ahead(t)
+	at := b.meter.moment(ahead, t.calls, now)
+	for tokens > 0 {
+		most := b.ceiling.until(at)
+		if most >= tokens {
+			break
+		}
+		ahead, tokens = ahead-(tokens-most), most
+		at = b.meter.moment(ahead, t.calls, now)
+	}
+	return at
 }
 
 // Use notes that one of the admitted calls is made now.
@@ -226,6 +274,9 @@ func (b *Budget) Return(class Class, n int) {
 	defer b.mu.Unlock()
 	b.returned[class] += n
 	b.meter.release(n, b.clock())
+	if class == Tokens {
+		b.ceiling.giveBack(n)
+	}
 }
 
 // Forget drops the ticket of somebody who has nothing to wait for any more.
@@ -316,4 +367,5 @@ func (b *Budget) setLimit(limit int, now time.Duration) {
 	}
 	b.limit = limit
 	b.meter.resize(b.allowed(), now)
+	b.ceiling.resize(b.allowed(), now)
 }

@@ -12,6 +12,8 @@ type ticket struct {
 	key       string
 	calls     int
 	since     time.Duration // When it was asked for.
+	// deadline by which the calls of class Tokens are needed.
+	deadline time.Duration
 	// tag orders the tickets of a class, and number those with the same tag.
 	tag    int64
 	number uint64
@@ -24,7 +26,7 @@ type ticket struct {
 
 // line is who waits in one class, in the order of tags. A namespace's tags count on from its own last one, or from where the
 // line has come if that is further: so one with a single ticket stands next to the first of one with thousands
-// (self-clocked fair queueing, Golestani 1994).
+// (self-clocked fair queueing, Golestani 1994). In the class Tokens the tags are the deadlines instead.
 type line struct {
 	tree
 	reached int64           // The tag up to which the line has come.
@@ -66,6 +68,9 @@ func (q *queue) enter(t *ticket, fresh bool) {
 		q.number++
 		t.number = q.number
 		t.tag = max(l.reached, f.last) + int64(t.calls)
+		if t.class == Tokens {
+			t.tag = int64(t.deadline)
+		}
 	}
 	l.flows[t.namespace] = flow{last: max(f.last, t.tag), tickets: f.tickets + 1}
 	l.insert(t.tag, t)
@@ -138,10 +143,11 @@ func (q *queue) roadmark(t *ticket) (mark int64, throughIt int) {
 	return l.pass + int64(throughIt)*strides[t.class], throughIt
 }
 
-// ahead returns the calls that go before a ticket in all lines.
-func (q *queue) ahead(t *ticket) int {
+// ahead returns the calls that go before a ticket in all lines, and how many of them are of class Tokens while it is not itself:
+// these may be held up by their ceiling, and then the ticket goes before them all the same.
+func (q *queue) ahead(t *ticket) (calls, tokens int) {
 	mark, throughIt := q.roadmark(t)
-	calls := throughIt - t.calls
+	calls = throughIt - t.calls
 	for i := range q.lines {
 		class, l := Class(i), &q.lines[i]
 		if class == t.class || l.count == 0 {
@@ -151,9 +157,13 @@ func (q *queue) ahead(t *ticket) int {
 		if class > t.class { // Of two at the same mark, the higher class goes first.
 			before--
 		}
-		calls += min(l.calls(), int(max(0, before)/strides[class]))
+		n := min(l.calls(), int(max(0, before)/strides[class]))
+		calls += n
+		if class == Tokens {
+			tokens = n
+		}
 	}
-	return calls
+	return calls, tokens
 }
 
 // isBefore reports whether a ticket goes before another, whose roadmark is given.

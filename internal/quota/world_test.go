@@ -61,9 +61,11 @@ func newWorld(t *testing.T, seed uint64, limit int) *world {
 // add lets somebody new ask at a time from now.
 func (w *world) add(class Class, namespace string, calls int, in time.Duration) {
 	w.keys++
-	heap.Push(&w.askers, asker{
-		request: Request{Class: class, Namespace: namespace, Key: fmt.Sprint(w.keys), Calls: calls}, at: w.now.Add(in),
-	})
+	a := asker{request: Request{Class: class, Namespace: namespace, Key: fmt.Sprint(w.keys), Calls: calls}, at: w.now.Add(in)}
+	if class == Tokens { // Who comes later need not be in less of a hurry.
+		a.request.Deadline = a.at.Add(time.Duration(w.random.IntN(20)) * time.Minute)
+	}
+	heap.Push(&w.askers, a)
 }
 
 // run lets the askers ask until a time, or until there is nobody left.
