@@ -151,20 +151,25 @@ func (o *options) manager() ctrl.Options {
 }
 
 // strip takes off what the cache need not hold: managed fields; of Secrets and namespaces, of which only metadata is watched,
-// owners and all annotations but the operator's own, since kubectl apply leaves the data of a Secret in one; and what
-// kubectl apply leaves in an annotation of a managed user. Labels stay where ClusterOAuthClients select by them.
+// all annotations but the operator's own, since kubectl apply leaves the data of a Secret in one, and owners, but for managed
+// users, which own the Secrets with their tokens; and what kubectl apply leaves in an annotation of a managed user. Labels stay where ClusterOAuthClients select by them.
 func strip(in any) (any, error) {
 	if object, ok := in.(metav1.Object); ok {
 		object.SetManagedFields(nil)
 	}
 	switch object := in.(type) {
 	case *metav1.PartialObjectMetadata:
-		keep := v1alpha1.AllowMassDeletionAnnotation
+		keep := []string{v1alpha1.AllowMassDeletionAnnotation}
 		if object.Kind != "Namespace" {
-			keep, object.Labels = v1alpha1.ReleasingAnnotation, nil
+			keep, object.Labels = []string{v1alpha1.ReleasingAnnotation, v1alpha1.TokensAnnotation}, nil
 		}
-		maps.DeleteFunc(object.Annotations, func(key, _ string) bool { return key != keep })
-		object.OwnerReferences = nil
+		maps.DeleteFunc(object.Annotations, func(key, _ string) bool { return !slices.Contains(keep, key) })
+		object.OwnerReferences = slices.DeleteFunc(object.OwnerReferences, func(owner metav1.OwnerReference) bool {
+			return owner.Kind != "ManagedUser"
+		})
+		if len(object.OwnerReferences) == 0 {
+			object.OwnerReferences = nil
+		}
 	case *v1alpha1.ManagedUser:
 		// The spec once more, as text. Patches are made from two copies that both lack it, so they do not touch it.
 		delete(object.Annotations, corev1.LastAppliedConfigAnnotation)

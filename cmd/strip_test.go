@@ -24,10 +24,11 @@ func fullMetadata() metav1.ObjectMeta {
 		DeletionTimestamp: &metav1.Time{Time: time.Unix(1, 0)}, CreationTimestamp: metav1.Unix(1, 0),
 		ManagedFields:   []metav1.ManagedFieldsEntry{{Manager: "kubectl"}},
 		Labels:          map[string]string{"app": "canary"},
-		OwnerReferences: []metav1.OwnerReference{{Name: "canary"}},
+		OwnerReferences: []metav1.OwnerReference{{Name: "canary"}, {Kind: "ManagedUser", Name: "alice", UID: "uid", Controller: new(true)}},
 		Annotations: map[string]string{
 			corev1.LastAppliedConfigAnnotation: `{"data":"canary"}`, "example.com/other": "other",
 			v1alpha1.ReleasingAnnotation: "true", v1alpha1.AllowMassDeletionAnnotation: "true", v1alpha1.CreateIntentAnnotation: "{}",
+			v1alpha1.TokensAnnotation: "{}",
 		},
 	}
 }
@@ -35,7 +36,7 @@ func fullMetadata() metav1.ObjectMeta {
 // keep returns the full metadata less what the cache does without, and with just these annotations.
 func keep(annotations ...string) metav1.ObjectMeta {
 	m := fullMetadata()
-	m.ManagedFields, m.Labels, m.OwnerReferences = nil, nil, nil
+	m.ManagedFields, m.Labels, m.OwnerReferences = nil, nil, m.OwnerReferences[1:]
 	all := m.Annotations
 	m.Annotations = make(map[string]string)
 	for _, key := range annotations {
@@ -51,12 +52,13 @@ func TestStrip(t *testing.T) {
 	}
 	namespace := keep(v1alpha1.AllowMassDeletionAnnotation)
 	namespace.Labels = fullMetadata().Labels
-	user := keep("example.com/other", v1alpha1.ReleasingAnnotation, v1alpha1.AllowMassDeletionAnnotation, v1alpha1.CreateIntentAnnotation)
+	user := keep("example.com/other", v1alpha1.ReleasingAnnotation, v1alpha1.AllowMassDeletionAnnotation, v1alpha1.CreateIntentAnnotation, v1alpha1.TokensAnnotation)
 	user.Labels, user.OwnerReferences = fullMetadata().Labels, fullMetadata().OwnerReferences
 	for name, tc := range map[string]struct{ in, want client.Object }{
-		"Secret":      {metadata("Secret", fullMetadata()), metadata("Secret", keep(v1alpha1.ReleasingAnnotation))},
+		"Secret":      {metadata("Secret", fullMetadata()), metadata("Secret", keep(v1alpha1.ReleasingAnnotation, v1alpha1.TokensAnnotation))},
 		"Namespace":   {metadata("Namespace", fullMetadata()), metadata("Namespace", namespace)},
 		"Bare":        {metadata("Secret", metav1.ObjectMeta{Name: "bare"}), metadata("Secret", metav1.ObjectMeta{Name: "bare"})},
+		"Foreign":     {metadata("Secret", metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{Kind: "Deployment"}}}), metadata("Secret", metav1.ObjectMeta{})},
 		"ManagedUser": {&v1alpha1.ManagedUser{ObjectMeta: fullMetadata()}, &v1alpha1.ManagedUser{ObjectMeta: user}},
 	} {
 		t.Run(name, func(t *testing.T) {

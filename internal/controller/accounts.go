@@ -28,6 +28,8 @@ type users interface {
 	Users(ctx context.Context, limit, offset int) ([]calcom.User, error)
 	UpdateUser(ctx context.Context, id int64, update calcom.UserUpdate) (calcom.User, error)
 	DeleteUser(ctx context.Context, id int64) (calcom.User, error)
+	Refresh(ctx context.Context, refreshToken calcom.Hidden[string]) (calcom.Tokens, error)
+	ForceRefresh(ctx context.Context, id int64) (calcom.Tokens, error)
 }
 
 // accounts keeps, for the life of the process, one account per API URL and OAuth client.
@@ -168,7 +170,7 @@ func (s *session) reserve(n int) error {
 		calls = max(n, s.first) - s.reserved
 	}
 	promise := s.budget.Take(quota.Request{
-		Class: s.class, Namespace: s.namespace, Key: s.key, Calls: calls, Continues: s.called,
+		Class: s.class, Namespace: s.namespace, Key: s.key, Calls: calls, Continues: s.called, Deadline: s.deadline,
 	})
 	if !promise.IsZero() {
 		if s.called {
@@ -296,48 +298,4 @@ func (l *login) isVerified() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.verified
-}
-
-// admitted makes one call within the budget.
-func admitted[T any](s *session, call func() (T, error)) (T, error) {
-	if err := s.reserve(1); err != nil {
-		var none T
-		return none, err
-	}
-	s.reserved--
-	s.made++
-	s.called = true
-	s.budget.Use()
-	result, err := call()
-	s.learn(err)
-	return result, err
-}
-
-func (s *session) CreateUser(ctx context.Context, user calcom.NewUser) (calcom.User, calcom.Tokens, error) {
-	var tokens calcom.Tokens
-	created, err := admitted(s, func() (created calcom.User, err error) {
-		created, tokens, err = s.client.CreateUser(ctx, user)
-		return created, err
-	})
-	return created, tokens, err
-}
-
-func (s *session) User(ctx context.Context, id int64) (calcom.User, error) {
-	return admitted(s, func() (calcom.User, error) { return s.client.User(ctx, id) })
-}
-
-func (s *session) UsersByEmail(ctx context.Context, emails ...string) ([]calcom.User, error) {
-	return admitted(s, func() ([]calcom.User, error) { return s.client.UsersByEmail(ctx, emails...) })
-}
-
-func (s *session) Users(ctx context.Context, limit, offset int) ([]calcom.User, error) {
-	return admitted(s, func() ([]calcom.User, error) { return s.client.Users(ctx, limit, offset) })
-}
-
-func (s *session) UpdateUser(ctx context.Context, id int64, update calcom.UserUpdate) (calcom.User, error) {
-	return admitted(s, func() (calcom.User, error) { return s.client.UpdateUser(ctx, id, update) })
-}
-
-func (s *session) DeleteUser(ctx context.Context, id int64) (calcom.User, error) {
-	return admitted(s, func() (calcom.User, error) { return s.client.DeleteUser(ctx, id) })
 }

@@ -40,6 +40,7 @@ func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sight
 	}
 	mirror(v.mu, found.User)
 	v.resolve(found)
+	v.seen = true
 	if id := v.mu.Spec.UserID; id != 0 && id != found.ID {
 		return synced(v1alpha1.ReasonInvalidSpec, fmt.Sprintf(
 			"The userID is %d, and this object has user %d already; apply a new object for the other one", id, found.ID))
@@ -111,10 +112,12 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit) error {
 			return errors.Join(err, r.retractIntent(ctx, v.mu))
 		}
 	}
-	user, _, err := v.cal.CreateUser(ctx, newUser(v.mu, v.mark))
+	user, tokens, err := v.cal.CreateUser(ctx, newUser(v.mu, v.mark))
 	r.measureCreate(v, err)
 	if err == nil {
 		mirror(v.mu, user)
+		v.seen = true
+		r.keepCreated(v, tokens, user.ID)
 		v.record(v1alpha1.ReasonCreated, fmt.Sprintf("Created user %d", user.ID))
 		log.FromContext(ctx).Info("Created user", "userID", user.ID)
 		// Older servers ignore some fields of a create call; as a rule nothing differs and nothing is sent.

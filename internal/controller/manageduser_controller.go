@@ -12,11 +12,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
@@ -27,6 +25,7 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/metrics"
+	"github.com/calcom-operator/calcom-operator/internal/quota"
 	"github.com/calcom-operator/calcom-operator/internal/timezone"
 )
 
@@ -35,46 +34,6 @@ import (
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
-
-// Config is what the operator is started with.
-type Config struct {
-	// OwnerID begins the mark of every user: the UID of the namespace kube-system, or a name of the user's choice.
-	OwnerID string
-	// AllowedAPIURLs are the beginnings of the API URLs that may be called.
-	AllowedAPIURLs URLPrefixes
-	// ResyncInterval is the time in which the drift sweep looks at every settled user once, and the pace at which the others
-	// are looked at again.
-	ResyncInterval time.Duration
-	// RateLimitShare is the part of an OAuth client's quota that the operator uses, above 0 and up to 1.
-	RateLimitShare float64
-	// QuotaWindow is the time over which Cal.com counts calls, 60 s when zero. Only a server whose time is scaled needs another.
-	QuotaWindow time.Duration
-	// UnknownOutcomeGrace is how long an absent user proves nothing after a create call of unknown outcome, neither for
-	// a second call nor for a deletion; see the constant of that name.
-	UnknownOutcomeGrace time.Duration
-	// MassDeleteLimit is how many users of one OAuth client are deleted in any ten minutes; 0 means any number.
-	MassDeleteLimit int
-	// Namespace is the operator's own, where it keeps its records.
-	Namespace string
-	// ProtectSecrets keeps credentials Secrets and OAuth clients from being deleted before the users that need them.
-	ProtectSecrets bool
-	// ClusterClients lets users refer to ClusterOAuthClients, which needs rights in the whole cluster.
-	ClusterClients bool
-	// WatchNamespaces are the namespaces whose objects the client shows; all when empty.
-	WatchNamespaces []string
-	// MaxConcurrentReconciles is the number of workers.
-	MaxConcurrentReconciles int
-	// UserAgent is sent to Cal.com.
-	UserAgent string
-	// Transport carries the calls to Cal.com; see NewTransport.
-	Transport http.RoundTripper
-	// Clock tells the time.
-	Clock clock.PassiveClock
-	// Jitter returns a random time from 0 up to the one given.
-	Jitter func(time.Duration) time.Duration
-	// Metrics counts what happens; nothing does when nil.
-	Metrics *metrics.Metrics
-}
 
 // ManagedUserReconciler keeps managed users in step with their objects.
 type ManagedUserReconciler struct {
@@ -89,36 +48,10 @@ type ManagedUserReconciler struct {
 	credentials *credentials
 	// deletions is asked before each deletion in Cal.com, if there is a limit.
 	deletions *deletions
+	tokens    *tokensMemory
 	// gone are the UIDs, by name, of objects that were let go and that the cache has not heard of yet. Another look at one of them
 	// would only find out once more that its user is gone.
 	gone sync.Map
-}
-
-// check returns an error that names what is missing or out of bounds.
-func (c *Config) check() error {
-	switch {
-	case c.Clock == nil || c.Jitter == nil || c.Transport == nil:
-		return errors.New("clock, jitter and transport are needed")
-	case c.OwnerID == "" || len(c.OwnerID) > 63 || strings.ContainsAny(c.OwnerID, "/ \n"):
-		return errors.New("owner id must have 1 to 63 characters, none of them a slash or a space")
-	case c.ResyncInterval <= 0 || c.UnknownOutcomeGrace <= 0:
-		return errors.New("resync interval and unknown outcome grace must be above zero")
-	case len(c.AllowedAPIURLs) == 0:
-		return errors.New("at least one allowed API URL is needed")
-	}
-	return c.checkLimits()
-}
-
-func (c *Config) checkLimits() error {
-	switch {
-	case c.RateLimitShare <= 0 || c.RateLimitShare > 1:
-		return errors.New("rate limit share must be above 0 and at most 1")
-	case c.MassDeleteLimit < 0 || c.MassDeleteLimit > 0 && c.Namespace == "":
-		return errors.New("mass delete limit must not be below zero, and needs the operator's namespace")
-	case c.QuotaWindow < 0:
-		return errors.New("quota window must not be below zero")
-	}
-	return nil
 }
 
 // New returns a reconciler. Objects are read from c, which may be a cache, and Secrets from reader, which must be none.
@@ -133,6 +66,7 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 	return &ManagedUserReconciler{
 		client: c, reader: reader, recorder: recorder, config: config, clock: config.Clock,
 		accounts: accounts, credentials: newCredentials(c, reader, config, accounts), sweeper: newSweeper(c, reader, accounts, config), deletions: newDeletions(c, reader, config),
+		tokens: newTokensMemory(config),
 	}, nil
 }
 
@@ -163,8 +97,12 @@ type visit struct {
 	demand uint64
 	// cut is how many calls the visit before lacked, if it was cut in two.
 	cut int
-	// rests is set when nothing has to be done.
+	// rests is set when nothing has to be done, but for tokens.
 	rests bool
+	// seen is set when Cal.com showed the user in this visit, and it is the object's own.
+	seen bool
+	// tokens is what there was to do with tokens.
+	tokens tokensVisit
 	// released is set when the object has no finalizer any more and may be gone.
 	released bool
 	// stored is whether the API server has the status as it is in memory.
@@ -215,13 +153,31 @@ func (r *ManagedUserReconciler) forget(name client.ObjectKey) {
 	r.sweeper.forget(name)
 	r.deletions.forget(name)
 	r.accounts.forget(name)
+	r.tokens.forget(name)
 }
 
 // reconcile is the straight line for an object that is to stay.
 func (r *ManagedUserReconciler) reconcile(ctx context.Context, v *visit) error {
 	if v.policy() == v1alpha1.ReconcilePolicySuspend {
+		r.tokens.rest(client.ObjectKeyFromObject(v.mu))
 		return suspended("Nothing is compared or changed while reconcilePolicy is Suspend; set it to Manage to go on")
 	}
+	err := r.sync(ctx, v)
+	tending := r.tend(ctx, v, err)
+	if errors.Is(tending, errLookFirst) && err == nil {
+		v.rests, v.cal.class = false, quota.Change
+		if err = r.look(ctx, v); !errors.Is(err, errAgain) {
+			tending = r.tend(ctx, v, err)
+		}
+	}
+	if err == nil {
+		return tending
+	}
+	return err
+}
+
+// sync brings the user in step with the spec, unless it is known to be.
+func (r *ManagedUserReconciler) sync(ctx context.Context, v *visit) error {
 	if err := checkSpec(v.mu); err != nil {
 		return err
 	}
@@ -240,6 +196,11 @@ func (r *ManagedUserReconciler) reconcile(ctx context.Context, v *visit) error {
 		}
 		v.cal.cautious = true
 	}
+	return r.look(ctx, v)
+}
+
+// look finds the user in Cal.com and does what the policy says.
+func (r *ManagedUserReconciler) look(ctx context.Context, v *visit) error {
 	found, err := r.observe(ctx, v)
 	if err != nil {
 		return err

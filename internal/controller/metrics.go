@@ -29,6 +29,7 @@ func (r *ManagedUserReconciler) Collectors(ctx context.Context, leading func() b
 	return []prometheus.Collector{
 		metrics.NewQuotas(r.snapshots, r.clock.Now),
 		metrics.NewSweeps(r.sweepFigures),
+		metrics.NewTokens(func() (metrics.TokensOutlook, bool) { return r.tokens.outlook(r.clock.Now()), leading() }),
 		metrics.NewUsers(func() ([]v1alpha1.ManagedUser, bool) {
 			if !leading() {
 				return nil, false

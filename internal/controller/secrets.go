@@ -40,6 +40,12 @@ func (r *SecretReconciler) Reconcile(ctx context.Context, request ctrl.Request) 
 	if err := r.client.Get(ctx, request.NamespacedName, secret); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	if tokens, err := r.removeStray(ctx, secret); tokens || err != nil {
+		if apierrors.IsConflict(err) {
+			return ctrl.Result{RequeueAfter: conflictRetry}, nil
+		}
+		return ctrl.Result{}, err
+	}
 	err := protectOrRelease(ctx, r.client, secret, r.config.ProtectSecrets, func(ctx context.Context, live bool) (bool, error) {
 		return r.isNeeded(ctx, request.NamespacedName, live)
 	})
@@ -141,6 +147,7 @@ func (r *SecretReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("credentials-secret").
 		For(&corev1.Secret{}, builder.OnlyMetadata, builder.WithPredicates(notJustMarked())).
 		Watches(&v1alpha1.ManagedUser{}, gather(ofUser, nameOfSecret), builder.WithPredicates(changesNeed(v1alpha1.ManagedUserFinalizer, nameOfSecret))).
+		Watches(&v1alpha1.ManagedUser{}, handler.EnqueueRequestsFromMapFunc(secretsOfTokens), builder.WithPredicates(changesTokensSecret())).
 		Watches(&v1alpha1.OAuthClient{}, gather(ofClient, nameOfSecret), builder.WithPredicates(changesNeed(v1alpha1.InUseFinalizer, nameOfSecret)))
 	if r.config.ClusterClients {
 		b = b.Watches(&v1alpha1.ClusterOAuthClient{}, gather(ofClient, nameOfSecret), builder.WithPredicates(changesNeed(v1alpha1.InUseFinalizer, nameOfSecret)))

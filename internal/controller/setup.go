@@ -34,6 +34,8 @@ const (
 	// boundBySecret and boundByClient are the same, of users that have, or may have, a user in Cal.com.
 	boundBySecret = "bound/secretKeyRef.name"
 	boundByClient = "bound/oauthClientRef"
+	// byTokens is the index from the name of a Secret to the users that want their tokens in it.
+	byTokens = "tokens.secretName"
 
 	// reconcileTimeout bounds one reconcile. It leaves room for several calls of 30 s each, and for the status.
 	reconcileTimeout = 3 * time.Minute
@@ -51,6 +53,7 @@ func (r *ManagedUserReconciler) index(ctx context.Context, indexer client.FieldI
 		indexer.IndexField(ctx, &v1alpha1.ManagedUser{}, byClient, ofClient),
 		indexer.IndexField(ctx, &v1alpha1.ManagedUser{}, boundBySecret, ifBound(ofSecret)),
 		indexer.IndexField(ctx, &v1alpha1.ManagedUser{}, boundByClient, ifBound(ofClient)),
+		indexer.IndexField(ctx, &v1alpha1.ManagedUser{}, byTokens, func(object client.Object) []string { return nonEmpty(tokensNameOf(object)) }),
 		indexer.IndexField(ctx, &v1alpha1.OAuthClient{}, bySecret, ofSecret),
 	}
 	if r.config.ClusterClients {
@@ -100,6 +103,7 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 		For(&v1alpha1.ManagedUser{}, builder.WithPredicates(worthALook())).
 		// Only the metadata of Secrets is watched and kept; their data is read when it is needed.
 		WatchesMetadata(&corev1.Secret{}, r.wake(r.usersOfSecret), builder.WithPredicates(notOurOwnMark(), notAtStart())).
+		WatchesMetadata(&corev1.Secret{}, r.wake(r.usersOfTokens), builder.WithPredicates(r.notOurOwnTokens(), notAtStart())).
 		Watches(&v1alpha1.OAuthClient{}, r.wake(r.usersOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notAtStart())).
 		WatchesRawSource(r.sweeper.users()).
 		WithOptions(controller.Options{

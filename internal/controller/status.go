@@ -41,29 +41,34 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 		return ctrl.Result{}, err
 	}
 	p := classify(err)
-	if err == nil && v.rests {
+	if err == nil && v.rests && (v.tokens.idle || !v.wantsTokens()) {
 		r.track(v, nil)
-		return ctrl.Result{}, nil
+		return r.sooner(ctrl.Result{}, v.tokens.next), nil
 	}
 	if err != nil && p == nil || errors.Is(err, errAgain) {
 		// Kubernetes' own errors are plumbing: they are tried again and not shown. What was done in Cal.com
 		// before them is.
 		return r.plumbing(err, r.writeStatus(ctx, v))
 	}
-	if p == nil {
-		r.succeed(v)
-	} else {
+	switch {
+	case p != nil:
 		r.fail(v, p)
+	case v.tokens.blocks():
+		r.lackTokens(v)
+	default:
+		r.succeed(v)
 	}
+	r.tellTokens(v)
 	if writing := r.writeStatus(ctx, v); writing != nil {
 		return r.plumbing(writing, plumbingIn(err))
 	}
 	r.tell(v, p)
+	r.tellOfTokens(v)
 	r.track(v, p)
 	if also := plumbingIn(err); also != nil {
 		return r.plumbing(also, nil)
 	}
-	return r.resume(p)
+	return r.resumeWithTokens(v, p)
 }
 
 // settleAccounts gives back what the visit was granted and did not need, and its place in line unless it waits on.
@@ -74,10 +79,12 @@ func (r *ManagedUserReconciler) settleAccounts(v *visit, err error) {
 	if v.permit != nil {
 		r.deletions.giveBack(v.permit)
 	}
+	r.settleTokensTicket(v)
 	p := classify(err)
 	switch name := client.ObjectKeyFromObject(v.mu); {
 	case p == nil || p.pace != later:
-		r.accounts.forget(name)
+		r.accounts.forgetTicket(name.String())
+		r.accounts.noteCut(name, 0)
 	case p.at.IsZero(): // It comes back to the same question, and may need as many calls for it as before.
 		r.accounts.forgetTicket(name.String())
 	case v.cal != nil && v.cal.cut > 0:

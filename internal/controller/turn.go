@@ -23,6 +23,8 @@ type turn struct {
 	// first is how many calls the visit takes together at its beginning: those without which it gets nowhere. What it does
 	// not need is given back at its end.
 	first int
+	// deadline by which calls for tokens are needed.
+	deadline time.Time
 }
 
 // turnOf says how urgent a visit is, by what it may have to do.
@@ -77,6 +79,7 @@ func waitsForQuota(err error) bool {
 // forget drops the ticket of an object that waits no longer, wherever it has one.
 func (a *accounts) forget(object types.NamespacedName) {
 	a.forgetTicket(object.String())
+	a.forgetTicket(object.String() + tokensTicket)
 	a.noteCut(object, 0)
 }
 

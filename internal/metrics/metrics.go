@@ -41,6 +41,25 @@ const (
 	ResolvedAbsent Resolution = "absent" // Nobody came, and the user was created later, or its object deleted.
 )
 
+// RefreshKind is a way to get new tokens.
+type RefreshKind string
+
+// The kinds.
+const (
+	RefreshOrdinary RefreshKind = "ordinary" // By the refresh token; the old access token stays valid to its end.
+	RefreshForced   RefreshKind = "forced"   // All tokens of the user ended at once.
+)
+
+// RefreshResult is what became of a call for new tokens.
+type RefreshResult string
+
+// The results.
+const (
+	RefreshSucceeded RefreshResult = "success"
+	RefreshInvalid   RefreshResult = "invalid" // The refresh token had been used, or ended.
+	RefreshErred     RefreshResult = "error"   // Anything else; it is tried again.
+)
+
 // operations are the labels of the calls to Cal.com.
 var operations = map[calcom.Operation]string{
 	calcom.OpCreate: "create", calcom.OpGet: "get", calcom.OpList: "list", calcom.OpUpdate: "update", calcom.OpDelete: "delete",
@@ -59,6 +78,7 @@ type Metrics struct {
 	driftCorrected  *prometheus.CounterVec
 	createUnknown   prometheus.Counter
 	createResolved  *prometheus.CounterVec
+	tokenRefreshes  *prometheus.CounterVec
 	ready           prometheus.Histogram
 	deleted         prometheus.Histogram
 }
@@ -88,6 +108,9 @@ func New() *Metrics {
 		createResolved: counters("create_outcomes_resolved_total",
 			"Create calls of unknown outcome, those of an operator that was killed included, whose outcome became known: the user was found, or absent.",
 			"resolution"),
+		tokenRefreshes: counters("token_refreshes_total",
+			"Calls for new tokens of users, by kind and result: ordinary, before the old ones end, or forced, which ends all others at once.",
+			"kind", "result"),
 		ready: histogram("user_ready_seconds",
 			"Time from an object's creation until its user was Ready for the first time."),
 		deleted: histogram("user_deletion_seconds",
@@ -115,11 +138,18 @@ func (m *Metrics) initialize() {
 	for _, resolution := range []Resolution{ResolvedFound, ResolvedAbsent} {
 		m.createResolved.WithLabelValues(string(resolution))
 	}
+	for _, kind := range []RefreshKind{RefreshOrdinary, RefreshForced} {
+		for _, result := range []RefreshResult{RefreshSucceeded, RefreshInvalid, RefreshErred} {
+			if kind == RefreshOrdinary || result != RefreshInvalid {
+				m.tokenRefreshes.WithLabelValues(string(kind), string(result))
+			}
+		}
+	}
 }
 
 func (m *Metrics) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		m.requests, m.requestDuration, m.quotaWait, m.driftFound, m.driftCorrected, m.createUnknown, m.createResolved, m.ready, m.deleted,
+		m.requests, m.requestDuration, m.quotaWait, m.driftFound, m.driftCorrected, m.createUnknown, m.createResolved, m.tokenRefreshes, m.ready, m.deleted,
 	}
 }
 
@@ -190,6 +220,13 @@ func (m *Metrics) CreateUnknown() {
 func (m *Metrics) CreateResolved(resolution Resolution) {
 	if m != nil {
 		m.createResolved.WithLabelValues(string(resolution)).Inc()
+	}
+}
+
+// TokensRefreshed counts a call for new tokens.
+func (m *Metrics) TokensRefreshed(kind RefreshKind, result RefreshResult) {
+	if m != nil {
+		m.tokenRefreshes.WithLabelValues(string(kind), string(result)).Inc()
 	}
 }
 

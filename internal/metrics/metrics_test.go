@@ -61,6 +61,7 @@ func everything() []prometheus.Collector {
 		New(), NewBuild("v1.2.3"),
 		NewQuotas(func() []quota.Snapshot { return nil }, func() time.Time { return now }),
 		NewSweeps(func() []Sweep { return []Sweep{{LastSuccess: now}} }),
+		NewTokens(func() (TokensOutlook, bool) { return TokensOutlook{Any: true}, true }),
 		NewUsers(func() ([]v1alpha1.ManagedUser, bool) { return nil, true }),
 	}
 }

@@ -24,7 +24,7 @@ var (
 var (
 	conditionTypes = []string{
 		v1alpha1.ConditionReady, v1alpha1.ConditionSynced, v1alpha1.ConditionCredentialsReady,
-		v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled,
+		v1alpha1.ConditionTokensReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled,
 	}
 	statuses = []metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown}
 	reasons  = []string{
@@ -34,6 +34,7 @@ var (
 		v1alpha1.ReasonRemoteInconsistent, v1alpha1.ReasonUsernameConflict, v1alpha1.ReasonMetadataBlocked,
 		v1alpha1.ReasonUnexpectedResponse, v1alpha1.ReasonSecretNotFound, v1alpha1.ReasonKeyNotFound, v1alpha1.ReasonUnauthorized,
 		v1alpha1.ReasonForbidden, v1alpha1.ReasonAPIURLNotAllowed, v1alpha1.ReasonClientNotFound, v1alpha1.ReasonNamespaceNotAllowed,
+		v1alpha1.ReasonFresh, v1alpha1.ReasonRefreshFailed, v1alpha1.ReasonSecretConflict,
 	}
 )
 

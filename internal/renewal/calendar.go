@@ -104,3 +104,16 @@ func (c *Calendar[K]) Late(now time.Time) int {
 	}
 	return late
 }
+
+// LifeOf returns the life that a token was planned with.
+func (c *Calendar[K]) LifeOf(key K) Life { return c.entries[key].life }
+
+// First returns when the first token ends.
+func (c *Calendar[K]) First() (first time.Time, any bool) {
+	for _, e := range c.entries {
+		if !any || e.life.Expires.Before(first) {
+			first, any = e.life.Expires, true
+		}
+	}
+	return first, any
+}

@@ -1,0 +1,246 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/quota"
+)
+
+// The tokens of a user are published in a Secret, which is all the memory that they need: what is kept beside it in the process
+// (tokens_memory.go) only saves calls. tokens_judge.go says what is to be done with a Secret as it is, tokens_calls.go gets new
+// pairs, tokens_secret.go writes them.
+
+// tokensVisit is what a visit has to do with tokens.
+type tokensVisit struct {
+	// cal is the way to Cal.com, with a place in line of its own.
+	cal *session
+	// userID of the user whose tokens are tended.
+	userID int64
+	// tended is set when the tokens were looked after: without a problem, they are as they should be.
+	tended bool
+	// idle is set when nothing had to be done.
+	idle bool
+	// problem is what keeps the tokens from being as they should.
+	problem *problem
+	// next is when they need the next look.
+	next time.Time
+	// lost is why a call for the ordinary new pair was refused, in a visit that has still to look at the user.
+	lost string
+	// forced is what an event tells: why all tokens were ended; warns makes it a warning.
+	forced string
+	warns  bool
+}
+
+// errLookFirst ends the tending of tokens when all tokens of the user would have to be ended and nobody has looked, in this
+// visit, whose the user is, and whether it is there.
+var errLookFirst = errors.New("the user has to be looked at first")
+
+// tend looks after the tokens that the spec asks for, whatever became of the rest: a user whose spec cannot be written has
+// consumers of its tokens all the same. It returns errLookFirst, or a problem with the credentials, or nothing.
+func (r *ManagedUserReconciler) tend(ctx context.Context, v *visit, synced error) error {
+	if v.mu.Spec.Tokens == nil || v.policy() != v1alpha1.ReconcilePolicyManage {
+		r.tokens.forget(client.ObjectKeyFromObject(v.mu))
+		return nil
+	}
+	id, known := identity(v.mu)
+	if !known || isForeign(synced) {
+		return nil
+	}
+	if v.cal == nil && r.connect(ctx, v) != nil {
+		return nil // The spec was at fault before the credentials were looked at; these are told of when it is mended.
+	}
+	t := &v.tokens
+	lost := t.lost
+	*t = tokensVisit{userID: id, lost: lost, cal: &session{login: v.cal.login, turn: tokensTurn(v), probing: v.requested()}}
+	defer t.cal.giveBack()
+	if t.lost == "" && r.tokensRest(ctx, v, synced) {
+		t.tended, t.idle = true, true
+		return nil
+	}
+	err := r.tendSecret(ctx, v, synced)
+	if errors.Is(err, errLookFirst) && synced == nil {
+		return err
+	}
+	t.tended = true
+	if p := classify(err); p != nil && p.condition == v1alpha1.ConditionCredentialsReady {
+		t.tended = false
+		if synced == nil {
+			return p
+		}
+		return nil
+	}
+	t.problem = r.tokensProblem(v, err)
+	return nil
+}
+
+// isForeign reports whether the user turned out to be somebody else's.
+func isForeign(synced error) bool {
+	p := classify(synced)
+	return p != nil && (p.reason == v1alpha1.ReasonOwnedElsewhere || p.reason == v1alpha1.ReasonAlreadyExists)
+}
+
+// tokensTicket tells the ticket for tokens from that of the object's other calls.
+const tokensTicket = "#tokens"
+
+// tokensTurn is the place in line of a visit's calls for tokens: those go first whose tokens end first, and somebody who has none
+// yet by when the object came.
+func tokensTurn(v *visit) turn {
+	t := turn{
+		class: quota.Tokens, namespace: v.mu.Namespace, key: ticketKey(v.mu.Namespace, v.mu.Name) + tokensTicket, first: 1,
+		deadline: v.mu.CreationTimestamp.Time,
+	}
+	if published := v.mu.Status.Tokens; published != nil {
+		t.deadline = published.AccessTokenExpiresAt.Time
+	}
+	return t
+}
+
+// tokensRest reports whether nothing has to be done: by what is in the cache, without a read or a call.
+func (r *ManagedUserReconciler) tokensRest(ctx context.Context, v *visit, synced error) bool {
+	secret := secretMetadata(metav1.ObjectMeta{})
+	if r.client.Get(ctx, tokensKey(v.mu), secret) != nil || !ownsTokens(v.mu, secret) {
+		return false
+	}
+	record, ok := readTokensRecord(secret.Annotations)
+	if !ok || record.UserID != v.tokens.userID || record.Pending != "" || !r.isMirrored(v.mu, &record) {
+		return false
+	}
+	newest, version := r.tokens.newest(v.mu)
+	if version != "" && version != secret.ResourceVersion || v.requested() && synced == nil || newest == nil && !v.rests {
+		return false
+	}
+	if newest != nil && !v.rests && v.mu.Status.User != nil && v.before.Status.User != nil && v.mu.Status.User.Email != v.before.Status.User.Email {
+		return false // It is published too.
+	}
+	now := r.clock.Now()
+	next := r.dueAt(v, &record)
+	if newest == nil {
+		if verify := r.tokens.verifyAt(v.mu, now); verify.Before(next) {
+			next = verify
+		}
+	}
+	v.tokens.next = next
+	return next.After(now)
+}
+
+// isMirrored reports whether the status tells of the Secret what the record does.
+func (r *ManagedUserReconciler) isMirrored(mu *v1alpha1.ManagedUser, record *tokensRecord) bool {
+	status := mu.Status.Tokens
+	return status != nil && status.SecretName == mu.Spec.Tokens.SecretName &&
+		status.AccessTokenExpiresAt.Time.Equal(record.ExpiresAt.Truncate(time.Second)) &&
+		meta.IsStatusConditionTrue(mu.Status.Conditions, v1alpha1.ConditionTokensReady)
+}
+
+func (r *ManagedUserReconciler) dueAt(v *visit, record *tokensRecord) time.Time {
+	return r.tokens.dueAt(v.mu, v.account, record.life(), v.cal.budget.TokensAllowed(), r.clock.Now())
+}
+
+// tendSecret reads the Secret and does what it needs.
+func (r *ManagedUserReconciler) tendSecret(ctx context.Context, v *visit, synced error) error {
+	secret, err := r.readTokens(ctx, v.mu)
+	if err != nil {
+		return err
+	}
+	newest, version := r.tokens.newest(v.mu)
+	now := r.clock.Now()
+	j := judgeTokens(foundTokens{
+		mu: v.mu, userID: v.tokens.userID, newest: newest, secret: secret, want: tokensData(v.mu, v.account, v.tokens.userID, nil),
+		due: func(p *tokenPair) bool {
+			record := recordOf(v.mu.UID, p)
+			// A request is met by a new pair, which shows whether the old one was still good, unless that is new itself.
+			requested := v.requested() && synced == nil && now.Sub(p.issued) >= requestedAge
+			return requested || !r.dueAt(v, &record).After(now)
+		},
+	})
+	if v.tokens.lost != "" && j.verdict == refreshTokens {
+		j.verdict, j.why = forceTokens, v.tokens.lost
+	}
+	s := tokensSecret{secret: secret, mine: secret != nil && secret.ResourceVersion == version, judgement: j}
+	switch j.verdict {
+	case keepTokens:
+		r.published(v, secret, j.pair, j.record)
+	case writeTokens:
+		return r.publish(ctx, v, s, j.pair, j.record.ForcedAt)
+	case refreshTokens:
+		return r.refresh(ctx, v, s)
+	case forceTokens:
+		return r.forceRefresh(ctx, v, s)
+	case foreignSecret:
+		return r.secretConflict(v, secret)
+	}
+	return nil
+}
+
+// requestedAge is how old a pair has to be before a request for a look renews it.
+const requestedAge = time.Minute
+
+// tokensProblem turns what went wrong with tokens into a problem of theirs.
+func (r *ManagedUserReconciler) tokensProblem(v *visit, err error) *problem {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, errLookFirst) {
+		return &problem{
+			condition: v1alpha1.ConditionTokensReady, reason: v1alpha1.ReasonRefreshFailed, severity: waiting, pace: slowly,
+			message: "The tokens are lost, and before all are ended for new ones, the user has to be found in Cal.com",
+		}
+	}
+	valid := "; the published token is valid until the time in status.tokens"
+	published := r.isPublished(v)
+	if !published {
+		valid = "; no valid token is published"
+	}
+	was := classify(err)
+	if was != nil && was.condition == v1alpha1.ConditionTokensReady {
+		return was
+	}
+	p := &problem{
+		condition: v1alpha1.ConditionTokensReady, reason: v1alpha1.ReasonRefreshFailed, severity: waiting, cause: err,
+		message: "The Secret with the tokens cannot be read or written" + valid,
+	}
+	if was != nil {
+		p.message, p.pace, p.at, p.after, p.silent = "The tokens are not renewed: "+was.message+valid, was.pace, was.at, was.after, was.silent
+		if was.reason == v1alpha1.ReasonRateLimited {
+			p.reason = was.reason
+		}
+	}
+	if published {
+		p.severity = transient
+		p.quiet = !v.tokens.isLate(v, r.clock.Now())
+	}
+	return p
+}
+
+// isPublished reports whether the Secret holds a valid token, as far as the status and the last record tell.
+func (r *ManagedUserReconciler) isPublished(v *visit) bool {
+	status := v.mu.Status.Tokens
+	return status != nil && status.SecretName == v.mu.Spec.Tokens.SecretName && r.clock.Now().Before(status.AccessTokenExpiresAt.Time) &&
+		v.tokens.lost == "" && v.tokens.forced == ""
+}
+
+// isLate reports whether the published token is so near its end that somebody should know.
+func (t *tokensVisit) isLate(v *visit, now time.Time) bool {
+	return v.mu.Status.Tokens.AccessTokenExpiresAt.Sub(now) < lateLife
+}
+
+// lateLife is what is left of a token when people are told that its renewal has not succeeded yet.
+const lateLife = 10 * time.Minute
+
+// keepCreated remembers the tokens that a create call returned, so that they are published and none have to be made.
+func (r *ManagedUserReconciler) keepCreated(v *visit, tokens calcom.Tokens, id int64) {
+	if v.mu.Spec.Tokens != nil && tokens.AccessToken.Reveal() != "" && tokens.RefreshToken.Reveal() != "" {
+		r.tokens.keep(v.mu, &tokenPair{Tokens: tokens, userID: id, issued: r.clock.Now()})
+	}
+}

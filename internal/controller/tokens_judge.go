@@ -1,0 +1,141 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	corev1 "k8s.io/api/core/v1"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+)
+
+// tokensVerdict is what is to be done about an object's tokens.
+type tokensVerdict string
+
+const (
+	// keepTokens: the Secret is as it should be.
+	keepTokens tokensVerdict = "keep"
+	// writeTokens: a pair is known that works, and the Secret does not hold it, or not rightly.
+	writeTokens tokensVerdict = "write"
+	// refreshTokens: the pair is due, or a call for the next one had no known outcome.
+	refreshTokens tokensVerdict = "refresh"
+	// forceTokens: no refresh token is known that can work.
+	forceTokens tokensVerdict = "force"
+	// foreignSecret: the Secret is somebody else's.
+	foreignSecret tokensVerdict = "foreign"
+)
+
+// Why all tokens of a user have to be ended, as the event says it.
+const (
+	lostNever   = "None were published yet, and Cal.com shows no tokens to anybody but who made them"
+	lostUser    = "The published ones were those of a user that is gone"
+	lostEdited  = "The refresh token in the Secret was changed by hand"
+	lostSecret  = "The Secret was deleted, and the operator had been started since it was written"
+	lostAnswer  = "An answer of Cal.com with new tokens was lost, and with it the only refresh token"
+	lostForce   = "An answer of Cal.com was lost when they were ended before"
+	lostRotated = "Somebody else had used the refresh token or ended the tokens"
+)
+
+// found is what there is of an object's tokens.
+type foundTokens struct {
+	mu *v1alpha1.ManagedUser
+	// userID of the user that the object stands for.
+	userID int64
+	// newest is the pair that this process knows, or nil.
+	newest *tokenPair
+	// secret is nil if there is none.
+	secret *corev1.Secret
+	// want is what the Secret should hold beside the tokens.
+	want map[string][]byte
+	// due: it is time for a new pair, or somebody asked for one.
+	due func(*tokenPair) bool
+}
+
+// judgement is a verdict with what it takes to carry it out.
+type judgement struct {
+	verdict tokensVerdict
+	// pair to be written, to be kept, or whose refresh token is to be used.
+	pair *tokenPair
+	// record as it stands on the Secret.
+	record tokensRecord
+	// why all tokens have to be ended.
+	why string
+}
+
+// judgeTokens decides what is to be done. It is the one place that knows when a pair counts as lost.
+func judgeTokens(f foundTokens) judgement {
+	newest := f.newest
+	if newest != nil && newest.userID != f.userID {
+		newest = nil
+	}
+	switch {
+	case f.secret == nil:
+		return f.judgeMissing(newest)
+	case !ownsTokens(f.mu, f.secret) || f.secret.Type != v1alpha1.TokensSecretType:
+		return judgement{verdict: foreignSecret}
+	}
+	record, ok := readTokensRecord(f.secret.Annotations)
+	j := judgement{record: record}
+	switch stored := pairIn(f.secret, &record); {
+	case newest != nil && (!ok || record.UserID != f.userID || isNewer(newest, &record)):
+		j.verdict, j.pair = writeTokens, newest
+	case ok && record.UserID != f.userID:
+		j.verdict, j.why = forceTokens, lostUser
+	case ok && record.Pending == pendingForce:
+		j.verdict, j.why = forceTokens, lostForce
+	case ok && record.describes(f.mu.UID, stored):
+		return f.judgeIntact(j, stored)
+	case newest != nil && record.describes(f.mu.UID, newest):
+		j.verdict, j.pair = writeTokens, newest
+	case f.mayRefresh(ok, &record, stored):
+		j.verdict, j.pair = refreshTokens, stored
+	case ok && record.Access == "":
+		j.verdict, j.why = forceTokens, lostNever
+	default:
+		j.verdict, j.why = forceTokens, lostEdited
+	}
+	return j
+}
+
+// judgeMissing is for a Secret that is not there.
+func (f *foundTokens) judgeMissing(newest *tokenPair) judgement {
+	was := f.mu.Status.Tokens
+	switch {
+	case newest != nil && (was == nil || !was.AccessTokenExpiresAt.After(newest.expires())):
+		return judgement{verdict: writeTokens, pair: newest}
+	case was == nil:
+		return judgement{verdict: forceTokens, why: lostNever}
+	}
+	return judgement{verdict: forceTokens, why: lostSecret}
+}
+
+// isNewer reports whether a pair was issued after the one on record, and after a call that would have ended it was announced.
+func isNewer(newest *tokenPair, record *tokensRecord) bool {
+	return newest.issued.After(record.IssuedAt) && (record.Pending != pendingForce || !newest.issued.Before(record.PendingAt))
+}
+
+// judgeIntact is for a Secret that holds the tokens that the operator wrote.
+func (f *foundTokens) judgeIntact(j judgement, stored *tokenPair) judgement {
+	j.pair = stored
+	switch {
+	case j.record.Pending == pendingRefresh, f.due(stored):
+		j.verdict = refreshTokens
+	case !holds(f.secret, f.want):
+		j.verdict = writeTokens
+	default:
+		j.verdict = keepTokens
+	}
+	return j
+}
+
+// mayRefresh reports whether the refresh token in a Secret that somebody edited can be used: it is the one on record, or there is
+// no record and the tokens say themselves that they are this user's. Another's must never be used up, nor published here.
+func (f *foundTokens) mayRefresh(recorded bool, record *tokensRecord, stored *tokenPair) bool {
+	if stored.RefreshToken.Reveal() == "" {
+		return false
+	}
+	if recorded {
+		return record.Refresh == fingerprint(f.mu.UID, stored.RefreshToken)
+	}
+	return stored.userID == f.userID
+}

@@ -1,0 +1,184 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/metrics"
+	"github.com/calcom-operator/calcom-operator/internal/quota"
+	"github.com/calcom-operator/calcom-operator/internal/renewal"
+)
+
+// tokensMemory is what the process remembers of the tokens that it published: enough to put a Secret right that was deleted or
+// edited without asking Cal.com for others, and when each pair is due. Nothing is lost with it but that: a process that has just
+// begun goes by the Secrets.
+type tokensMemory struct {
+	config Config
+
+	mu   sync.Mutex
+	kept map[types.NamespacedName]*keptTokens
+	// plans are the calendars, one for each account, since these have quotas of their own, and planned says where each object's
+	// tokens are.
+	plans   map[accountName]*renewal.Calendar[types.NamespacedName]
+	planned map[types.NamespacedName]accountName
+}
+
+// keptTokens is what is remembered of one object's tokens.
+type keptTokens struct {
+	uid types.UID
+	// pair is the newest that is known; nil until the Secret was read or written.
+	pair *tokenPair
+	// version is the resource version of the Secret when it was last read or written; empty when it is to be looked at.
+	version string
+	// written are the last annotations that were written, so that an event can be told from somebody else's doing.
+	written []string
+	// verifyAt is when a Secret that was found at the start is read.
+	verifyAt time.Time
+}
+
+// mostWritten is how many of its own annotations the process remembers per Secret: a renewal writes two.
+const mostWritten = 3
+
+func newTokensMemory(config Config) *tokensMemory {
+	return &tokensMemory{
+		config: config, kept: make(map[types.NamespacedName]*keptTokens),
+		plans:   make(map[accountName]*renewal.Calendar[types.NamespacedName]),
+		planned: make(map[types.NamespacedName]accountName),
+	}
+}
+
+// of returns what is remembered of an object, which may be nothing. m.mu must be held.
+func (m *tokensMemory) of(name types.NamespacedName, uid types.UID) *keptTokens {
+	k, ok := m.kept[name]
+	if !ok || k.uid != uid {
+		k = &keptTokens{uid: uid}
+		m.kept[name] = k
+	}
+	return k
+}
+
+// newest returns the newest pair that is known of an object's user, or nil, and the version of the Secret when it was last seen.
+func (m *tokensMemory) newest(mu *v1alpha1.ManagedUser) (*tokenPair, string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.of(client.ObjectKeyFromObject(mu), mu.UID)
+	return k.pair, k.version
+}
+
+// keep remembers a pair.
+func (m *tokensMemory) keep(mu *v1alpha1.ManagedUser, p *tokenPair) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(client.ObjectKeyFromObject(mu), mu.UID).pair = p
+}
+
+// saw notes the version of the Secret.
+func (m *tokensMemory) saw(mu *v1alpha1.ManagedUser, version string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(client.ObjectKeyFromObject(mu), mu.UID).version = version
+}
+
+// writes notes an annotation that is about to be written.
+func (m *tokensMemory) writes(mu *v1alpha1.ManagedUser, annotation string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.of(client.ObjectKeyFromObject(mu), mu.UID)
+	if k.written = append(k.written, annotation); len(k.written) > mostWritten {
+		k.written = slices.Delete(k.written, 0, 1)
+	}
+}
+
+// wrote reports whether an annotation is one that this process wrote lately.
+func (m *tokensMemory) wrote(name types.NamespacedName, annotation string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.kept[name]
+	return ok && slices.Contains(k.written, annotation)
+}
+
+// verifyAt returns when a Secret that the process found is to be read: somewhere in the next interval, so that a start does not
+// read ten thousand at once.
+func (m *tokensMemory) verifyAt(mu *v1alpha1.ManagedUser, now time.Time) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.of(client.ObjectKeyFromObject(mu), mu.UID)
+	if k.verifyAt.IsZero() {
+		k.verifyAt = now.Add(m.config.Jitter(m.config.ResyncInterval))
+	}
+	return k.verifyAt
+}
+
+// dueAt returns when an object's tokens are to be renewed, and plans it if that is not done yet.
+func (m *tokensMemory) dueAt(mu *v1alpha1.ManagedUser, account accountName, life renewal.Life, most int, now time.Time) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	name := client.ObjectKeyFromObject(mu)
+	calendar := m.calendar(account)
+	if m.planned[name] == account {
+		if at, ok := calendar.At(name); ok && calendar.LifeOf(name) == life {
+			return at
+		}
+	}
+	m.drop(name)
+	m.planned[name] = account
+	return calendar.Plan(name, life, renewal.Phase(string(mu.UID)), most, now)
+}
+
+func (m *tokensMemory) calendar(account accountName) *renewal.Calendar[types.NamespacedName] {
+	calendar, ok := m.plans[account]
+	if !ok {
+		window := m.config.QuotaWindow
+		if window == 0 {
+			window = quota.DefaultWindow
+		}
+		calendar = renewal.NewCalendar[types.NamespacedName](window)
+		m.plans[account] = calendar
+	}
+	return calendar
+}
+
+func (m *tokensMemory) drop(name types.NamespacedName) {
+	if account, ok := m.planned[name]; ok {
+		m.plans[account].Drop(name)
+		delete(m.planned, name)
+	}
+}
+
+// rest takes an object out of the plan whose tokens are not renewed for now.
+func (m *tokensMemory) rest(name types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.drop(name)
+}
+
+// forget drops all that is remembered of an object.
+func (m *tokensMemory) forget(name types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.drop(name)
+	delete(m.kept, name)
+}
+
+// outlook returns how the published tokens stand that are renewed, for metrics.
+func (m *tokensMemory) outlook(now time.Time) metrics.TokensOutlook {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var o metrics.TokensOutlook
+	for _, calendar := range m.plans {
+		if first, ok := calendar.First(); ok && (!o.Any || first.Sub(now) < o.Least) {
+			o.Any, o.Least = true, first.Sub(now)
+		}
+		o.Late += calendar.Late(now)
+	}
+	return o
+}

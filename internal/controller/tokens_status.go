@@ -1,0 +1,116 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+)
+
+// wantsTokens reports whether the spec asks for tokens, or the status still tells of some.
+func (v *visit) wantsTokens() bool { return v.mu.Spec.Tokens != nil || v.mu.Status.Tokens != nil }
+
+// blocks reports whether the user cannot be Ready for want of tokens.
+func (t *tokensVisit) blocks() bool {
+	return t.problem != nil && (t.problem.severity == waiting || t.problem.severity == stalled)
+}
+
+// lackTokens writes the conditions of an object whose user equals the spec and whose tokens are not published.
+func (r *ManagedUserReconciler) lackTokens(v *visit) {
+	p := v.tokens.problem
+	r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionTrue, v1alpha1.ReasonVerified, "Cal.com accepts the credentials")
+	r.setSynced(v)
+	r.unready(v, p, p.reason, p.message)
+}
+
+// tellTokens writes the condition of the tokens. What is not worth a write leaves it as it was.
+func (r *ManagedUserReconciler) tellTokens(v *visit) {
+	if v.mu.Spec.Tokens == nil {
+		v.mu.Status.Tokens = nil
+		meta.RemoveStatusCondition(&v.mu.Status.Conditions, v1alpha1.ConditionTokensReady)
+		return
+	}
+	if !v.mu.DeletionTimestamp.IsZero() {
+		return
+	}
+	const kind = v1alpha1.ConditionTokensReady
+	p := v.tokens.problem
+	status := v.mu.Status.Tokens
+	switch {
+	case v.policy() == v1alpha1.ReconcilePolicySuspend:
+		message := "Nothing is published while reconcilePolicy is Suspend"
+		if status != nil {
+			message = "The tokens are not renewed while reconcilePolicy is Suspend; the published one is valid until the time in status.tokens"
+		}
+		r.set(v, kind, metav1.ConditionFalse, v1alpha1.ReasonSuspended, message)
+	case p != nil && !p.silent && !p.quiet:
+		r.set(v, kind, metav1.ConditionFalse, p.reason, p.message)
+	case v.tokens.tended && p == nil:
+		r.set(v, kind, metav1.ConditionTrue, v1alpha1.ReasonFresh, "The Secret holds valid tokens, and they are renewed in time")
+	case status != nil && !status.AccessTokenExpiresAt.After(r.clock.Now()):
+		r.set(v, kind, metav1.ConditionFalse, v1alpha1.ReasonRefreshFailed, "The published token has come to its end and could not be renewed; see the other conditions")
+	case meta.FindStatusCondition(v.mu.Status.Conditions, kind) == nil:
+		r.set(v, kind, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "The tokens are published as soon as the user is there")
+	}
+}
+
+// tellOfTokens sends the events about tokens: that all were ended, and each reason of failure once.
+func (r *ManagedUserReconciler) tellOfTokens(v *visit) {
+	if v.tokens.forced != "" {
+		kind := corev1.EventTypeNormal
+		if v.tokens.warns {
+			kind = corev1.EventTypeWarning
+		}
+		r.recorder.Eventf(v.mu, nil, kind, v1alpha1.EventTokensForceRefreshed, "RefreshTokens", "%s", v.tokens.event())
+	}
+	if p := v.tokens.problem; p == nil || p.silent || p.quiet {
+		return
+	}
+	was := meta.FindStatusCondition(v.told, v1alpha1.ConditionTokensReady)
+	is := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionTokensReady)
+	if is != nil && is.Status == metav1.ConditionFalse && (was == nil || was.Reason != is.Reason) {
+		r.recorder.Eventf(v.mu, nil, corev1.EventTypeWarning, is.Reason, "RefreshTokens", "%s", is.Message)
+	}
+}
+
+// settleTokensTicket gives up the place in line for tokens, unless the visit waits on.
+func (r *ManagedUserReconciler) settleTokensTicket(v *visit) {
+	if p := v.tokens.problem; v.wantsTokens() && (p == nil || p.pace != later) {
+		r.accounts.forgetTicket(client.ObjectKeyFromObject(v.mu).String() + tokensTicket)
+	}
+}
+
+// resumeWithTokens says when to look again: for what is wrong with the user, or with its tokens, or when these are due.
+func (r *ManagedUserReconciler) resumeWithTokens(v *visit, p *problem) (ctrl.Result, error) {
+	if t := v.tokens.problem; t != nil && (p == nil || p.pace == slowly || p.pace == onChange) {
+		if also := plumbingIn(t); also != nil && t.pace != later {
+			return r.plumbing(also, nil)
+		}
+		p = t
+	}
+	result, err := r.resume(p)
+	if err != nil {
+		return result, err
+	}
+	return r.sooner(result, v.tokens.next), nil
+}
+
+// sooner looks again at a moment, unless that is to happen earlier anyway.
+func (r *ManagedUserReconciler) sooner(result ctrl.Result, at time.Time) ctrl.Result {
+	if at.IsZero() {
+		return result
+	}
+	if wait := max(at.Sub(r.clock.Now()), 1); result.RequeueAfter == 0 || wait < result.RequeueAfter {
+		result.RequeueAfter = wait
+	}
+	return result
+}
