@@ -425,6 +425,24 @@ func (w *writeCounter) wrap(c client.WithWatch) client.Client {
 			}
 			return c.Patch(ctx, o, p, opts...)
 		},
+		Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
+			if err := w.note("apply"); err != nil {
+				return err
+			}
+			return c.Apply(ctx, o, opts...)
+		},
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			if err := w.note("create"); err != nil {
+				return err
+			}
+			return c.Create(ctx, o, opts...)
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+			if err := w.note("delete"); err != nil {
+				return err
+			}
+			return c.Delete(ctx, o, opts...)
+		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
 			if err := w.note("patch " + sub); err != nil {
 				return err

@@ -14,7 +14,9 @@ const tokensPart = 2
 type ceiling struct{ *meter }
 
 func newCeiling(window time.Duration, allowed int) *ceiling {
-	return &ceiling{newMeter(window, underCeiling(allowed))}
+	c := &ceiling{newMeter(window, underCeiling(allowed))}
+	c.fill(c.burst, 0) // What a process may do at first is the meter's to say.
+	return c
 }
 
 func underCeiling(allowed int) int { return max(1, allowed/tokensPart) }
