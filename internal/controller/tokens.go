@@ -69,6 +69,7 @@ func (r *ManagedUserReconciler) tend(ctx context.Context, v *visit, synced error
 		t.tended, t.idle = true, true
 		return nil
 	}
+	t.next = time.Time{} // It is over, or known when the pair is published.
 	err := r.tendSecret(ctx, v, synced)
 	if errors.Is(err, errLookFirst) && synced == nil {
 		return err
@@ -127,7 +128,7 @@ func (r *ManagedUserReconciler) tokensRest(ctx context.Context, v *visit, synced
 	now := r.clock.Now()
 	next := r.dueAt(v, &record)
 	if newest == nil {
-		if verify := r.tokens.verifyAt(v.mu, now); verify.Before(next) {
+		if verify := r.tokens.verifyAt(v.mu, secret.ResourceVersion, now); verify.Before(next) {
 			next = verify
 		}
 	}

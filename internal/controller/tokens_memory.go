@@ -41,8 +41,9 @@ type keptTokens struct {
 	version string
 	// written are the last annotations that were written, so that an event can be told from somebody else's doing.
 	written []string
-	// verifyAt is when a Secret that was found at the start is read.
+	// verifyAt is when a Secret is read that was found at the start, in the version found.
 	verifyAt time.Time
+	found    string
 }
 
 // mostWritten is how many of its own annotations the process remembers per Secret: a renewal writes two.
@@ -106,14 +107,20 @@ func (m *tokensMemory) wrote(name types.NamespacedName, annotation string) bool 
 	return ok && slices.Contains(k.written, annotation)
 }
 
-// verifyAt returns when a Secret that the process found is to be read: somewhere in the next interval, so that a start does not
-// read ten thousand at once.
-func (m *tokensMemory) verifyAt(mu *v1alpha1.ManagedUser, now time.Time) time.Time {
+// verifying is the time over which a process that has just begun reads the Secrets that it finds: somebody may have edited one
+// while no operator was there, and a pair that was read once can be put back later. It is no hurry for ten thousand at once.
+const verifying = time.Minute
+
+// verifyAt returns when a Secret that the process found is to be read. Whoever changes it from now on has it read at once.
+func (m *tokensMemory) verifyAt(mu *v1alpha1.ManagedUser, version string, now time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k := m.of(client.ObjectKeyFromObject(mu), mu.UID)
 	if k.verifyAt.IsZero() {
-		k.verifyAt = now.Add(m.config.Jitter(m.config.ResyncInterval))
+		k.verifyAt, k.found = now.Add(m.config.Jitter(verifying)), version
+	}
+	if k.found != version {
+		return now
 	}
 	return k.verifyAt
 }

@@ -156,10 +156,10 @@ func TestFreshTokensCostNothing(t *testing.T) {
 	s.config.Jitter = func(d time.Duration) time.Duration { return d / 2 }
 	s.restart()
 	for range 3 {
-		if result, _ := s.reconcile(mu).unpack(); result.RequeueAfter < time.Minute {
+		if result, _ := s.reconcile(mu).unpack(); result.RequeueAfter < time.Second {
 			t.Errorf("after a restart, looking again in %v", result.RequeueAfter)
 		}
-		s.advance(resync / 3) // In the meantime the Secret is read.
+		s.advance(time.Minute) // In the meantime the Secret is read.
 		s.wantCalls()
 		s.wantWrites()
 		s.wantEvents()

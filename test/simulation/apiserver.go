@@ -98,6 +98,7 @@ func (a *apiServer) store(mu *v1alpha1.ManagedUser) {
 	if !mu.DeletionTimestamp.IsZero() && len(mu.Finalizers) == 0 {
 		delete(a.users, key)
 		a.log = append(a.log, watchEvent{key: key})
+		a.collect(mu.UID)
 		return
 	}
 	a.users[key] = mu

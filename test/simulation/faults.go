@@ -34,6 +34,9 @@ func (w *World) chooseFault(x *exchange) fault {
 			return f
 		}
 	}
+	if w.tokens != nil {
+		return w.tokens.fault(x)
+	}
 	if !w.chaos || w.random.IntN(1000) >= w.faultRate {
 		return fault{}
 	}

@@ -109,6 +109,9 @@ func (l *liveReader) Get(ctx context.Context, key client.ObjectKey, object clien
 	case *corev1.Secret:
 		if secret, ok := api.secrets[key]; ok {
 			secret.DeepCopyInto(object)
+			if hook := l.process.world.options.Hooks.ReadSecret; hook != nil {
+				hook(l.process, object)
+			}
 			return nil
 		}
 		return apierrors.NewNotFound(secretResource, key.Name)
@@ -257,6 +260,13 @@ func (w *World) commit(t *task, key types.NamespacedName, object client.Object, 
 			break
 		}
 		take, err = w.commitSecret(t, key, object, wr)
+	case *corev1.Secret:
+		take, err = w.commitTokens(t, key, object, wr)
+		if err == nil {
+			w.figures.Writes++
+			w.tracef("%s writes Secret %s", t.process.name, key.Name) // Its content is random.
+			return take, nil
+		}
 	case *corev1.ConfigMap:
 		take, err = w.commitRecord(t, key, object, wr)
 	default:

@@ -98,6 +98,9 @@ func plain(email string) string { return strings.Replace(email, "+"+clientID+"@"
 
 // sent judges a call by what the operator could know, before the server sees it.
 func (l *ledger) sent(t *task, x *exchange, _ fault) {
+	if w := l.world.tokens; w != nil {
+		w.sent(t, x)
+	}
 	reads := x.op == calcomtest.OpGet || x.op == calcomtest.OpList
 	if t.sweeps() || t.verifies() {
 		l.listing(t, x)

@@ -54,6 +54,8 @@ type process struct {
 	secrets map[types.NamespacedName]*metav1.PartialObjectMetadata
 	// client is the OAuthClient as the cache has it.
 	client *v1alpha1.OAuthClient
+	// started is when the process began.
+	started time.Time
 	// called is when the calls of the last minute were made.
 	called []time.Time
 
@@ -67,7 +69,7 @@ type process struct {
 // newProcess starts the operator. Its first list may come from a watch cache that lags behind by some entries.
 func (w *World) newProcess(c *cluster, name string, lag int) *process {
 	p := &process{
-		world: w, cluster: c, name: name,
+		world: w, cluster: c, name: name, started: w.now(),
 		view:     map[types.NamespacedName]*v1alpha1.ManagedUser{},
 		secrets:  map[types.NamespacedName]*metav1.PartialObjectMetadata{},
 		due:      map[types.NamespacedName]time.Time{},
@@ -161,6 +163,10 @@ func (p *process) deliverSecret(e watchEvent) {
 	if !justMarked {
 		p.enqueue(e.key, now)
 	}
+	if isTokens(e.key) {
+		p.wakeForTokens(e.key)
+		return
+	}
 	if ownMark {
 		return
 	}
@@ -172,6 +178,7 @@ func (p *process) deliverSecret(e watchEvent) {
 
 func (p *process) deliverUser(e watchEvent) {
 	now, before := p.world.now(), p.view[e.key]
+	p.clearTokens(before, e.user)
 	if e.user == nil {
 		delete(p.view, e.key)
 		p.enqueue(e.key, now)
@@ -228,7 +235,7 @@ func (p *process) ready() []types.NamespacedName {
 	var keys []types.NamespacedName
 	for _, key := range sortedKeys(p.due) {
 		// Secrets, clients and the sweep have controllers of their own.
-		if len(p.tasks) >= workers && !slices.Contains([]types.NamespacedName{secretName, clientName, sweepName}, key) {
+		if len(p.tasks) >= workers && !isSecret(key) && key != clientName && key != sweepName {
 			continue
 		}
 		busy := slices.ContainsFunc(p.tasks, func(t *task) bool { return t.key == key })

@@ -18,8 +18,8 @@ import (
 // maxMessage bounds the message of a condition, in bytes.
 const maxMessage = 1024
 
-// canaries are parts of every address and secret of the simulation, and of nothing else.
-var canaries = []string{"@", "canary", "zz"}
+// canaries are parts of every address, secret and token of the simulation, and of nothing else.
+var canaries = []string{"@", "canary", "zz", "eyJ"}
 
 // showing checks a text that people can see.
 func (w *World) showing(where, text string) {

@@ -67,7 +67,7 @@ func (p *process) start(ctx context.Context, key types.NamespacedName) *task {
 			return
 		}
 		var reconciler reconcile.Reconciler = p.reconciler
-		if key == secretName {
+		if isSecret(key) {
 			reconciler = p.protector
 		}
 		if key == clientName {

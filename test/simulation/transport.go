@@ -90,6 +90,9 @@ func (tr *transport) send(t *task, request *http.Request, x *exchange, f fault) 
 	w.ledger.sent(t, x, f)
 	tr.process.countCall()
 	if !f.swallowed {
+		if w.options.Hooks.ForceFirst && x.op == calcomtest.OpRefresh {
+			w.forceByHand(t.object.Status.User.ID)
+		}
 		if f.inject != nil {
 			w.cal.Inject(*f.inject)
 		}
@@ -120,7 +123,7 @@ func (w *World) serve(t *task, request *http.Request, x *exchange) {
 
 // repeats says how often a saboteur sends the call again.
 func (w *World) repeats(x *exchange) int {
-	if x.op == calcomtest.OpCreate && w.options.Hooks.RepeatCreate {
+	if x.op == calcomtest.OpCreate && w.options.Hooks.RepeatCreate || x.op == calcomtest.OpRefresh && w.options.Hooks.RepeatRefresh {
 		return 1
 	}
 	return 0
@@ -147,7 +150,7 @@ func (failingReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 func readCall(request *http.Request) (*exchange, error) {
 	x := &exchange{op: opOf(request)}
 	if x.op != calcomtest.OpCreate && x.op != calcomtest.OpList {
-		_, id := path.Split(request.URL.Path)
+		_, id := path.Split(strings.TrimSuffix(request.URL.Path, "/force-refresh"))
 		x.id, _ = strconv.ParseInt(id, 10, 64) // 0 stands for what is no number.
 	}
 	if x.op == calcomtest.OpList {
@@ -176,6 +179,10 @@ func readCall(request *http.Request) (*exchange, error) {
 func opOf(request *http.Request) calcomtest.Op {
 	all := strings.HasSuffix(request.URL.Path, "/users")
 	switch {
+	case strings.HasSuffix(request.URL.Path, "/force-refresh"):
+		return calcomtest.OpForceRefresh
+	case strings.HasSuffix(request.URL.Path, "/refresh"):
+		return calcomtest.OpRefresh
 	case request.Method == http.MethodPost && all:
 		return calcomtest.OpCreate
 	case request.Method == http.MethodGet && all:

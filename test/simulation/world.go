@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	testclock "k8s.io/utils/clock/testing"
@@ -43,6 +44,14 @@ type Options struct {
 type Hooks struct {
 	// RepeatCreate sends each create call twice.
 	RepeatCreate bool
+	// RepeatRefresh sends each call for new tokens twice. ForceFirst ends all tokens of the user before it.
+	RepeatRefresh, ForceFirst bool
+	// ReadSecret changes a Secret on its way from the API server to a reconciler.
+	ReadSecret func(*process, *corev1.Secret)
+	// DeafToSecrets lets nobody hear of Secrets with tokens.
+	DeafToSecrets bool
+	// WithoutTokens takes away what is written to a Secret with tokens, and reports success.
+	WithoutTokens bool
 	// Grace replaces the time that the operator waits after an unknown outcome.
 	Grace time.Duration
 	// Read changes an object on its way from the cache to the reconciler.
@@ -76,6 +85,8 @@ type World struct {
 	secret   string
 	clusters []*cluster
 	ledger   *ledger
+	// tokens is set in a world that is about tokens.
+	tokens *tokensWorld
 
 	chaos     bool // Faults happen.
 	faultRate int  // Per mille of the calls.
