@@ -15,10 +15,12 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	testclock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -43,6 +45,13 @@ func carriers(t *testing.T) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mu.Status.User = &v1alpha1.CalcomUser{ID: 7, Email: "canary@example.com"}
+	tokens := &tokenPair{Tokens: calcom.Tokens{AccessToken: calcom.Hide("canary"), RefreshToken: calcom.Hide("canary")}, userID: 7, issued: pureNow}
+	memory := newTokensMemory(config)
+	memory.keep(mu, tokens)
+	secret := &corev1.Secret{Data: tokensData(mu, accountName{}, 7, tokens)}
+	tokensFound := foundTokens{mu: mu, userID: 7, newest: tokens, secret: secret, want: calcom.Hide(secret.Data)}
+	judged := judgement{verdict: writeTokens, pair: tokens, record: recordOf("uid", tokens)}
 	v := visit{mu: mu, before: mu, cal: &session{login: login}, mark: pureMark}
 	record := intent{Time: pureNow, Email: calcom.Hide("canary@example.com"), Replaces: 6}
 	return map[string]any{
@@ -50,7 +59,11 @@ func carriers(t *testing.T) map[string]any {
 		"DifferencePointer": diff(mu, user, pureMark), "Sighting": found, "SightingPointer": &found, "Sightings": []sighting{found},
 		"Intent": record, "IntentPointer": &record, "Visit": &v, "Visits": []any{&v}, "Login": login, "Session": v.cal,
 		"Tokens": calcom.Tokens{AccessToken: calcom.Hide("canary"), RefreshToken: calcom.Hide("canary")},
-		"Config": calcom.Config{SecretKey: calcom.Hide("canary")}, "Secret": calcom.Hide("canary"),
+		"Pair":   *tokens, "PairPointer": tokens, "TokensMemory": memory, "TokensKept": memory.of(client.ObjectKeyFromObject(mu), mu.UID),
+		"TokensFound": tokensFound, "TokensFoundPointer": &tokensFound, "Judgement": judged, "JudgementPointer": &judged,
+		"TokensSecret": tokensSecret{judgement: judged, secret: secret}, "TokensVisit": tokensVisit{cal: &session{login: login}, userID: 7},
+		"TokensRecord": recordOf("uid", tokens),
+		"Config":       calcom.Config{SecretKey: calcom.Hide("canary")}, "Secret": calcom.Hide("canary"),
 		"Inside": struct {
 			Found sighting
 			found sighting

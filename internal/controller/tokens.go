@@ -157,7 +157,7 @@ func (r *ManagedUserReconciler) tendSecret(ctx context.Context, v *visit, synced
 	newest, version := r.tokens.newest(v.mu)
 	now := r.clock.Now()
 	j := judgeTokens(foundTokens{
-		mu: v.mu, userID: v.tokens.userID, newest: newest, secret: secret, want: tokensData(v.mu, v.account, v.tokens.userID, nil),
+		mu: v.mu, userID: v.tokens.userID, newest: newest, secret: secret, want: calcom.Hide(tokensData(v.mu, v.account, v.tokens.userID, nil)),
 		due: func(p *tokenPair) bool {
 			record := recordOf(v.mu.UID, p)
 			// A request is met by a new pair, which shows whether the old one was still good, unless that is new itself.

@@ -4,9 +4,12 @@
 package controller
 
 import (
+	"fmt"
+
 	corev1 "k8s.io/api/core/v1"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
 // tokensVerdict is what is to be done about an object's tokens.
@@ -46,10 +49,13 @@ type foundTokens struct {
 	// secret is nil if there is none.
 	secret *corev1.Secret
 	// want is what the Secret should hold beside the tokens.
-	want map[string][]byte
+	want calcom.Hidden[map[string][]byte]
 	// due: it is time for a new pair, or somebody asked for one.
 	due func(*tokenPair) bool
 }
+
+// Format keeps the Secret out of whatever prints it.
+func (foundTokens) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "[tokens of an object]") }
 
 // judgement is a verdict with what it takes to carry it out.
 type judgement struct {
@@ -120,7 +126,7 @@ func (f *foundTokens) judgeIntact(j judgement, stored *tokenPair) judgement {
 	switch {
 	case j.record.Pending == pendingRefresh, f.due(stored):
 		j.verdict = refreshTokens
-	case !holds(f.secret, f.want):
+	case !holds(f.secret, f.want.Reveal()):
 		j.verdict = writeTokens
 	default:
 		j.verdict = keepTokens

@@ -37,6 +37,9 @@ type tokensSecret struct {
 	mine bool
 }
 
+// Format keeps the Secret out of whatever prints it.
+func (tokensSecret) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "[Secret with tokens]") }
+
 func tokensKey(mu *v1alpha1.ManagedUser) client.ObjectKey {
 	return client.ObjectKey{Namespace: mu.Namespace, Name: mu.Spec.Tokens.SecretName}
 }

@@ -53,6 +53,12 @@ func TestValidation(t *testing.T) {
 		"EmailInItsStoredForm":      {`email: alice+cltestclient0000000000001@example.com`, "plain address"},
 		"NoName":                    {`name: null`, "name is required"},
 		"EmptyName":                 {`name: ""`, "at least 1 char"},
+		"TokensWithoutName":         {`tokens: {}`, "tokens.secretName: Required"},
+		"TokensInUpperCase":         {`tokens: {secretName: Alice}`, "must be the name of a Secret"},
+		"TokensWithADotAtTheEnd":    {`tokens: {secretName: "alice."}`, "must be the name of a Secret"},
+		"TokensWithALongName":       {`tokens: {secretName: ` + strings.Repeat("a", 254) + `}`, "253"},
+		"TokensOfTheClient":         {`tokens: {secretName: calcom}`, "must not be the Secret of the OAuth client"},
+		"TokensObserved":            {"tokens: {secretName: alice}\nreconcilePolicy: Observe", "tokens cannot be had with reconcilePolicy Observe"},
 		"WeekStart":                 {`weekStart: Caturday`, "weekStart: Unsupported value"},
 		"WeekStartInLowerCase":      {`weekStart: monday`, "weekStart: Unsupported value"},
 		"TimeFormat":                {`timeFormat: 13`, "timeFormat: Unsupported value"},
@@ -113,6 +119,9 @@ func TestValidation(t *testing.T) {
 		"ByIDWithoutName":    "userID: 7\nname: null",
 		"ObservedWithout":    "reconcilePolicy: Observe\nname: null",
 		"AdoptedWithoutName": "adoptionPolicy: ByEmail\nname: null",
+		"Tokens":             `tokens: {secretName: alice.calcom-1}`,
+		"TokensSuspended":    "tokens: {secretName: alice}\nreconcilePolicy: Suspend",
+		"TokensOfARef":       `{oauthClient: null, oauthClientRef: {name: acme}, tokens: {secretName: calcom}}`,
 		"CreateOnly":         `createOnly: [name, timeZone, weekStart, timeFormat, locale, bio, avatarURL, metadata]`,
 	}
 	for name, spec := range accepted {
@@ -259,6 +268,10 @@ func TestSamples(t *testing.T) {
 			mu := s.user()
 			mu.Name = applied.GetName()
 			s.reconcile(mu)
+			if mu.Spec.Tokens != nil {
+				s.wantFresh(mu, "Created")
+				return
+			}
 			s.wantReady(mu, "Created")
 		})
 	}

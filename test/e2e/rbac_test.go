@@ -171,6 +171,7 @@ func (w *world) live(metrics string) {
 	})
 
 	w.clients()
+	w.tokens()
 	w.editedWhileRefused()
 	w.scrape(metrics)
 
@@ -211,6 +212,31 @@ func (w *world) clients() {
 		w.kubectl("", "delete", user, "--timeout="+patience.String())
 		w.kubectl("", "wait", "--for=delete", acme, "--timeout="+patience.String())
 	}
+}
+
+// tokens has a user's tokens published, moved and taken away again.
+func (w *world) tokens() {
+	w.Helper()
+	const user = "manageduser/canary-2"
+	patch := func(tokens string) {
+		w.kubectl("", "patch", user, "--type=merge", `--patch={"spec":{"tokens":`+tokens+`}}`)
+	}
+	secrets := func() string {
+		return w.kubectl("", "get", "secrets", "--field-selector=type=platform.cal.com/managed-user-tokens", "-o", "name")
+	}
+	patch(`{"secretName":"canary-tokens"}`)
+	w.kubectl("", "wait", "--for=condition=TokensReady", user, "--timeout="+patience.String())
+	w.kubectl("", "annotate", user, "--overwrite", "platform.cal.com/reconcile-requested-at=tokens")
+	patch(`{"secretName":"canary-moved"}`)
+	w.eventually("the Secret to move", func() bool { return strings.TrimSpace(secrets()) == "secret/canary-moved" })
+	w.kubectl("", "delete", "secret", "canary-moved")
+	w.eventually("the Secret to be put back", func() bool { return strings.TrimSpace(secrets()) == "secret/canary-moved" })
+	w.kubectl("", "patch", "secret", "canary-moved", "--type=merge", `--patch={"stringData":{"email":"edited"}}`)
+	w.eventually("the edit to be undone", func() bool {
+		return w.kubectl("", "get", "secret", "canary-moved", "-o", `go-template={{.data.email | base64decode}}`) == "canary.2@example.com"
+	})
+	patch("null")
+	w.eventually("the Secret to go", func() bool { return strings.TrimSpace(secrets()) == "" })
 }
 
 // clientManifests are an OAuth client and a user of it.
