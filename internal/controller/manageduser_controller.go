@@ -143,6 +143,7 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 	}()
 	if !mu.DeletionTimestamp.IsZero() {
 		r.sweeper.withdraw(request.NamespacedName) // It must not miss a user that is just being deleted.
+		r.tokens.rest(request.NamespacedName)
 		return ctrl.Result{}, r.reconcileDelete(ctx, v)
 	}
 	return ctrl.Result{}, r.reconcile(ctx, v)

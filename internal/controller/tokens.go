@@ -36,8 +36,9 @@ type tokensVisit struct {
 	problem *problem
 	// next is when they need the next look.
 	next time.Time
-	// lost is why a call for the ordinary new pair was refused, in a visit that has still to look at the user.
-	lost string
+	// lost is why there is no refresh token left that works, and ending is set once a call that ends all tokens may have been sent.
+	lost   string
+	ending bool
 	// forced is what an event tells: why all tokens were ended; warns makes it a warning.
 	forced string
 	warns  bool
@@ -228,7 +229,7 @@ func (r *ManagedUserReconciler) tokensProblem(v *visit, err error) *problem {
 func (r *ManagedUserReconciler) isPublished(v *visit) bool {
 	status := v.mu.Status.Tokens
 	return status != nil && status.SecretName == v.mu.Spec.Tokens.SecretName && r.clock.Now().Before(status.AccessTokenExpiresAt.Time) &&
-		v.tokens.lost == "" && v.tokens.forced == ""
+		!v.tokens.ending && (v.tokens.lost == "" || v.tokens.lost == lostAnswer)
 }
 
 // isLate reports whether the published token is so near its end that somebody should know.

@@ -62,7 +62,7 @@ func (r *ManagedUserReconciler) refresh(ctx context.Context, v *visit, s tokensS
 // forceRefresh ends all tokens of the user and publishes new ones. It is the way out when the refresh token is provably lost, and
 // happens once in half of a token's life at most: two who keep ending each other's tokens would only make it worse.
 func (r *ManagedUserReconciler) forceRefresh(ctx context.Context, v *visit, s tokensSecret) error {
-	v.tokens.lost = s.why
+	v.tokens.lost, v.tokens.ending = s.why, s.record.Pending == pendingForce
 	if !v.seen {
 		return errLookFirst // It may be somebody else's by now.
 	}
@@ -83,6 +83,7 @@ func (r *ManagedUserReconciler) forceRefresh(ctx context.Context, v *visit, s to
 			return err
 		}
 	}
+	v.tokens.ending = true
 	tokens, err := v.tokens.cal.ForceRefresh(ctx, v.tokens.userID)
 	r.config.Metrics.TokensRefreshed(metrics.RefreshForced, refreshResult(err))
 	if err != nil {
@@ -146,7 +147,11 @@ func (r *ManagedUserReconciler) announce(ctx context.Context, v *visit, s tokens
 func (r *ManagedUserReconciler) issued(ctx context.Context, v *visit, s tokensSecret, tokens calcom.Tokens, forcedAt time.Time) error {
 	p := &tokenPair{Tokens: tokens, userID: v.tokens.userID, issued: r.clock.Now()}
 	r.tokens.keep(v.mu, p)
-	return r.publish(ctx, v, s, p, forcedAt)
+	if err := r.publish(ctx, v, s, p, forcedAt); err != nil {
+		return err
+	}
+	v.tokens.ending = false
+	return nil
 }
 
 func refreshResult(err error) metrics.RefreshResult {

@@ -36,8 +36,6 @@ func (p *tokenPair) expires() time.Time { return time.UnixMilli(p.AccessTokenExp
 
 func (p *tokenPair) refreshExpires() time.Time { return time.UnixMilli(p.RefreshTokenExpiresAt).UTC() }
 
-func (p *tokenPair) life() renewal.Life { return renewal.Life{Issued: p.issued, Expires: p.expires()} }
-
 // The calls for new tokens that a record can announce.
 const (
 	pendingRefresh = "refresh"

@@ -584,3 +584,39 @@ func TestNewEmailIsPublished(t *testing.T) {
 	}
 	s.wantFresh(mu, "Updated")
 }
+
+// A secret key that Cal.com refuses shows at the first renewal, and is the credentials' problem.
+func TestTokensWithRefusedCredentials(t *testing.T) {
+	s := newStory(t)
+	mu := s.create(withTokens)
+	s.toRenewal(mu)
+	s.sandbox.SetSecret(s.clientID(), "another")
+	s.reconcile(mu)
+	s.wantConditions(mu, "Ready=False/Unauthorized", "Synced=True/Created", "CredentialsReady=False/Unauthorized", "TokensReady=True/Fresh", "Stalled=True/Unauthorized")
+	s.wantCalls(calcomtest.OpRefresh)
+	s.advance(20 * time.Minute)
+	s.reconcile(mu)
+	s.wantConditions(mu, "Ready=False/Unauthorized", "Synced=True/Created", "CredentialsReady=False/Unauthorized", "TokensReady=False/RefreshFailed", "Stalled=True/Unauthorized")
+	s.setSecret("another")
+	s.reconcile(mu)
+	s.reconcile(mu)
+	s.wantFresh(mu, "Created")
+	s.wantValid()
+}
+
+// The object goes, and with it, in a cluster that collects garbage, its Secret.
+func TestTokensOfAnObjectThatIsDeleted(t *testing.T) {
+	s := newStory(t)
+	mu := s.create(withTokens)
+	secret := s.published(tokensName)
+	s.toRenewal(mu)
+	s.delete(mu)
+	s.wantGone(mu)
+	s.wantCalls(calcomtest.OpGet, calcomtest.OpDelete)
+	if owner := metav1.GetControllerOf(secret); owner == nil || owner.UID != mu.UID || owner.BlockOwnerDeletion != nil {
+		t.Errorf("the Secret is owned by %+v", owner)
+	}
+	if o := s.reconciler.tokens.outlook(s.clock.Now()); o.Any || len(s.reconciler.tokens.kept) != 0 {
+		t.Errorf("the process remembers %+v", o)
+	}
+}
