@@ -60,7 +60,7 @@ func carriers(t *testing.T) map[string]any {
 		"Intent": record, "IntentPointer": &record, "Visit": &v, "Visits": []any{&v}, "Login": login, "Session": v.cal,
 		"Tokens": calcom.Tokens{AccessToken: calcom.Hide("canary"), RefreshToken: calcom.Hide("canary")},
 		"Pair":   *tokens, "PairPointer": tokens, "TokensMemory": memory, "TokensKept": memory.of(client.ObjectKeyFromObject(mu), mu.UID),
-		"TokensFound": tokensFound, "TokensFoundPointer": &tokensFound, "Judgement": judged, "JudgementPointer": &judged,
+		"TokensFound": &tokensFound, "Judgement": judged, "JudgementPointer": &judged,
 		"TokensSecret": tokensSecret{judgement: judged, secret: secret}, "TokensVisit": tokensVisit{cal: &session{login: login}, userID: 7},
 		"TokensRecord": recordOf("uid", tokens),
 		"Config":       calcom.Config{SecretKey: calcom.Hide("canary")}, "Secret": calcom.Hide("canary"),

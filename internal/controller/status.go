@@ -41,7 +41,7 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 		return ctrl.Result{}, err
 	}
 	p := classify(err)
-	if err == nil && v.rests && (v.tokens.idle || !v.wantsTokens()) {
+	if err == nil && v.isIdle() {
 		r.track(v, nil)
 		return r.sooner(ctrl.Result{}, v.tokens.next), nil
 	}
@@ -50,15 +50,7 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 		// before them is.
 		return r.plumbing(err, r.writeStatus(ctx, v))
 	}
-	switch {
-	case p != nil:
-		r.fail(v, p)
-	case v.tokens.blocks():
-		r.lackTokens(v)
-	default:
-		r.succeed(v)
-	}
-	r.tellTokens(v)
+	r.conclude(v, p)
 	if writing := r.writeStatus(ctx, v); writing != nil {
 		return r.plumbing(writing, plumbingIn(err))
 	}
@@ -71,6 +63,19 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 	return r.resumeWithTokens(v, p)
 }
 
+// conclude writes the conditions, in memory.
+func (r *ManagedUserReconciler) conclude(v *visit, p *problem) {
+	switch {
+	case p != nil:
+		r.fail(v, p)
+	case v.tokens.blocks():
+		r.lackTokens(v)
+	default:
+		r.succeed(v)
+	}
+	r.tellTokens(v)
+}
+
 // settleAccounts gives back what the visit was granted and did not need, and its place in line unless it waits on.
 func (r *ManagedUserReconciler) settleAccounts(v *visit, err error) {
 	if v.cal != nil {
@@ -81,6 +86,9 @@ func (r *ManagedUserReconciler) settleAccounts(v *visit, err error) {
 	}
 	r.settleTokensTicket(v)
 	p := classify(err)
+	if p == nil && v.seen {
+		p = v.tokens.problem
+	}
 	switch name := client.ObjectKeyFromObject(v.mu); {
 	case p == nil || p.pace != later:
 		r.accounts.forgetTicket(name.String())

@@ -10,7 +10,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -62,28 +61,31 @@ func (r *ManagedUserReconciler) tend(ctx context.Context, v *visit, synced error
 	if v.cal == nil && r.connect(ctx, v) != nil {
 		return nil // The spec was at fault before the credentials were looked at; these are told of when it is mended.
 	}
-	t := &v.tokens
-	lost := t.lost
-	*t = tokensVisit{userID: id, lost: lost, cal: &session{login: v.cal.login, turn: tokensTurn(v), probing: v.requested()}}
-	defer t.cal.giveBack()
-	if t.lost == "" && r.tokensRest(ctx, v, synced) {
-		t.tended, t.idle = true, true
+	v.tokens = tokensVisit{userID: id, lost: v.tokens.lost, cal: v.cal}
+	if !v.seen || !v.cal.called { // Else it goes on with what began with the look: apart, each would wait for the other.
+		v.tokens.cal = &session{login: v.cal.login, turn: tokensTurn(v), probing: v.requested()}
+		defer v.tokens.cal.giveBack()
+	}
+	if v.tokens.lost == "" && r.tokensRest(ctx, v, synced) {
+		v.tokens.tended, v.tokens.idle = true, true
 		return nil
 	}
-	t.next = time.Time{} // It is over, or known when the pair is published.
-	err := r.tendSecret(ctx, v, synced)
+	v.tokens.next = time.Time{} // It is over, or known when the pair is published.
+	return r.tended(v, r.tendSecret(ctx, v, synced), synced)
+}
+
+// tended sorts what became of the tokens: what is not theirs alone is returned.
+func (r *ManagedUserReconciler) tended(v *visit, err, synced error) error {
 	if errors.Is(err, errLookFirst) && synced == nil {
 		return err
 	}
-	t.tended = true
 	if p := classify(err); p != nil && p.condition == v1alpha1.ConditionCredentialsReady {
-		t.tended = false
 		if synced == nil {
 			return p
 		}
-		return nil
+		return nil // Which told of it already.
 	}
-	t.problem = r.tokensProblem(v, err)
+	v.tokens.tended, v.tokens.problem = true, r.tokensProblem(v, err)
 	return nil
 }
 
@@ -120,21 +122,23 @@ func (r *ManagedUserReconciler) tokensRest(ctx context.Context, v *visit, synced
 		return false
 	}
 	newest, version := r.tokens.newest(v.mu)
-	if version != "" && version != secret.ResourceVersion || v.requested() && synced == nil || newest == nil && !v.rests {
+	if version != "" && version != secret.ResourceVersion || v.requested() && synced == nil || !v.rests && (newest == nil || v.renamed()) {
 		return false
 	}
-	if newest != nil && !v.rests && v.mu.Status.User != nil && v.before.Status.User != nil && v.mu.Status.User.Email != v.before.Status.User.Email {
-		return false // It is published too.
-	}
 	now := r.clock.Now()
-	next := r.dueAt(v, &record)
+	v.tokens.next = r.dueAt(v, &record)
 	if newest == nil {
-		if verify := r.tokens.verifyAt(v.mu, secret.ResourceVersion, now); verify.Before(next) {
-			next = verify
+		if verify := r.tokens.verifyAt(v.mu, secret.ResourceVersion, now); verify.Before(v.tokens.next) {
+			v.tokens.next = verify
 		}
 	}
-	v.tokens.next = next
-	return next.After(now)
+	return v.tokens.next.After(now)
+}
+
+// renamed reports whether the user's e-mail, which is published too, is another one than before the visit.
+func (v *visit) renamed() bool {
+	is, was := v.mu.Status.User, v.before.Status.User
+	return is == nil || was == nil || is.Email != was.Email
 }
 
 // isMirrored reports whether the status tells of the Secret what the record does.
@@ -156,15 +160,9 @@ func (r *ManagedUserReconciler) tendSecret(ctx context.Context, v *visit, synced
 		return err
 	}
 	newest, version := r.tokens.newest(v.mu)
-	now := r.clock.Now()
-	j := judgeTokens(foundTokens{
+	j := judgeTokens(&foundTokens{
 		mu: v.mu, userID: v.tokens.userID, newest: newest, secret: secret, want: calcom.Hide(tokensData(v.mu, v.account, v.tokens.userID, nil)),
-		due: func(p *tokenPair) bool {
-			record := recordOf(v.mu.UID, p)
-			// A request is met by a new pair, which shows whether the old one was still good, unless that is new itself.
-			requested := v.requested() && synced == nil && now.Sub(p.issued) >= requestedAge
-			return requested || !r.dueAt(v, &record).After(now)
-		},
+		due: func(p *tokenPair) bool { return r.isDue(v, p, synced) },
 	})
 	if v.tokens.lost != "" && j.verdict == refreshTokens {
 		j.verdict, j.why = forceTokens, v.tokens.lost
@@ -183,6 +181,14 @@ func (r *ManagedUserReconciler) tendSecret(ctx context.Context, v *visit, synced
 		return r.secretConflict(v, secret)
 	}
 	return nil
+}
+
+// isDue reports whether it is time for a new pair. A request for a look is met by one, which shows whether the old one was still good, unless
+// that is new itself.
+func (r *ManagedUserReconciler) isDue(v *visit, p *tokenPair, synced error) bool {
+	now, record := r.clock.Now(), recordOf(v.mu.UID, p)
+	requested := v.requested() && synced == nil && now.Sub(p.issued) >= requestedAge
+	return requested || !r.dueAt(v, &record).After(now)
 }
 
 // requestedAge is how old a pair has to be before a request for a look renews it.

@@ -55,7 +55,7 @@ type foundTokens struct {
 }
 
 // Format keeps the Secret out of whatever prints it.
-func (foundTokens) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "[tokens of an object]") }
+func (*foundTokens) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "[tokens of an object]") }
 
 // judgement is a verdict with what it takes to carry it out.
 type judgement struct {
@@ -69,7 +69,7 @@ type judgement struct {
 }
 
 // judgeTokens decides what is to be done. It is the one place that knows when a pair counts as lost.
-func judgeTokens(f foundTokens) judgement {
+func judgeTokens(f *foundTokens) judgement {
 	newest := f.newest
 	if newest != nil && newest.userID != f.userID {
 		newest = nil
@@ -80,25 +80,28 @@ func judgeTokens(f foundTokens) judgement {
 	case !ownsTokens(f.mu, f.secret) || f.secret.Type != v1alpha1.TokensSecretType:
 		return judgement{verdict: foreignSecret}
 	}
+	return f.judgeOwn(newest)
+}
+
+// judgeOwn is for a Secret that is the object's own.
+func (f *foundTokens) judgeOwn(newest *tokenPair) judgement {
 	record, ok := readTokensRecord(f.secret.Annotations)
 	j := judgement{record: record}
 	switch stored := pairIn(f.secret, &record); {
 	case newest != nil && (!ok || record.UserID != f.userID || isNewer(newest, &record)):
 		j.verdict, j.pair = writeTokens, newest
-	case ok && record.UserID != f.userID:
+	case !ok:
+		return f.judgeEdited(j, stored, stored.userID == f.userID)
+	case record.UserID != f.userID:
 		j.verdict, j.why = forceTokens, lostUser
-	case ok && record.Pending == pendingForce:
+	case record.Pending == pendingForce:
 		j.verdict, j.why = forceTokens, lostForce
-	case ok && record.describes(f.mu.UID, stored):
+	case record.describes(f.mu.UID, stored):
 		return f.judgeIntact(j, stored)
 	case newest != nil && record.describes(f.mu.UID, newest):
 		j.verdict, j.pair = writeTokens, newest
-	case f.mayRefresh(ok, &record, stored):
-		j.verdict, j.pair = refreshTokens, stored
-	case ok && record.Access == "":
-		j.verdict, j.why = forceTokens, lostNever
 	default:
-		j.verdict, j.why = forceTokens, lostEdited
+		return f.judgeEdited(j, stored, record.Refresh == fingerprint(f.mu.UID, stored.RefreshToken))
 	}
 	return j
 }
@@ -134,14 +137,16 @@ func (f *foundTokens) judgeIntact(j judgement, stored *tokenPair) judgement {
 	return j
 }
 
-// mayRefresh reports whether the refresh token in a Secret that somebody edited can be used: it is the one on record, or there is
-// no record and the tokens say themselves that they are this user's. Another's must never be used up, nor published here.
-func (f *foundTokens) mayRefresh(recorded bool, record *tokensRecord, stored *tokenPair) bool {
-	if stored.RefreshToken.Reveal() == "" {
-		return false
+// judgeEdited is for a Secret that somebody changed. Its refresh token can be used if it is the one on record, or if there is no record
+// and the Secret says itself that it is this user's. Another's must never be used up, nor published here.
+func (f *foundTokens) judgeEdited(j judgement, stored *tokenPair, isOurs bool) judgement {
+	switch {
+	case isOurs && stored.RefreshToken.Reveal() != "":
+		j.verdict, j.pair = refreshTokens, stored
+	case j.record.UserID != 0 && j.record.Access == "":
+		j.verdict, j.why = forceTokens, lostNever
+	default:
+		j.verdict, j.why = forceTokens, lostEdited
 	}
-	if recorded {
-		return record.Refresh == fingerprint(f.mu.UID, stored.RefreshToken)
-	}
-	return stored.userID == f.userID
+	return j
 }

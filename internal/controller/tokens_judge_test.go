@@ -96,7 +96,7 @@ func TestJudgeTokens(t *testing.T) {
 			if j.secret != nil && j.record.UserID != 0 {
 				j.secret.Annotations = map[string]string{v1alpha1.TokensAnnotation: j.record.encode()}
 			}
-			got := judgeTokens(j.foundTokens)
+			got := judgeTokens(&j.foundTokens)
 			if d := cmp.Diff([]string{string(tc.want), tc.why}, []string{string(got.verdict), got.why}); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}

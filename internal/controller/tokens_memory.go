@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"

@@ -4,6 +4,7 @@
 package controller
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -30,7 +31,7 @@ type tokenPair struct {
 }
 
 // Format keeps the pair out of whatever prints it.
-func (tokenPair) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "[tokens]") }
+func (*tokenPair) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "[tokens]") }
 
 func (p *tokenPair) expires() time.Time { return time.UnixMilli(p.AccessTokenExpiresAt).UTC() }
 
@@ -145,7 +146,7 @@ func pairIn(secret *corev1.Secret, record *tokensRecord) *tokenPair {
 func holds(secret *corev1.Secret, want map[string][]byte) bool {
 	have := maps.Clone(secret.Data)
 	maps.DeleteFunc(have, func(key string, _ []byte) bool { _, ours := want[key]; return !ours })
-	return maps.EqualFunc(have, want, func(a, b []byte) bool { return string(a) == string(b) })
+	return maps.EqualFunc(have, want, bytes.Equal)
 }
 
 // ownsTokens reports whether an object is the owner of a Secret with tokens, as far as its metadata tells.

@@ -90,7 +90,8 @@ func (r *ManagedUserReconciler) writeTokens(
 	r.tokens.writes(v.mu, annotation)
 	if was != nil && was.Immutable != nil && *was.Immutable {
 		// Somebody locked it. What is in it is about to be written anew.
-		if err := r.client.Delete(ctx, was, client.Preconditions{UID: &was.UID, ResourceVersion: &was.ResourceVersion}); client.IgnoreNotFound(err) != nil {
+		err := client.IgnoreNotFound(r.client.Delete(ctx, was, client.Preconditions{UID: &was.UID, ResourceVersion: &was.ResourceVersion}))
+		if err != nil {
 			return nil, fmt.Errorf("removing an immutable Secret with tokens: %w", err)
 		}
 		was = nil

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
-
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -18,6 +17,9 @@ import (
 
 // wantsTokens reports whether the spec asks for tokens, or the status still tells of some.
 func (v *visit) wantsTokens() bool { return v.mu.Spec.Tokens != nil || v.mu.Status.Tokens != nil }
+
+// isIdle reports whether the visit had nothing to do, for tokens neither.
+func (v *visit) isIdle() bool { return v.rests && (v.tokens.idle || !v.wantsTokens()) }
 
 // blocks reports whether the user cannot be Ready for want of tokens.
 func (t *tokensVisit) blocks() bool {
@@ -39,28 +41,35 @@ func (r *ManagedUserReconciler) tellTokens(v *visit) {
 		meta.RemoveStatusCondition(&v.mu.Status.Conditions, v1alpha1.ConditionTokensReady)
 		return
 	}
-	if !v.mu.DeletionTimestamp.IsZero() {
+	if !v.mu.DeletionTimestamp.IsZero() || meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionReady) == nil {
+		return // While nothing is said of the user, nothing is said of its tokens.
+	}
+	status, reason, message := r.tokensCondition(v)
+	if reason == "" {
 		return
 	}
-	const kind = v1alpha1.ConditionTokensReady
-	p := v.tokens.problem
-	status := v.mu.Status.Tokens
+	r.set(v, v1alpha1.ConditionTokensReady, status, reason, message)
+}
+
+// tokensCondition is what there is to say, or nothing new.
+func (r *ManagedUserReconciler) tokensCondition(v *visit) (status metav1.ConditionStatus, reason, message string) {
+	p, published := v.tokens.problem, v.mu.Status.Tokens
 	switch {
+	case v.policy() == v1alpha1.ReconcilePolicySuspend && published == nil:
+		return metav1.ConditionFalse, v1alpha1.ReasonSuspended, "Nothing is published while reconcilePolicy is Suspend"
 	case v.policy() == v1alpha1.ReconcilePolicySuspend:
-		message := "Nothing is published while reconcilePolicy is Suspend"
-		if status != nil {
-			message = "The tokens are not renewed while reconcilePolicy is Suspend; the published one is valid until the time in status.tokens"
-		}
-		r.set(v, kind, metav1.ConditionFalse, v1alpha1.ReasonSuspended, message)
+		return metav1.ConditionFalse, v1alpha1.ReasonSuspended,
+			"The tokens are not renewed while reconcilePolicy is Suspend; the published one is valid until the time in status.tokens"
 	case p != nil && !p.silent && !p.quiet:
-		r.set(v, kind, metav1.ConditionFalse, p.reason, p.message)
+		return metav1.ConditionFalse, p.reason, p.message
 	case v.tokens.tended && p == nil:
-		r.set(v, kind, metav1.ConditionTrue, v1alpha1.ReasonFresh, "The Secret holds valid tokens, and they are renewed in time")
-	case status != nil && !status.AccessTokenExpiresAt.After(r.clock.Now()):
-		r.set(v, kind, metav1.ConditionFalse, v1alpha1.ReasonRefreshFailed, "The published token has come to its end and could not be renewed; see the other conditions")
-	case meta.FindStatusCondition(v.mu.Status.Conditions, kind) == nil:
-		r.set(v, kind, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "The tokens are published as soon as the user is there")
+		return metav1.ConditionTrue, v1alpha1.ReasonFresh, "The Secret holds valid tokens, and they are renewed in time"
+	case published != nil && !published.AccessTokenExpiresAt.After(r.clock.Now()):
+		return metav1.ConditionFalse, v1alpha1.ReasonRefreshFailed, "The published token has come to its end and could not be renewed; see the other conditions"
+	case meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionTokensReady) == nil:
+		return metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "The tokens are published as soon as the user is there"
 	}
+	return "", "", ""
 }
 
 // tellOfTokens sends the events about tokens: that all were ended, and each reason of failure once.

@@ -53,7 +53,7 @@ func (s *story) isValid(token []byte) bool {
 	s.Helper()
 	base, err := calcom.BaseURL(s.sandbox.URL())
 	s.must(err)
-	request, err := http.NewRequestWithContext(s.Context(), http.MethodGet, base+"/me", nil)
+	request, err := http.NewRequestWithContext(s.Context(), http.MethodGet, base+"/me", http.NoBody)
 	s.must(err)
 	request.Header.Set("Authorization", "Bearer "+string(token))
 	response, err := http.DefaultClient.Do(request)
@@ -345,79 +345,6 @@ func TestSecretIsRepairedAfterARestart(t *testing.T) {
 	}
 }
 
-func TestForeignSecretIsLeftAlone(t *testing.T) {
-	s := newStory(t)
-	foreign := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: tokensName}, StringData: map[string]string{"theirs": "1"}}
-	s.must(s.client.Create(t.Context(), foreign))
-	mu := s.create(withTokens)
-	s.wantConditions(mu, "Ready=False/SecretConflict", "Synced=True/Created", "CredentialsReady=True/Verified", "TokensReady=False/SecretConflict", "Stalled=True/SecretConflict")
-	if after := s.published(tokensName); after.ResourceVersion != foreign.ResourceVersion {
-		t.Error("somebody else's Secret was touched")
-	}
-	s.must(s.client.Delete(t.Context(), foreign))
-	s.forgetHistory()
-	s.reconcile(mu)
-	s.wantCalls(calcomtest.OpGet) // The tokens of the create call are kept for the moment when there is a place for them.
-	s.wantFresh(mu, "Created")
-	s.wantValid()
-}
-
-// reconcileSecrets calls the reconciler that clears away Secrets.
-func (s *story) reconcileSecrets(names ...string) {
-	s.Helper()
-	c := newClient(s.T)
-	for _, name := range names {
-		_, err := NewSecretReconciler(c, c, s.config).Reconcile(s.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: s.namespace, Name: name}})
-		s.must(err)
-	}
-}
-
-func TestTokensMoveAndGo(t *testing.T) {
-	s := newStory(t)
-	mu := s.create(withTokens)
-	before := s.published(tokensName)
-	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.Tokens.SecretName = "elsewhere" })
-	s.reconcileSecrets(tokensName)
-	s.published(tokensName) // Until the new one is there.
-	s.forgetHistory()
-	s.reconcile(mu)
-	s.wantCalls(calcomtest.OpGet)
-	s.reconcileSecrets(tokensName, "elsewhere")
-	s.wantNoSecret(tokensName)
-	if d := cmp.Diff(before.Data, s.published("elsewhere").Data); d != "" {
-		t.Errorf("the Secret changed on the way (-before +after):\n%s", d)
-	}
-	s.wantFresh(mu, "InSync")
-
-	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.Tokens = nil })
-	s.reconcile(mu)
-	s.wantReady(mu, "InSync")
-	if mu.Status.Tokens != nil {
-		t.Error("the status still tells of tokens")
-	}
-	s.reconcileSecrets("elsewhere")
-	s.wantNoSecret("elsewhere")
-}
-
-// A Secret that was written just before the operator crashed is found, although the status does not know of it.
-func TestStraySecretIsDeleted(t *testing.T) {
-	s := newStory(t)
-	s.writes.fail = func(write string) error {
-		if write == "patch status" {
-			return apierrors.NewInternalError(errAgain)
-		}
-		return nil
-	}
-	mu := s.create(withTokens)
-	s.published(tokensName)
-	s.writes.fail = nil
-	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.Tokens = nil })
-	s.restart()
-	s.reconcile(mu)
-	s.reconcileSecrets(tokensName)
-	s.wantNoSecret(tokensName)
-}
-
 func TestTokensOfAUserThatWasThereBefore(t *testing.T) {
 	s := newStory(t)
 	user := s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "alice@example.com", Name: new("Alice"), TimeFormat: new(12)})
@@ -468,7 +395,7 @@ func TestTwoOperatorsDoNotRotateEachOthersTokens(t *testing.T) {
 	s.advance(resync)
 	s.reconcile(mu) // It reads the Secret.
 	s.toRenewal(mu)
-	s.writes.fail = func(write string) error { // Between the record and the answer, the second one comes.
+	s.writes.fail = func(string) error { // Between the record and the answer, the second one comes.
 		if len(s.writes.seen) == 1 {
 			s.writes.fail = nil
 			s.writes.mu.Unlock()

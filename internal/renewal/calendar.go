@@ -89,7 +89,8 @@ func (c *Calendar[K]) Drop(key K) {
 		return
 	}
 	delete(c.entries, key)
-	if c.taken[e.slot]--; c.taken[e.slot] == 0 {
+	c.taken[e.slot]--
+	if c.taken[e.slot] == 0 {
 		delete(c.taken, e.slot)
 	}
 }
@@ -109,11 +110,11 @@ func (c *Calendar[K]) Late(now time.Time) int {
 func (c *Calendar[K]) LifeOf(key K) Life { return c.entries[key].life }
 
 // First returns when the first token ends.
-func (c *Calendar[K]) First() (first time.Time, any bool) {
+func (c *Calendar[K]) First() (first time.Time, exists bool) {
 	for _, e := range c.entries {
-		if !any || e.life.Expires.Before(first) {
-			first, any = e.life.Expires, true
+		if !exists || e.life.Expires.Before(first) {
+			first, exists = e.life.Expires, true
 		}
 	}
-	return first, any
+	return first, exists
 }

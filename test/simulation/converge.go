@@ -42,6 +42,7 @@ func (w *World) converge(ctx context.Context) {
 		for _, c := range w.clusters {
 			w.checkSecret(c)
 			w.checkClient(c)
+			w.checkTokens(c)
 		}
 	}
 	if len(w.violations) == 0 {
@@ -90,6 +91,7 @@ func (w *World) each(do func(*cluster, types.NamespacedName)) {
 func (w *World) checkRest(ctx context.Context) {
 	w.tracef("from here on nothing has to happen")
 	w.statusWrites, w.metadataWrites, w.secretWrites, w.changes, w.attempts = 0, 0, 0, 0, 0
+	w.refreshes, w.tokenWrites, w.tokenStatuses = 0, 0, 0
 	w.lists, w.restless = 0, nil
 	w.until(ctx, w.now().Add(rest))
 	// Whether an address is free again for an update only an attempt can tell: one at each drift check.
@@ -99,7 +101,10 @@ func (w *World) checkRest(ctx context.Context) {
 			tries += int(rest/resync) + 1
 		}
 	})
-	if w.statusWrites > 0 || w.secretWrites > 6*w.attempts || w.changes > 0 || w.attempts > tries || w.metadataWrites > 2*w.attempts {
+	if w.tokenWrites > 2*w.refreshes {
+		w.violate("at rest there were %d writes of tokens and %d calls for some", w.tokenWrites, w.refreshes)
+	}
+	if w.statusWrites > w.refreshes+w.tokenStatuses || w.secretWrites > 6*w.attempts || w.changes > 0 || w.attempts > tries || w.metadataWrites > 2*w.attempts {
 		w.violate("at rest there were %d, %d and %d writes to Kubernetes, %d changes in Cal.com and %d attempts",
 			w.statusWrites, w.metadataWrites, w.secretWrites, w.changes, w.attempts)
 	}

@@ -42,10 +42,12 @@ func (w *World) happen() {
 		w.editObject(c, key)
 	case choice < 57:
 		w.removeObjects(c, key)
-	case choice < 63:
+	case choice < 62:
 		w.changeSecret(c)
-	case choice < 66:
+	case choice < 65:
 		w.changeClient(c)
+	case choice < 67:
+		w.changeTokens(c)
 	case choice < 84:
 		w.changeUser()
 	case choice < 90:
@@ -148,6 +150,7 @@ func (w *World) editSpec(s *v1alpha1.ManagedUserSpec) {
 		func() {
 			s.ReconcilePolicy = pick(w, []v1alpha1.ReconcilePolicy{"", "", "Manage", "Observe", "Suspend"})
 		},
+		func() { s.Tokens = pick(w, tokensSpecs) },
 		func() { s.CreateOnly = pick(w, [][]v1alpha1.SpecField{nil, {"timeZone"}, {"name", "metadata"}}) },
 		func() {
 			if ids := w.userIDs(); s.UserID == 0 && w.random.IntN(3) == 0 && len(ids) > 0 { // It can be set once.
@@ -156,6 +159,14 @@ func (w *World) editSpec(s *v1alpha1.ManagedUserSpec) {
 		},
 	}
 	pick(w, edits)()
+	if s.ReconcilePolicy == v1alpha1.ReconcilePolicyObserve {
+		s.Tokens = nil
+	}
+}
+
+// tokensSpecs are few names of Secrets, so that objects get in each other's way.
+var tokensSpecs = []*v1alpha1.TokensSpec{
+	nil, {SecretName: tokensPrefix + "a"}, {SecretName: tokensPrefix + "b"}, {SecretName: tokensPrefix + "c"}, {SecretName: tokensPrefix + "d"},
 }
 
 func (w *World) userIDs() []int64 { return slices.Sorted(maps.Keys(w.ledger.users)) }

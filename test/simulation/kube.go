@@ -292,6 +292,9 @@ func (w *World) commitUser(t *task, key types.NamespacedName, mu *v1alpha1.Manag
 	}
 	if wr.status {
 		w.statusWrites++
+		if tokensReady(before) != tokensReady(written) {
+			w.tokenStatuses++
+		}
 		w.checkStatus(t, before, written)
 	} else {
 		w.metadataWrites++

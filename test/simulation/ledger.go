@@ -106,7 +106,10 @@ func (l *ledger) sent(t *task, x *exchange, _ fault) {
 		l.listing(t, x)
 		return
 	}
-	if meta.IsStatusConditionTrue(t.object.Status.Conditions, v1alpha1.ConditionReady) {
+	aboutTokens := x.op == calcomtest.OpRefresh || x.op == calcomtest.OpForceRefresh
+	if aboutTokens {
+		l.world.refreshes++
+	} else if meta.IsStatusConditionTrue(t.object.Status.Conditions, v1alpha1.ConditionReady) {
 		l.world.restless = append(l.world.restless, t.key.Name+" calls "+x.String())
 	}
 	switch t.object.Spec.ReconcilePolicy {
@@ -208,7 +211,7 @@ const betweenIntentAndCall = 10 * time.Second
 // served takes in what the server did with a call.
 func (l *ledger) served(t *task, x *exchange, f fault) {
 	switch {
-	case x.op == calcomtest.OpGet || x.op == calcomtest.OpList:
+	case x.op == calcomtest.OpGet || x.op == calcomtest.OpList || x.op == calcomtest.OpRefresh || x.op == calcomtest.OpForceRefresh:
 	case x.status == http.StatusConflict:
 		l.world.attempts++
 	default:

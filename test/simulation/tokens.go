@@ -4,7 +4,6 @@
 package simulation
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -135,46 +134,40 @@ func (tw *tokensWorld) disturb(ctx context.Context) {
 		for !tw.faults && len(w.runnable()) > 0 {
 			w.run(w.runnable()[0])
 		}
-		if tw.faults || !isAsleep(c.processes[0]) {
+		if tw.faults || len(c.processes[0].tasks) == 0 {
 			w.stopProcess(c, c.processes[0])
 			w.startProcess(c)
 		}
 	}
-	if !tw.faults {
-		return
+	if tw.faults {
+		tw.misfortune(c)
 	}
+}
+
+// misfortune does what can happen beside faults of single calls.
+func (tw *tokensWorld) misfortune(c *cluster) {
+	w := tw.World
 	key := pick(w, c.api.keys())
-	switch w.random.IntN(60) {
-	case 0:
+	switch choice := w.random.IntN(60); {
+	case choice == 0:
 		tw.edit(key, func(types.NamespacedName, *corev1.Secret) bool { return false })
-	case 1:
+	case choice == 1:
 		tw.edit(key, func(_ types.NamespacedName, secret *corev1.Secret) bool {
 			secret.Data[pick(w, []string{v1alpha1.TokensKeyAccessToken, v1alpha1.TokensKeyRefreshToken, v1alpha1.TokensKeyEmail})] = []byte("canary by hand")
 			return true
 		})
-	case 2:
-		if !tw.isPending() {
-			tw.outage = w.now().Add(time.Duration(1+w.random.IntN(10)) * time.Minute)
-			w.tracef("WORLD: Cal.com is down for %v", tw.outage.Sub(w.now()))
-		}
-	case 3:
-		if !tw.isPending() {
-			tw.refusals = w.now().Add(time.Minute)
-			w.tracef("WORLD: somebody else uses up the quota")
-		}
-	case 4:
-		if len(c.processes) == 1 {
-			w.startProcess(c)
-		}
-	case 5, 6, 7, 8:
-		if len(c.processes) == 2 {
-			w.stopProcess(c, pick(w, c.processes))
-		}
+	case choice == 2 && !tw.isPending():
+		tw.outage = w.now().Add(time.Duration(1+w.random.IntN(10)) * time.Minute)
+		w.tracef("WORLD: Cal.com is down for %v", tw.outage.Sub(w.now()))
+	case choice == 3 && !tw.isPending():
+		tw.refusals = w.now().Add(time.Minute)
+		w.tracef("WORLD: somebody else uses up the quota")
+	case choice == 4 && len(c.processes) == 1:
+		w.startProcess(c)
+	case choice >= 5 && choice < 9 && len(c.processes) == 2:
+		w.stopProcess(c, pick(w, c.processes))
 	}
 }
-
-// isAsleep reports whether a process is in the middle of something.
-func isAsleep(p *process) bool { return len(p.tasks) > 0 }
 
 // edit changes a Secret as a person would, or deletes it.
 func (tw *tokensWorld) edit(key types.NamespacedName, change func(types.NamespacedName, *corev1.Secret) bool) {
@@ -298,13 +291,13 @@ func (tw *tokensWorld) isExcused() bool {
 }
 
 // accepts asks Cal.com for the user that a token is of.
-func (tw *tokensWorld) accepts(token []byte) bool {
-	request := httptest.NewRequest(http.MethodGet, "https://calcom.sim/v2/me", bytes.NewReader(nil))
+func (w *World) accepts(token []byte) bool {
+	request := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "https://calcom.sim/v2/me", http.NoBody)
 	request.Header.Set("Authorization", "Bearer "+string(token))
 	recorded := httptest.NewRecorder()
-	tw.cal.ServeHTTP(recorded, request)
-	tw.cal.ResetCalls()
-	return recorded.Code == http.StatusOK
+	w.cal.ServeHTTP(recorded, request)
+	w.cal.ResetCalls()
+	return recorded.Code == http.StatusOK || recorded.Code == http.StatusBadRequest // As for a user without a time format.
 }
 
 // judge looks at the two days as a whole.
@@ -325,7 +318,7 @@ func (tw *tokensWorld) judge() {
 
 // forceByHand ends all tokens of a user, as somebody else with the OAuth client's key can.
 func (w *World) forceByHand(id int64) {
-	request := httptest.NewRequest(http.MethodPost, fmt.Sprintf("https://calcom.sim/v2/oauth-clients/%s/users/%d/force-refresh", clientID, id), nil)
+	request := httptest.NewRequestWithContext(context.Background(), http.MethodPost, fmt.Sprintf("https://calcom.sim/v2/oauth-clients/%s/users/%d/force-refresh", clientID, id), http.NoBody)
 	request.Header.Set("X-Cal-Secret-Key", w.secret)
 	request.Header.Set("X-Cal-Client-Id", clientID)
 	w.cal.ServeHTTP(httptest.NewRecorder(), request)

@@ -128,7 +128,7 @@ func (w *World) commitTokens(t *task, key types.NamespacedName, secret *corev1.S
 	}
 	written := secret.DeepCopy()
 	written.Finalizers, written.DeletionTimestamp = stored.Finalizers, stored.DeletionTimestamp
-	w.secretWrites++
+	w.tokenWrites++
 	api.storeSecret(written)
 	return func() { secret.UID, secret.ResourceVersion = written.UID, written.ResourceVersion }, nil
 }

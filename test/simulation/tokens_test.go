@@ -104,8 +104,7 @@ func shiftLife(x *exchange, by time.Duration) {
 	if json.NewDecoder(bytes.NewReader(rest)).Decode(&ends) != nil {
 		return
 	}
-	changed := fmt.Appendf(nil, "%s%s%d", x.answer[:at], key, ends+by.Milliseconds())
-	x.answer = append(changed, rest[bytes.IndexAny(rest, ",}"):]...)
+	x.answer = fmt.Appendf(nil, "%s%s%d%s", x.answer[:at], key, ends+by.Milliseconds(), rest[bytes.IndexAny(rest, ",}"):])
 }
 
 func longerLife(_ *World, _ *task, x *exchange) { shiftLife(x, time.Hour) }

@@ -48,7 +48,7 @@ func (w *World) isRight(c *cluster, mu *v1alpha1.ManagedUser, ready *metav1.Cond
 	case ready.Status == metav1.ConditionTrue && observes:
 		return mu.Status.User != nil
 	case ready.Status == metav1.ConditionTrue:
-		return w.equal(c, mu)
+		return w.equal(c, mu) && w.hasTokens(c, mu)
 	}
 	return observes && ready.Reason == v1alpha1.ReasonNotFound
 }
@@ -105,6 +105,8 @@ func (w *World) justified(c *cluster, mu *v1alpha1.ManagedUser, reason string) b
 		return w.anyUser(func(u calcomtest.User) bool { return isMeant(mu, u) && u.Metadata["nested"] != nil })
 	case v1alpha1.ReasonNotFound:
 		return mu.Spec.UserID != 0 && !w.anyUser(func(u calcomtest.User) bool { return u.ID == mu.Spec.UserID })
+	case v1alpha1.ReasonSecretConflict:
+		return c.isInTheWay(mu)
 	case v1alpha1.ReasonRemoteInconsistent:
 		return w.halfMade[mu.Spec.Email]
 	case v1alpha1.ReasonInvalidSpec:

@@ -106,6 +106,9 @@ type World struct {
 	// What was done since somebody last counted: writes of a status and of an object's metadata, and calls that change
 	// something in Cal.com or would have, but for a 409.
 	statusWrites, metadataWrites, secretWrites, changes, attempts int
+	// refreshes and tokenWrites are the calls for tokens and the writes of Secrets with them since; tokenStatuses are the writes of a
+	// status that say something new of tokens: those of a user that nobody may touch come to their end.
+	refreshes, tokenWrites, tokenStatuses int
 	// lists is how many calls the sweep made since, and restless who else called although its object was Ready.
 	lists    int
 	restless []string
