@@ -61,12 +61,12 @@ func (r *ManagedUserReconciler) tend(ctx context.Context, v *visit, synced error
 	if v.cal == nil && r.connect(ctx, v) != nil {
 		return nil // The spec was at fault before the credentials were looked at; these are told of when it is mended.
 	}
-	v.tokens = tokensVisit{userID: id, lost: v.tokens.lost, cal: v.cal}
+	v.tokens = tokensVisit{userID: id, cal: v.cal}
 	if !v.seen || !v.cal.called { // Else it goes on with what began with the look: apart, each would wait for the other.
 		v.tokens.cal = &session{login: v.cal.login, turn: tokensTurn(v), probing: v.requested()}
 		defer v.tokens.cal.giveBack()
 	}
-	if v.tokens.lost == "" && r.tokensRest(ctx, v, synced) {
+	if r.tokensRest(ctx, v, synced) {
 		v.tokens.tended, v.tokens.idle = true, true
 		return nil
 	}
@@ -118,21 +118,22 @@ func (r *ManagedUserReconciler) tokensRest(ctx context.Context, v *visit, synced
 		return false
 	}
 	record, ok := readTokensRecord(secret.Annotations)
-	if !ok || record.UserID != v.tokens.userID || record.Pending != "" || !r.isMirrored(v.mu, &record) {
+	if !ok || record.UserID != v.tokens.userID || record.Pending != "" || !r.isMirrored(v.mu, &record) || v.requested() && synced == nil {
 		return false
 	}
 	newest, version := r.tokens.newest(v.mu)
-	if version != "" && version != secret.ResourceVersion || v.requested() && synced == nil || !v.rests && (newest == nil || v.renamed()) {
-		return false
-	}
-	now := r.clock.Now()
 	v.tokens.next = r.dueAt(v, &record)
-	if newest == nil {
+	switch now := r.clock.Now(); {
+	case version != "" && version != secret.ResourceVersion:
+		return false // Somebody changed it.
+	case !v.rests && (newest == nil || v.renamed()):
+		return false // The user was looked at, and what is published of it may be another's.
+	case newest == nil:
 		if verify := r.tokens.verifyAt(v.mu, secret.ResourceVersion, now); verify.Before(v.tokens.next) {
 			v.tokens.next = verify
 		}
 	}
-	return v.tokens.next.After(now)
+	return v.tokens.next.After(r.clock.Now())
 }
 
 // renamed reports whether the user's e-mail, which is published too, is another one than before the visit.
@@ -164,8 +165,10 @@ func (r *ManagedUserReconciler) tendSecret(ctx context.Context, v *visit, synced
 		mu: v.mu, userID: v.tokens.userID, newest: newest, secret: secret, want: calcom.Hide(tokensData(v.mu, v.account, v.tokens.userID, nil)),
 		due: func(p *tokenPair) bool { return r.isDue(v, p, synced) },
 	})
-	if v.tokens.lost != "" && j.verdict == refreshTokens {
-		j.verdict, j.why = forceTokens, v.tokens.lost
+	if j.verdict == refreshTokens {
+		if why := r.tokens.lostFor(v.mu, fingerprint(v.mu.UID, j.pair.RefreshToken)); why != "" {
+			j.verdict, j.why = forceTokens, why
+		}
 	}
 	s := tokensSecret{secret: secret, mine: secret != nil && secret.ResourceVersion == version, judgement: j}
 	switch j.verdict {

@@ -56,6 +56,7 @@ func (r *ManagedUserReconciler) refresh(ctx context.Context, v *visit, s tokensS
 	if before.Pending == pendingRefresh {
 		s.why = lostAnswer
 	}
+	r.tokens.lose(v.mu, fingerprint(v.mu.UID, s.pair.RefreshToken), s.why)
 	return r.forceRefresh(ctx, v, s)
 }
 

@@ -38,6 +38,8 @@ type keptTokens struct {
 	pair *tokenPair
 	// version is the resource version of the Secret when it was last read or written; empty when it is to be looked at.
 	version string
+	// lost is why the refresh token with the fingerprint lostToken does not work any more. It is not tried again.
+	lost, lostToken string
 	// written are the last annotations that were written, so that an event can be told from somebody else's doing.
 	written []string
 	// verifyAt is when a Secret is read that was found at the start, in the version found.
@@ -79,6 +81,24 @@ func (m *tokensMemory) keep(mu *v1alpha1.ManagedUser, p *tokenPair) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.of(client.ObjectKeyFromObject(mu), mu.UID).pair = p
+}
+
+// lose remembers that a refresh token does not work any more.
+func (m *tokensMemory) lose(mu *v1alpha1.ManagedUser, token, why string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.of(client.ObjectKeyFromObject(mu), mu.UID)
+	k.lost, k.lostToken = why, token
+}
+
+// lostFor returns why a refresh token does not work any more, or nothing if it may.
+func (m *tokensMemory) lostFor(mu *v1alpha1.ManagedUser, token string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.of(client.ObjectKeyFromObject(mu), mu.UID); k.lostToken == token {
+		return k.lost
+	}
+	return ""
 }
 
 // saw notes the version of the Secret.

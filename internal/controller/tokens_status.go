@@ -41,8 +41,10 @@ func (r *ManagedUserReconciler) tellTokens(v *visit) {
 		meta.RemoveStatusCondition(&v.mu.Status.Conditions, v1alpha1.ConditionTokensReady)
 		return
 	}
-	if !v.mu.DeletionTimestamp.IsZero() || meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionReady) == nil {
-		return // While nothing is said of the user, nothing is said of its tokens.
+	held := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionStalled)
+	if !v.mu.DeletionTimestamp.IsZero() || meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionReady) == nil ||
+		held != nil && held.ObservedGeneration != v.mu.Generation {
+		return // While nothing is said of the user as it is now, nothing is said of its tokens.
 	}
 	status, reason, message := r.tokensCondition(v)
 	if reason == "" {

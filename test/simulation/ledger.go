@@ -98,20 +98,13 @@ func plain(email string) string { return strings.Replace(email, "+"+clientID+"@"
 
 // sent judges a call by what the operator could know, before the server sees it.
 func (l *ledger) sent(t *task, x *exchange, _ fault) {
-	if w := l.world.tokens; w != nil {
-		w.sent(t, x)
-	}
+	l.world.tokens.sent(t, x)
 	reads := x.op == calcomtest.OpGet || x.op == calcomtest.OpList
 	if t.sweeps() || t.verifies() {
 		l.listing(t, x)
 		return
 	}
-	aboutTokens := x.op == calcomtest.OpRefresh || x.op == calcomtest.OpForceRefresh
-	if aboutTokens {
-		l.world.refreshes++
-	} else if meta.IsStatusConditionTrue(t.object.Status.Conditions, v1alpha1.ConditionReady) {
-		l.world.restless = append(l.world.restless, t.key.Name+" calls "+x.String())
-	}
+	l.noteRest(t, x)
 	switch t.object.Spec.ReconcilePolicy {
 	case v1alpha1.ReconcilePolicySuspend:
 		l.world.violate("suspended object %s calls %s", t.key.Name, x)
@@ -136,6 +129,16 @@ func (l *ledger) listing(t *task, x *exchange) {
 	}
 	if x.op != calcomtest.OpList {
 		l.world.foreignTouched("%s calls %s", t.key.Name, x)
+	}
+}
+
+// noteRest notes who calls although its object is Ready, and who gets new tokens, which a Ready object may.
+func (l *ledger) noteRest(t *task, x *exchange) {
+	switch {
+	case x.isAboutTokens():
+		l.world.refreshes++
+	case meta.IsStatusConditionTrue(t.object.Status.Conditions, v1alpha1.ConditionReady):
+		l.world.restless = append(l.world.restless, t.key.Name+" calls "+x.String())
 	}
 }
 
@@ -211,7 +214,7 @@ const betweenIntentAndCall = 10 * time.Second
 // served takes in what the server did with a call.
 func (l *ledger) served(t *task, x *exchange, f fault) {
 	switch {
-	case x.op == calcomtest.OpGet || x.op == calcomtest.OpList || x.op == calcomtest.OpRefresh || x.op == calcomtest.OpForceRefresh:
+	case x.op == calcomtest.OpGet || x.op == calcomtest.OpList || x.isAboutTokens():
 	case x.status == http.StatusConflict:
 		l.world.attempts++
 	default:

@@ -115,6 +115,9 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 	for key := range p.view {
 		p.enqueue(key, w.now())
 	}
+	for key := range p.secrets {
+		p.enqueue(key, w.now())
+	}
 	p.enqueue(secretName, w.now())
 	p.enqueue(clientName, w.now())
 	return p

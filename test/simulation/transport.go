@@ -197,6 +197,11 @@ func opOf(request *http.Request) calcomtest.Op {
 	return calcomtest.OpOther
 }
 
+// isAboutTokens reports whether the call is for new tokens.
+func (x *exchange) isAboutTokens() bool {
+	return x.op == calcomtest.OpRefresh || x.op == calcomtest.OpForceRefresh
+}
+
 // String names the call for the trace.
 func (x *exchange) String() string {
 	s := string(x.op)
