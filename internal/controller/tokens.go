@@ -86,6 +86,9 @@ func (r *ManagedUserReconciler) tended(v *visit, err, synced error) error {
 		return nil // Which told of it already.
 	}
 	v.tokens.tended, v.tokens.problem = true, r.tokensProblem(v, err)
+	if p, was := v.tokens.problem, classify(synced); p != nil && was != nil && was.severity == transient && errors.Is(err, errLookFirst) {
+		p.silent = true // The look only has to wait.
+	}
 	return nil
 }
 
@@ -118,7 +121,7 @@ func (r *ManagedUserReconciler) tokensRest(ctx context.Context, v *visit, synced
 		return false
 	}
 	record, ok := readTokensRecord(secret.Annotations)
-	if !ok || record.UserID != v.tokens.userID || record.Pending != "" || !r.isMirrored(v.mu, &record) || v.requested() && synced == nil {
+	if !ok || v.requested() && synced == nil || !isMirrored(v.mu, v.tokens.userID, &record) {
 		return false
 	}
 	newest, version := r.tokens.newest(v.mu)
@@ -142,10 +145,11 @@ func (v *visit) renamed() bool {
 	return is == nil || was == nil || is.Email != was.Email
 }
 
-// isMirrored reports whether the status tells of the Secret what the record does.
-func (r *ManagedUserReconciler) isMirrored(mu *v1alpha1.ManagedUser, record *tokensRecord) bool {
+// isMirrored reports whether the status tells of the Secret what the record does, and this is of the user's tokens, with nothing
+// under way.
+func isMirrored(mu *v1alpha1.ManagedUser, userID int64, record *tokensRecord) bool {
 	status := mu.Status.Tokens
-	return status != nil && status.SecretName == mu.Spec.Tokens.SecretName &&
+	return record.UserID == userID && record.Pending == "" && status != nil && status.SecretName == mu.Spec.Tokens.SecretName &&
 		status.AccessTokenExpiresAt.Time.Equal(record.ExpiresAt.Truncate(time.Second)) &&
 		meta.IsStatusConditionTrue(mu.Status.Conditions, v1alpha1.ConditionTokensReady)
 }
@@ -230,6 +234,8 @@ func (r *ManagedUserReconciler) tokensProblem(v *visit, err error) *problem {
 	if published {
 		p.severity = transient
 		p.quiet = !v.tokens.isLate(v, r.clock.Now())
+	} else if !p.at.IsZero() && meta.IsStatusConditionFalse(v.mu.Status.Conditions, v1alpha1.ConditionTokensReady) {
+		p.silent = true // Why there are none is said already, and a wait is no news.
 	}
 	return p
 }

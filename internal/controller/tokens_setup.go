@@ -60,7 +60,7 @@ func (r *SecretReconciler) removeStray(ctx context.Context, secret *metav1.Parti
 	for _, from := range []client.Reader{r.client, r.reader} {
 		var mu v1alpha1.ManagedUser
 		err := from.Get(ctx, client.ObjectKey{Namespace: secret.Namespace, Name: owner.Name}, &mu)
-		if apierrors.IsNotFound(err) || err == nil && (mu.UID != owner.UID || !mu.DeletionTimestamp.IsZero() || wantsSecret(&mu, secret.Name)) {
+		if apierrors.IsNotFound(err) || err == nil && (mu.UID != owner.UID || wantsSecret(&mu, secret.Name)) {
 			return true, nil
 		}
 		if err != nil {

@@ -31,6 +31,9 @@ func (r *ManagedUserReconciler) lackTokens(v *visit) {
 	p := v.tokens.problem
 	r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionTrue, v1alpha1.ReasonVerified, "Cal.com accepts the credentials")
 	r.setSynced(v)
+	if p.silent && meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionReady) != nil {
+		return // What was said before still holds.
+	}
 	r.unready(v, p, p.reason, p.message)
 }
 

@@ -65,6 +65,16 @@ func (a *apiServer) collect(owner types.UID) {
 	}
 }
 
+// exists reports whether there is an object with a UID.
+func (a *apiServer) exists(uid types.UID) bool {
+	for _, mu := range a.users {
+		if mu.UID == uid {
+			return true
+		}
+	}
+	return false
+}
+
 // Apply writes a Secret with tokens. Of all that a server-side apply does, a merge is enough: nobody else owns its fields.
 func (k *kubeClient) Apply(ctx context.Context, object runtime.ApplyConfiguration, _ ...client.ApplyOption) error {
 	apply, ok := object.(*corev1ac.SecretApplyConfiguration)
@@ -130,5 +140,8 @@ func (w *World) commitTokens(t *task, key types.NamespacedName, secret *corev1.S
 	written.Finalizers, written.DeletionTimestamp = stored.Finalizers, stored.DeletionTimestamp
 	w.tokenWrites++
 	api.storeSecret(written)
+	if owner := metav1.GetControllerOf(written); owner != nil && !api.exists(owner.UID) {
+		api.collect(owner.UID)
+	}
 	return func() { secret.UID, secret.ResourceVersion = written.UID, written.ResourceVersion }, nil
 }

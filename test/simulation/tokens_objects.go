@@ -57,11 +57,11 @@ func (w *World) hasTokens(c *cluster, mu *v1alpha1.ManagedUser) bool {
 }
 
 // tokensReady is what an object says of its tokens.
-func tokensReady(mu *v1alpha1.ManagedUser) metav1.ConditionStatus {
+func tokensReady(mu *v1alpha1.ManagedUser) string {
 	if c := meta.FindStatusCondition(mu.Status.Conditions, v1alpha1.ConditionTokensReady); c != nil {
-		return c.Status
+		return string(c.Status) + c.Reason
 	}
-	return metav1.ConditionUnknown
+	return ""
 }
 
 // isInTheWay reports whether the Secret that an object wants its tokens in is somebody else's.
