@@ -117,26 +117,31 @@ func tokensTurn(v *visit) turn {
 // tokensRest reports whether nothing has to be done: by what is in the cache, without a read or a call.
 func (r *ManagedUserReconciler) tokensRest(ctx context.Context, v *visit, synced error) bool {
 	secret := secretMetadata(metav1.ObjectMeta{})
-	if r.client.Get(ctx, tokensKey(v.mu), secret) != nil || !ownsTokens(v.mu, secret) {
+	if r.client.Get(ctx, tokensKey(v.mu), secret) != nil || v.requested() && synced == nil {
 		return false
 	}
 	record, ok := readTokensRecord(secret.Annotations)
-	if !ok || v.requested() && synced == nil || !isMirrored(v.mu, v.tokens.userID, &record) {
+	if !ok || !ownsTokens(v.mu, secret) || !isMirrored(v.mu, v.tokens.userID, &record) {
 		return false
 	}
-	newest, version := r.tokens.newest(v.mu)
 	v.tokens.next = r.dueAt(v, &record)
-	switch now := r.clock.Now(); {
-	case version != "" && version != secret.ResourceVersion:
+	return r.isFamiliar(v, secret.ResourceVersion) && v.tokens.next.After(r.clock.Now())
+}
+
+// isFamiliar reports whether a Secret need not be read, for a process that has just begun not yet.
+func (r *ManagedUserReconciler) isFamiliar(v *visit, found string) bool {
+	newest, version := r.tokens.newest(v.mu)
+	switch {
+	case version != "" && version != found:
 		return false // Somebody changed it.
 	case !v.rests && (newest == nil || v.renamed()):
 		return false // The user was looked at, and what is published of it may be another's.
 	case newest == nil:
-		if verify := r.tokens.verifyAt(v.mu, secret.ResourceVersion, now); verify.Before(v.tokens.next) {
+		if verify := r.tokens.verifyAt(v.mu, found, r.clock.Now()); verify.Before(v.tokens.next) {
 			v.tokens.next = verify
 		}
 	}
-	return v.tokens.next.After(r.clock.Now())
+	return true
 }
 
 // renamed reports whether the user's e-mail, which is published too, is another one than before the visit.

@@ -42,12 +42,8 @@ func (w *World) happen() {
 		w.editObject(c, key)
 	case choice < 57:
 		w.removeObjects(c, key)
-	case choice < 62:
-		w.changeSecret(c)
-	case choice < 65:
-		w.changeClient(c)
 	case choice < 67:
-		w.changeTokens(c)
+		w.changeNeeded(c, choice)
 	case choice < 84:
 		w.changeUser()
 	case choice < 90:
@@ -59,6 +55,18 @@ func (w *World) happen() {
 		c.api.edit(key, func(mu *v1alpha1.ManagedUser) { annotate(mu, v1alpha1.AllowMassDeletionAnnotation, "true") })
 	default:
 		w.request(c, key)
+	}
+}
+
+// changeNeeded changes what objects need, or what they publish.
+func (w *World) changeNeeded(c *cluster, choice int) {
+	switch {
+	case choice < 62:
+		w.changeSecret(c)
+	case choice < 65:
+		w.changeClient(c)
+	default:
+		w.changeTokens(c)
 	}
 }
 

@@ -93,6 +93,19 @@ func (p *process) list(list client.ObjectList, from map[types.NamespacedName]*v1
 // liveReader reads from the API server itself.
 type liveReader struct{ process *process }
 
+// readSecret reads a Secret with its data.
+func (l *liveReader) readSecret(key client.ObjectKey, object *corev1.Secret) error {
+	secret, ok := l.process.cluster.api.secrets[key]
+	if !ok {
+		return apierrors.NewNotFound(secretResource, key.Name)
+	}
+	secret.DeepCopyInto(object)
+	if hook := l.process.world.options.Hooks.ReadSecret; hook != nil {
+		hook(l.process, object)
+	}
+	return nil
+}
+
 // Get reads an object as it is now.
 func (l *liveReader) Get(ctx context.Context, key client.ObjectKey, object client.Object, _ ...client.GetOption) error {
 	if err := l.ask(ctx); err != nil {
@@ -107,14 +120,7 @@ func (l *liveReader) Get(ctx context.Context, key client.ObjectKey, object clien
 		}
 		return apierrors.NewNotFound(userResource, key.Name)
 	case *corev1.Secret:
-		if secret, ok := api.secrets[key]; ok {
-			secret.DeepCopyInto(object)
-			if hook := l.process.world.options.Hooks.ReadSecret; hook != nil {
-				hook(l.process, object)
-			}
-			return nil
-		}
-		return apierrors.NewNotFound(secretResource, key.Name)
+		return l.readSecret(key, object)
 	case *metav1.PartialObjectMetadata:
 		if object.Kind == v1alpha1.KindOAuthClient {
 			if api.client == nil {

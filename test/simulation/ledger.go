@@ -214,7 +214,7 @@ const betweenIntentAndCall = 10 * time.Second
 // served takes in what the server did with a call.
 func (l *ledger) served(t *task, x *exchange, f fault) {
 	switch {
-	case x.op == calcomtest.OpGet || x.op == calcomtest.OpList || x.isAboutTokens():
+	case x.changesNobody():
 	case x.status == http.StatusConflict:
 		l.world.attempts++
 	default:

@@ -202,6 +202,11 @@ func (x *exchange) isAboutTokens() bool {
 	return x.op == calcomtest.OpRefresh || x.op == calcomtest.OpForceRefresh
 }
 
+// changesNobody reports whether the call leaves all users as they are.
+func (x *exchange) changesNobody() bool {
+	return x.op == calcomtest.OpGet || x.op == calcomtest.OpList || x.isAboutTokens()
+}
+
 // String names the call for the trace.
 func (x *exchange) String() string {
 	s := string(x.op)
