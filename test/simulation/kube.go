@@ -93,19 +93,6 @@ func (p *process) list(list client.ObjectList, from map[types.NamespacedName]*v1
 // liveReader reads from the API server itself.
 type liveReader struct{ process *process }
 
-// readSecret reads a Secret with its data.
-func (l *liveReader) readSecret(key client.ObjectKey, object *corev1.Secret) error {
-	secret, ok := l.process.cluster.api.secrets[key]
-	if !ok {
-		return apierrors.NewNotFound(secretResource, key.Name)
-	}
-	secret.DeepCopyInto(object)
-	if hook := l.process.world.options.Hooks.ReadSecret; hook != nil {
-		hook(l.process, object)
-	}
-	return nil
-}
-
 // Get reads an object as it is now.
 func (l *liveReader) Get(ctx context.Context, key client.ObjectKey, object client.Object, _ ...client.GetOption) error {
 	if err := l.ask(ctx); err != nil {

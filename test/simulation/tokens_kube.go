@@ -145,3 +145,16 @@ func (w *World) commitTokens(t *task, key types.NamespacedName, secret *corev1.S
 	}
 	return func() { secret.UID, secret.ResourceVersion = written.UID, written.ResourceVersion }, nil
 }
+
+// readSecret reads a Secret with its data.
+func (l *liveReader) readSecret(key client.ObjectKey, object *corev1.Secret) error {
+	secret, ok := l.process.cluster.api.secrets[key]
+	if !ok {
+		return apierrors.NewNotFound(secretResource, key.Name)
+	}
+	secret.DeepCopyInto(object)
+	if hook := l.process.world.options.Hooks.ReadSecret; hook != nil {
+		hook(l.process, object)
+	}
+	return nil
+}
