@@ -5,14 +5,11 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,9 +23,6 @@ import (
 
 // +kubebuilder:rbac:groups=platform.cal.com,resources=oauthclients;clusteroauthclients,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=platform.cal.com,resources=oauthclients/status;clusteroauthclients/status,verbs=patch
-
-// countPace is the shortest time between two writes of a status in which only numbers change.
-const countPace = time.Minute
 
 // OAuthClientReconciler tells in the status of OAuthClients, or of ClusterOAuthClients, whether they can be used and how they are
 // used, and keeps those that are needed from going.
@@ -218,139 +212,4 @@ func (r *OAuthClientReconciler) hasAnswered(key client.ObjectKey, request string
 func (r *OAuthClientReconciler) isVerified(v *clientVisit) bool {
 	c := meta.FindStatusCondition(v.status.Conditions, v1alpha1.ConditionCredentialsReady)
 	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == v.object.GetGeneration()
-}
-
-// judge writes the conditions.
-func (r *OAuthClientReconciler) judge(v *clientVisit, p *problem) {
-	switch {
-	case p == nil:
-		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionTrue, v1alpha1.ReasonVerified, "Cal.com accepts the credentials")
-	case p.condition == v1alpha1.ConditionCredentialsReady:
-		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionFalse, p.reason, p.message)
-	case meta.FindStatusCondition(v.status.Conditions, v1alpha1.ConditionCredentialsReady) == nil:
-		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "The credentials have not been tried yet")
-	}
-	switch {
-	case p != nil && p.quiet:
-		// The call waits for its turn, seconds as a rule.
-	case !v.object.GetDeletionTimestamp().IsZero():
-		r.unready(v, v1alpha1.ConditionReconciling, v1alpha1.ReasonDeleting, fmt.Sprintf(
-			"%s is in use and goes when the last of its users has gone; %d refer to it", describeObject(v.metadata()), v.status.Users))
-	case p == nil:
-		r.set(v, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAvailable, "Cal.com accepts the credentials")
-		meta.RemoveStatusCondition(&v.status.Conditions, v1alpha1.ConditionReconciling)
-		meta.RemoveStatusCondition(&v.status.Conditions, v1alpha1.ConditionStalled)
-		r.handled(v)
-	case p.severity == stalled:
-		r.unready(v, v1alpha1.ConditionStalled, p.reason, p.message)
-		r.handled(v)
-	case p.severity == transient && r.isSettled(v):
-		// It heals by itself and says nothing about the credentials.
-	default:
-		r.unready(v, v1alpha1.ConditionReconciling, p.reason, p.message)
-	}
-}
-
-// isSettled reports whether it is known what to think of the client with the spec as it is now.
-func (r *OAuthClientReconciler) isSettled(v *clientVisit) bool {
-	return v.status.ObservedGeneration == v.object.GetGeneration()
-}
-
-// unready writes Ready=False and the condition that tells kstatus tools what to wait for.
-func (r *OAuthClientReconciler) unready(v *clientVisit, because, reason, message string) {
-	r.set(v, v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
-	other := v1alpha1.ConditionStalled
-	if because == other {
-		other = v1alpha1.ConditionReconciling
-		r.set(v, because, metav1.ConditionTrue, reason, message)
-	} else {
-		r.set(v, because, metav1.ConditionTrue, v1alpha1.ReasonProgressing, message)
-	}
-	meta.RemoveStatusCondition(&v.status.Conditions, other)
-}
-
-func (r *OAuthClientReconciler) handled(v *clientVisit) {
-	v.status.ObservedGeneration = v.object.GetGeneration()
-	v.status.LastHandledReconcileAt = v.object.GetAnnotations()[v1alpha1.ReconcileRequestedAtAnnotation]
-}
-
-func (r *OAuthClientReconciler) set(v *clientVisit, kind string, status metav1.ConditionStatus, reason, message string) {
-	setCondition(&v.status.Conditions, metav1.Condition{
-		Type: kind, Status: status, Reason: reason, Message: message,
-		ObservedGeneration: v.object.GetGeneration(), LastTransitionTime: metav1.NewTime(r.users.clock.Now()),
-	})
-}
-
-// measure writes the numbers: what the last sweep found, and what Cal.com told of the quota. What is not known since the start
-// stays as it is.
-func (r *OAuthClientReconciler) measure(v *clientVisit, account accountName) {
-	if found, ok := r.users.sweeper.findings(account); ok {
-		v.status.Sweep = found.status(v.status.Sweep)
-	}
-	seen, ok := r.users.accounts.quota(account)
-	switch {
-	case !ok || !seen.Known:
-	case seen.Limit == 0:
-		v.status.Quota = nil
-	default:
-		v.status.Quota = &v1alpha1.QuotaStatus{Limit: int32(seen.Limit), Allowed: int32(seen.Allowed)} //nolint:gosec // Bounded by the client.
-	}
-}
-
-// write writes the status if it has changed, and tells of new trouble. While only numbers change, it does so now and then, and
-// returns the time until the next.
-func (r *OAuthClientReconciler) write(ctx context.Context, v *clientVisit) (wait time.Duration, err error) {
-	if equality.Semantic.DeepEqual(v.before, *v.status) {
-		return 0, nil
-	}
-	now := r.users.clock.Now()
-	r.mu.Lock()
-	since := now.Sub(r.counted[v.key])
-	r.mu.Unlock()
-	if since < countPace && onlyNumbers(&v.before, v.status) {
-		return countPace - since, nil
-	}
-	object, ok := v.object.DeepCopyObject().(client.Object)
-	if !ok {
-		return 0, errors.New("copying an OAuth client made something else of it")
-	}
-	if err := patchStatus(ctx, r.users.client, object, &v.before, v.status); err != nil {
-		return 0, err
-	}
-	r.mu.Lock()
-	r.counted[v.key] = now
-	r.mu.Unlock()
-	r.warnOf(v)
-	return 0, nil
-}
-
-// onlyNumbers reports whether two statuses differ in nothing that somebody waits for.
-func onlyNumbers(before, after *v1alpha1.OAuthClientStatus) bool {
-	numbers := before.DeepCopy()
-	numbers.Users, numbers.Quota, numbers.Sweep = after.Users, after.Quota, after.Sweep
-	return leakedIn(after) <= leakedIn(before) && equality.Semantic.DeepEqual(numbers, after)
-}
-
-// warnOf sends an event of what is newly wrong.
-func (r *OAuthClientReconciler) warnOf(v *clientVisit) {
-	ready := meta.FindStatusCondition(v.status.Conditions, v1alpha1.ConditionReady)
-	was := meta.FindStatusCondition(v.before.Conditions, v1alpha1.ConditionReady)
-	if ready != nil && ready.Status == metav1.ConditionFalse && ready.Reason != v1alpha1.ReasonDeleting && (was == nil || was.Reason != ready.Reason) {
-		r.warn(v, ready.Reason, ready.Message)
-	}
-	if n := leakedIn(v.status); n > leakedIn(&v.before) {
-		r.warn(v, v1alpha1.EventUsersLeaked, fmt.Sprintf(
-			"%d users in Cal.com carry the mark of an object that does not exist; apply the object again to take a user over, or remove the user in Cal.com. Their ids are in status.sweep", n))
-	}
-}
-
-func (r *OAuthClientReconciler) warn(v *clientVisit, reason, message string) {
-	r.users.recorder.Eventf(v.object, nil, corev1.EventTypeWarning, reason, "Reconcile", "%s", message)
-}
-
-func leakedIn(status *v1alpha1.OAuthClientStatus) int32 {
-	if status.Sweep == nil {
-		return 0
-	}
-	return status.Sweep.Leaked
 }
