@@ -29,10 +29,10 @@ func (r *ManagedUserReconciler) connect(ctx context.Context, v *visit) error {
 	if err != nil {
 		return err
 	}
+	v.needs = []*metav1.PartialObjectMetadata{secret}
 	if t.object != nil {
-		v.needs = append(v.needs, t.object)
+		v.needs = []*metav1.PartialObjectMetadata{t.object, secret}
 	}
-	v.needs = append(v.needs, secret)
 	v.account = t.account
 	v.cal = &session{login: login, turn: turnOf(v), probing: v.requested()}
 	return nil

@@ -60,6 +60,7 @@ func blamesCredentials(mu *v1alpha1.ManagedUser) bool {
 		ready != nil && ready.Reason == verdict.Reason && ready.ObservedGeneration == mu.Generation &&
 		slices.Contains([]string{
 			v1alpha1.ReasonUnauthorized, v1alpha1.ReasonForbidden, v1alpha1.ReasonSecretNotFound, v1alpha1.ReasonKeyNotFound,
+			v1alpha1.ReasonClientNotFound, v1alpha1.ReasonNamespaceNotAllowed, v1alpha1.ReasonAPIURLNotAllowed,
 		}, verdict.Reason)
 }
 

@@ -32,7 +32,10 @@ func TestLacksCredentialsOnly(t *testing.T) {
 		"Forbidden":      {func(v *visit) { refused(v.mu, v1alpha1.ReasonForbidden) }, true},
 		"SecretNotFound": {func(v *visit) { refused(v.mu, v1alpha1.ReasonSecretNotFound) }, true},
 		"KeyNotFound":    {func(v *visit) { refused(v.mu, v1alpha1.ReasonKeyNotFound) }, true},
-		"OtherReason":    {func(v *visit) { refused(v.mu, v1alpha1.ReasonAPIURLNotAllowed) }, false},
+		"ClientNotFound": {func(v *visit) { refused(v.mu, v1alpha1.ReasonClientNotFound) }, true},
+		"NotAllowed":     {func(v *visit) { refused(v.mu, v1alpha1.ReasonNamespaceNotAllowed) }, true},
+		"URLNotAllowed":  {func(v *visit) { refused(v.mu, v1alpha1.ReasonAPIURLNotAllowed) }, true},
+		"OtherReason":    {func(v *visit) { refused(v.mu, v1alpha1.ReasonProgressing) }, false},
 		"CredentialsAreFine": {func(v *visit) {
 			condition(v.mu, v1alpha1.ConditionCredentialsReady, metav1.ConditionTrue, v1alpha1.ReasonVerified)
 		}, false},
