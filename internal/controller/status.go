@@ -28,6 +28,10 @@ const (
 	// quietAge is how old an object has to be before a wait for the quota is worth a write to its status.
 	quietAge = 2 * time.Minute
 
+	// quietWait is how short a wait for the quota is not worth one at all. Most of ten thousand come back as they were told, after
+	// twenty minutes, and are put off once more by seconds.
+	quietWait = time.Minute
+
 	// maxMessage bounds a message, in bytes.
 	maxMessage = 1024
 )
@@ -187,7 +191,7 @@ func (r *ManagedUserReconciler) setSynced(v *visit) {
 func (r *ManagedUserReconciler) fail(v *visit, p *problem) {
 	ready := meta.IsStatusConditionTrue(v.mu.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
-	case p.silent, p.quiet && r.isPatient(v, ready):
+	case p.silent, p.quiet && r.isPatient(v, p, ready):
 		// Not worth a write.
 	case !v.mu.DeletionTimestamp.IsZero():
 		r.failDeletion(v, p)
@@ -202,10 +206,11 @@ func (r *ManagedUserReconciler) fail(v *visit, p *problem) {
 	}
 }
 
-// isPatient reports whether nobody can have begun to wonder why nothing happens. Nobody waits for a drift check, nor for another
+// isPatient reports whether nobody can have begun to wonder why nothing happens, or will go on to. Nobody waits for a drift check, nor for another
 // look at what a person has to act on first.
-func (r *ManagedUserReconciler) isPatient(v *visit, ready bool) bool {
-	if r.isStalled(v) {
+func (r *ManagedUserReconciler) isPatient(v *visit, p *problem, ready bool) bool {
+	soon := !p.at.IsZero() && p.at.Sub(r.clock.Now()) < quietWait
+	if soon || r.isStalled(v) {
 		return true
 	}
 	if deleted := v.mu.DeletionTimestamp; !deleted.IsZero() {
