@@ -158,6 +158,9 @@ func (r *ManagedUserReconciler) update(ctx context.Context, v *visit, user calco
 		mirror(v.mu, updated)
 		v.recordUpdate(d.fields)
 		log.FromContext(ctx).Info("Updated user", "userID", user.ID, "fields", d.fields)
+		if v.mark.ownershipOf(updated) == foreign { // It has come to be another's since the look.
+			return ownedElsewhere(v, updated)
+		}
 		if left := diff(v.mu, updated, v.mark); !left.empty() {
 			return synced(v1alpha1.ReasonUnexpectedResponse, fmt.Sprintf(
 				"Cal.com took an update and returned other values for %s; give them as Cal.com returns them in status.user, or name them in createOnly",

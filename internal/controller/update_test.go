@@ -5,6 +5,8 @@ package controller
 
 import (
 	"encoding/json"
+	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -413,4 +415,26 @@ func TestSuspend(t *testing.T) {
 	s.reconcile(mu)
 	s.wantGone(mu)
 	s.wantCalls(calcomtest.OpGet, calcomtest.OpDelete)
+}
+
+// A user that gets another's mark while it is being updated is another's from then on: the answer shows it.
+func TestUserThatBecomesAnothersDuringAnUpdate(t *testing.T) {
+	s := newStory(t)
+	mu := s.create(withTokens)
+	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.Name = "Alicia" })
+	s.config.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPatch {
+			s.sandbox.UpdateUser(s.clientID(), mu.Status.User.ID, func(u *calcomtest.User) { u.Metadata["kubernetesOwner"] = "elsewhere/ns/name/uid" })
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})
+	s.restart()
+	s.must(s.client.Delete(t.Context(), s.published(tokensName))) // All that the operator could do for it would end all tokens.
+	s.sandbox.ResetCalls()
+	s.reconcile(mu)
+	s.wantCalls(calcomtest.OpGet, calcomtest.OpUpdate)
+	s.wantMessage(mu, "carries the mark of another cluster")
+	if !slices.Contains(conditions(mu), "Ready=False/OwnedElsewhere") {
+		t.Errorf("conditions:\n%s", show(mu))
+	}
 }

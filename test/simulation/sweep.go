@@ -37,9 +37,12 @@ func (w *World) checkDrift(ctx context.Context) {
 		}
 	})
 	w.until(ctx, w.now().Add(noticing))
-	if len(w.violations) == 0 {
-		w.each(w.checkRight)
-	}
+	w.each(func(c *cluster, key types.NamespacedName) {
+		// A name that came free with a user who was removed is not tried again before somebody asks.
+		if stalled := meta.IsStatusConditionTrue(c.api.users[key].Status.Conditions, v1alpha1.ConditionStalled); !stalled && len(w.violations) == 0 {
+			w.checkRight(c, key)
+		}
+	})
 	w.until(ctx, w.now().Add(2*resync)) // A user who was removed may leave objects behind that only observed it.
 }
 
