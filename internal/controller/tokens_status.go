@@ -39,15 +39,17 @@ func (r *ManagedUserReconciler) lackTokens(v *visit) {
 
 // tellTokens writes the condition of the tokens. What is not worth a write leaves it as it was.
 func (r *ManagedUserReconciler) tellTokens(v *visit) {
+	held := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionStalled)
+	if held != nil && held.ObservedGeneration != v.mu.Generation {
+		return // While nothing is said of the user as it is now, nothing is said of its tokens.
+	}
 	if v.mu.Spec.Tokens == nil {
 		v.mu.Status.Tokens = nil
 		meta.RemoveStatusCondition(&v.mu.Status.Conditions, v1alpha1.ConditionTokensReady)
 		return
 	}
-	held := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionStalled)
-	if !v.mu.DeletionTimestamp.IsZero() || meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionReady) == nil ||
-		held != nil && held.ObservedGeneration != v.mu.Generation {
-		return // While nothing is said of the user as it is now, nothing is said of its tokens.
+	if !v.mu.DeletionTimestamp.IsZero() || meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionReady) == nil {
+		return
 	}
 	status, reason, message := r.tokensCondition(v)
 	if reason == "" {
