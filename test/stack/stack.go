@@ -12,12 +12,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -278,9 +280,18 @@ func answers(ctx context.Context, url string) bool {
 	return response.StatusCode == http.StatusOK
 }
 
+// The ports that FreeAddress chooses from. They are below those from which systems take the ports of outgoing connections: one of
+// these may be taken between two looks.
+const firstPort, ports = 20_000, 10_000
+
 // FreeAddress returns an address that nobody listens on at the moment.
 func FreeAddress(ctx context.Context) (string, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	var listener net.Listener
+	err := errors.New("no attempt")
+	for attempt := 0; err != nil && attempt < 20; attempt++ {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(firstPort+rand.IntN(ports))) //nolint:gosec // It guards nothing.
+		listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	}
 	if err != nil {
 		return "", fmt.Errorf("finding a free port: %w", err)
 	}
