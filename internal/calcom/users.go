@@ -126,14 +126,9 @@ func (c *Client) UsersByEmail(ctx context.Context, emails ...string) ([]User, er
 	if len(emails) == 0 || len(emails) > MaxListed {
 		return nil, &Error{Operation: call.name, NotSent: true, err: errors.New("1 to 250 addresses are needed")}
 	}
-	var users []User
-	if err := c.do(ctx, call, &users); err != nil {
+	users, err := c.list(ctx, call)
+	if err != nil {
 		return nil, err
-	}
-	for i := range users {
-		if err := c.accept(call, &users[i]); err != nil {
-			return nil, err
-		}
 	}
 	asked := make(map[string]bool, len(emails))
 	for _, email := range emails {
@@ -157,6 +152,18 @@ func (c *Client) Users(ctx context.Context, limit, offset int) ([]User, error) {
 	if limit < 1 || limit > MaxListed || offset < 0 || offset > MaxOffset {
 		return nil, &Error{Operation: call.name, NotSent: true, err: errors.New("limit must be 1 to 250 and offset 0 to 250")}
 	}
+	users, err := c.list(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	if len(users) > limit {
+		return nil, unreadable(call, "list holds more users than were asked for; this server knows no limit")
+	}
+	return users, nil
+}
+
+// list makes a call that is answered with users.
+func (c *Client) list(ctx context.Context, call call) ([]User, error) {
 	var users []User
 	if err := c.do(ctx, call, &users); err != nil {
 		return nil, err
@@ -165,9 +172,6 @@ func (c *Client) Users(ctx context.Context, limit, offset int) ([]User, error) {
 		if err := c.accept(call, &users[i]); err != nil {
 			return nil, err
 		}
-	}
-	if len(users) > limit {
-		return nil, unreadable(call, "list holds more users than were asked for; this server knows no limit")
 	}
 	return users, nil
 }

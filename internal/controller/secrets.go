@@ -41,15 +41,12 @@ func (r *SecretReconciler) Reconcile(ctx context.Context, request ctrl.Request) 
 	if err := r.client.Get(ctx, request.NamespacedName, secret); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if tokens, err := r.removeStray(ctx, secret); tokens || err != nil {
-		if apierrors.IsConflict(err) {
-			return ctrl.Result{RequeueAfter: conflictRetry}, nil
-		}
-		return ctrl.Result{}, err
+	tokens, err := r.removeStray(ctx, secret)
+	if !tokens && err == nil {
+		err = protectOrRelease(ctx, r.client, secret, r.config.ProtectSecrets, func(ctx context.Context, live bool) (bool, error) {
+			return r.isNeeded(ctx, request.NamespacedName, live)
+		})
 	}
-	err := protectOrRelease(ctx, r.client, secret, r.config.ProtectSecrets, func(ctx context.Context, live bool) (bool, error) {
-		return r.isNeeded(ctx, request.NamespacedName, live)
-	})
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil
 	}
@@ -77,7 +74,7 @@ func (r *SecretReconciler) isNeeded(ctx context.Context, secret client.ObjectKey
 
 func (r *SecretReconciler) isNeededByUsers(ctx context.Context, secret client.ObjectKey, live bool) (bool, error) {
 	var users v1alpha1.ManagedUserList
-	if err := r.list(ctx, &users, live, client.InNamespace(secret.Namespace), client.MatchingFields{boundBySecret: secret.Name}, client.Limit(1)); err != nil {
+	if err := r.list(ctx, &users, live, secret.Namespace, client.MatchingFields{boundBySecret: secret.Name}, client.Limit(1)); err != nil {
 		return false, fmt.Errorf("listing the users of a Secret: %w", err)
 	}
 	for i := range users.Items {
@@ -89,11 +86,11 @@ func (r *SecretReconciler) isNeededByUsers(ctx context.Context, secret client.Ob
 }
 
 func (r *SecretReconciler) isNeededByClients(ctx context.Context, secret client.ObjectKey, list client.ObjectList, live bool) (bool, error) {
-	options := []client.ListOption{client.MatchingFields{bySecret: secret.Name}}
-	if _, ok := list.(*v1alpha1.OAuthClientList); ok {
-		options = append(options, client.InNamespace(secret.Namespace))
+	namespace := secret.Namespace
+	if _, ok := list.(*v1alpha1.ClusterOAuthClientList); ok {
+		namespace = ""
 	}
-	if err := r.list(ctx, list, live, options...); err != nil {
+	if err := r.list(ctx, list, live, namespace, client.MatchingFields{bySecret: secret.Name}); err != nil {
 		return false, fmt.Errorf("listing the OAuth clients of a Secret: %w", err)
 	}
 	for _, c := range oauthClientsIn(list) {
@@ -104,20 +101,12 @@ func (r *SecretReconciler) isNeededByClients(ctx context.Context, secret client.
 	return false, nil
 }
 
-// list lists from the cache by its indexes, or from the API server, which has none and is asked for all.
-func (r *SecretReconciler) list(ctx context.Context, list client.ObjectList, live bool, options ...client.ListOption) error {
-	if !live {
-		return r.client.List(ctx, list, append(options, client.UnsafeDisableDeepCopy)...)
+// list lists from the cache by its indexes, or from the API server, which has none and is asked for all of a namespace.
+func (r *SecretReconciler) list(ctx context.Context, list client.ObjectList, live bool, namespace string, indexed ...client.ListOption) error {
+	if live {
+		return r.reader.List(ctx, list, client.InNamespace(namespace))
 	}
-	all := options[:0:0]
-	for _, option := range options {
-		switch option.(type) {
-		case client.MatchingFields, client.Limit: // The first of all need not be one that matches.
-		default:
-			all = append(all, option)
-		}
-	}
-	return r.reader.List(ctx, list, all...)
+	return r.client.List(ctx, list, append(indexed, client.InNamespace(namespace), client.UnsafeDisableDeepCopy)...)
 }
 
 // secretOf returns the name of the Secret that a user's own credentials are in.

@@ -4,7 +4,6 @@
 package controller
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -125,12 +124,9 @@ func (s *Sweeper) sweeps() []ClientSweep {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := make([]ClientSweep, 0, len(s.swept))
-	for name, sw := range s.swept {
-		all = append(all, ClientSweep{APIURL: name.apiURL, ClientID: name.clientID, Findings: sw.findings.clone()})
+	for _, name := range inOrder(s.swept) {
+		all = append(all, ClientSweep{APIURL: name.apiURL, ClientID: name.clientID, Findings: s.swept[name].findings.clone()})
 	}
-	slices.SortFunc(all, func(x, y ClientSweep) int {
-		return cmp.Or(cmp.Compare(x.APIURL, y.APIURL), cmp.Compare(x.ClientID, y.ClientID))
-	})
 	return all
 }
 

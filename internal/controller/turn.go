@@ -6,6 +6,7 @@ package controller
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -134,11 +135,15 @@ func (a *accounts) quotas() []ClientQuota {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	all := make([]ClientQuota, 0, len(a.byName))
-	for name, acc := range a.byName {
-		all = append(all, ClientQuota{APIURL: name.apiURL, ClientID: name.clientID, Snapshot: acc.budget.Snapshot()})
+	for _, name := range inOrder(a.byName) {
+		all = append(all, ClientQuota{APIURL: name.apiURL, ClientID: name.clientID, Snapshot: a.byName[name].budget.Snapshot()})
 	}
-	slices.SortFunc(all, func(x, y ClientQuota) int {
-		return cmp.Or(cmp.Compare(x.APIURL, y.APIURL), cmp.Compare(x.ClientID, y.ClientID))
-	})
 	return all
+}
+
+// inOrder returns the accounts in a map in a fixed order.
+func inOrder[V any](accounts map[accountName]V) []accountName {
+	return slices.SortedFunc(maps.Keys(accounts), func(x, y accountName) int {
+		return cmp.Or(cmp.Compare(x.apiURL, y.apiURL), cmp.Compare(x.clientID, y.clientID))
+	})
 }
