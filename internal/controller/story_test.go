@@ -248,6 +248,13 @@ func (s *story) due(mu *v1alpha1.ManagedUser) outcome {
 	return s.reconcile(mu)
 }
 
+// demand is what the sweep does when a user needs a look.
+func (s *Sweeper) demand(name client.ObjectKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.summon([]client.ObjectKey{name})
+}
+
 func (s *story) advance(d time.Duration) { s.clock.SetTime(s.clock.Now().Add(d)) }
 
 // reload reads the object afresh and reports whether it exists.

@@ -206,14 +206,6 @@ func (s *Sweeper) forget(name types.NamespacedName) {
 	delete(s.demands, name)
 }
 
-// demand asks for a look at an object's user, until one has succeeded.
-func (s *Sweeper) demand(name types.NamespacedName) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lastDemand++
-	s.demands[name] = s.lastDemand
-}
-
 // demandOf returns the number of the demand for a look at an object's user, 0 when there is none.
 func (s *Sweeper) demandOf(name types.NamespacedName) uint64 {
 	s.mu.Lock()

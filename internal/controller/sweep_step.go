@@ -147,7 +147,7 @@ func (s *Sweeper) remaining(name accountName, sw *swept) []asked {
 	return remaining
 }
 
-// summon demands a look at some objects and wakes them. The lock is held.
+// summon demands a look at some objects, until one has succeeded, and wakes them. The lock is held.
 func (s *Sweeper) summon(objects []types.NamespacedName) {
 	slices.SortFunc(objects, func(a, b types.NamespacedName) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
