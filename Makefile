@@ -14,14 +14,16 @@ N ?= 1000
 PROFILE ?= all
 
 # Tools are compiled once and kept in Go's build cache.
-TOOL := go tool -modfile=hack/tools/go.mod
+TOOL := go tool -modfile=$(CURDIR)/hack/tools/go.mod
 LINT := $(TOOL) golangci-lint-kube-api-linter
 ACTIONLINT := go tool -modfile=hack/tools/actionlint/go.mod actionlint
 ASSETS := assets=$$(hack/controlplane/assets.sh); export KUBEBUILDER_ASSETS=$$assets
 # Namespaces are deleted by kube-controller-manager, which only tests need.
 TEST_ASSETS := assets=$$(hack/controlplane/assets.sh kube-controller-manager); export KUBEBUILDER_ASSETS=$$assets
 LDFLAGS := -X github.com/calcom-operator/calcom-operator/internal/version.Version=$(VERSION)
-MODULES := . hack/controlplane hack/dockerfilelint hack/tools hack/tools/actionlint
+# Tests whose libraries are not to burden the operator's go.mod have modules of their own.
+TEST_MODULES :=
+MODULES := . hack/controlplane hack/dockerfilelint hack/tools hack/tools/actionlint $(TEST_MODULES)
 SCRIPTS := .ci/run $(wildcard hack/*.sh hack/*/*.sh)
 GENERATED := api config/crd/bases config/rbac/role.yaml
 
@@ -46,7 +48,8 @@ generate: ## Regenerate deep copies, apply configurations, the CRD and the role
 
 .PHONY: test
 test: ## Run the tests, on a real control plane (PKG=./internal/... TESTFLAGS='-run Name')
-	$(TEST_ASSETS); go test -race -shuffle=on -timeout=15m $(TESTFLAGS) $(PKG)
+	$(TEST_ASSETS); go test -race -shuffle=on -timeout=15m $(TESTFLAGS) $(PKG); \
+	$(if $(filter ./...,$(PKG)),for module in $(TEST_MODULES); do go -C $$module test -race -shuffle=on -timeout=15m $(TESTFLAGS) ./...; done)
 
 .PHONY: test-simulation
 test-simulation: ## Look for broken promises in SEEDS random worlds full of faults (10000), or replay one with SEED=n
@@ -76,6 +79,7 @@ lint-fix: fmt ## Apply the fixes that linters know
 .PHONY: lint
 lint: ## Lint code, API types, workflows, scripts, the Dockerfile and go.mod files
 	$(LINT) run
+	for module in $(TEST_MODULES); do (cd $$module && $(LINT) run -c $(CURDIR)/.golangci.yml); done
 	$(LINT) run -c .golangci-kal.yml ./api/...
 	$(ACTIONLINT)
 	$(TOOL) shfmt -d $(SCRIPTS)
