@@ -83,10 +83,13 @@ func statusPatch(before, after any) ([]patchOperation, error) {
 	if err != nil {
 		return nil, err
 	}
+	conditionsDiffer := !equality.Semantic.DeepEqual(was["conditions"], is["conditions"])
 	var steps []patchOperation
 	for _, field := range slices.Sorted(maps.Keys(is)) {
-		// The generation goes with whatever else is written, since the conditions speak of it.
-		if field == "observedGeneration" || !equality.Semantic.DeepEqual(was[field], is[field]) {
+		// The generation goes with the conditions, which speak of it. With nothing else: from an old copy of the object, it would say that
+		// nobody has dealt with a spec that others found to be met.
+		goes := field == "observedGeneration" && conditionsDiffer
+		if goes || !equality.Semantic.DeepEqual(was[field], is[field]) {
 			steps = append(steps, patchOperation{Op: "add", Path: "/status/" + field, Value: is[field]})
 		}
 	}
