@@ -34,10 +34,14 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
+	"github.com/calcom-operator/calcom-operator/test/shapes"
 )
 
 // resync is the interval of the drift checks in the tests.
 const resync = 10 * time.Minute
+
+// seen are the states in which the stories saw objects between reconciles.
+var seen shapes.Set
 
 // cluster is the control plane that all tests of the package share; each test has a namespace of its own.
 var cluster *rest.Config
@@ -65,6 +69,10 @@ func run(m *testing.M) int {
 	}
 	cluster.QPS = -1
 	code := m.Run()
+	if err := seen.Check(filepath.Join("..", "..", "test", "gitops", "testdata")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	if err := environment.Stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "stopping the control plane:", err)
 		return 1
@@ -235,6 +243,7 @@ func (s *story) reconcile(mu *v1alpha1.ManagedUser) outcome {
 	s.Helper()
 	result, err := s.reconciler.Reconcile(s.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(mu)})
 	if s.reload(mu) {
+		seen.Add(mu)
 		checkLegal(s.T, mu)
 	}
 	return outcome{result, err}

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
@@ -24,7 +25,9 @@ import (
 // apiServer keeps the objects of one cluster as a Kubernetes API server does, as far as our kinds and Secrets need it:
 // resource versions, generations, finalizers, the status subresource, and a log of events for the watches.
 type apiServer struct {
-	now     func() time.Time
+	now func() time.Time
+	// stored is told each object as it is stored.
+	stored  func(client.Object)
 	version int64
 	uids    int64
 	users   map[types.NamespacedName]*v1alpha1.ManagedUser
@@ -51,9 +54,10 @@ type watchEvent struct {
 
 var userResource = schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "managedusers"}
 
-func newAPIServer(now func() time.Time) *apiServer {
+func newAPIServer(now func() time.Time, stored func(client.Object)) *apiServer {
 	return &apiServer{
 		now:        now,
+		stored:     stored,
 		users:      map[types.NamespacedName]*v1alpha1.ManagedUser{},
 		secrets:    map[types.NamespacedName]*corev1.Secret{},
 		configMaps: map[types.NamespacedName]*corev1.ConfigMap{},
@@ -102,6 +106,7 @@ func (a *apiServer) store(mu *v1alpha1.ManagedUser) {
 		return
 	}
 	a.users[key] = mu
+	a.stored(mu)
 	a.log = append(a.log, watchEvent{key: key, user: mu})
 }
 
@@ -154,4 +159,11 @@ func (a *apiServer) patch(key types.NamespacedName, kind types.PatchType, data [
 	}
 	a.store(result)
 	return result, nil
+}
+
+// stored shows an object to whoever looks on.
+func (w *World) stored(object client.Object) {
+	if w.options.Stored != nil {
+		w.options.Stored(object)
+	}
 }

@@ -75,6 +75,8 @@ func (a *apiServer) storeClient(c *v1alpha1.OAuthClient) {
 	c.ResourceVersion = strconv.FormatInt(a.version, 10)
 	if !c.DeletionTimestamp.IsZero() && len(c.Finalizers) == 0 {
 		c = nil
+	} else {
+		a.stored(c)
 	}
 	a.client = c
 	a.log = append(a.log, watchEvent{key: clientName, isClient: true, client: c})

@@ -6,6 +6,7 @@ package simulation
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -13,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/calcom-operator/calcom-operator/test/shapes"
 )
 
 // numberFrom reads an environment variable.
@@ -29,6 +32,9 @@ func numberFrom(t *testing.T, name string, otherwise uint64) uint64 {
 	return n
 }
 
+// usualSeeds is how many seeds each change has to live through.
+const usualSeeds = 300
+
 // TestSimulation lives through as many seeds as SEEDS says. SEED replays one, with its trace.
 func TestSimulation(t *testing.T) {
 	if seed := numberFrom(t, "SEED", 0); seed != 0 {
@@ -39,7 +45,8 @@ func TestSimulation(t *testing.T) {
 		}
 		return
 	}
-	seeds := numberFrom(t, "SEEDS", 300)
+	seeds := numberFrom(t, "SEEDS", usualSeeds)
+	var seen shapes.Set
 	var (
 		mu    sync.Mutex
 		total Figures
@@ -49,7 +56,7 @@ func TestSimulation(t *testing.T) {
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
 			for seed := range next {
-				report := Run(t.Context(), seed, Options{})
+				report := Run(t.Context(), seed, Options{Stored: seen.Add})
 				mu.Lock()
 				total.Add(report.Figures)
 				if len(report.Violations) > 0 {
@@ -65,6 +72,7 @@ func TestSimulation(t *testing.T) {
 	close(next)
 	group.Wait()
 	t.Log("\n" + total.String())
+	checkShapes(t, &seen, seeds <= usualSeeds)
 	if _, err := fmt.Fprint(os.Stdout, total.String()); err != nil {
 		t.Error(err)
 	}
@@ -79,5 +87,16 @@ func TestSeedsAreReplayable(t *testing.T) {
 		if d := cmp.Diff(first, second); d != "" {
 			t.Errorf("seed %d has two histories (-first +second):\n%s", seed+1, d)
 		}
+	}
+}
+
+// checkShapes checks that it is decided what other tools make of each state in which an object was. Many seeds find rarer ones.
+func checkShapes(t *testing.T, seen *shapes.Set, isUsual bool) {
+	t.Helper()
+	if !isUsual && os.Getenv(shapes.UpdateVariable) == "" {
+		return
+	}
+	if err := seen.Check(filepath.Join("..", "gitops", "testdata")); err != nil {
+		t.Error(err)
 	}
 }

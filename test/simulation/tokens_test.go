@@ -15,7 +15,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
+	"github.com/calcom-operator/calcom-operator/test/shapes"
 )
+
+// usualTokenSeeds is the same for the worlds of tokens.
+const usualTokenSeeds = 4
 
 // TestTokens lives through two days of tokens, half of the seeds without any fault and half of them full of these. TOKEN_SEED replays
 // one, with its trace.
@@ -28,14 +32,17 @@ func TestTokens(t *testing.T) {
 		}
 		return
 	}
+	var seen shapes.Set
 	var totals [2]TokensFigures
-	for seed := range numberFrom(t, "TOKEN_SEEDS", 4) {
-		report, figures := RunTokens(t.Context(), seed+1, seed%2 == 1, Options{})
+	seeds := numberFrom(t, "TOKEN_SEEDS", usualTokenSeeds)
+	for seed := range seeds {
+		report, figures := RunTokens(t.Context(), seed+1, seed%2 == 1, Options{Stored: seen.Add})
 		totals[seed%2].add(figures)
 		if len(report.Violations) > 0 {
 			t.Errorf("seed %d (replay with TOKEN_SEED=%d go test -v -run TestTokens$ ./test/simulation): %s", seed+1, seed+1, report.Violations[0])
 		}
 	}
+	checkShapes(t, &seen, seeds <= usualTokenSeeds)
 	if _, err := fmt.Fprintf(os.Stdout, "without faults:\n%swith faults:\n%s", &totals[0], &totals[1]); err != nil {
 		t.Error(err)
 	}

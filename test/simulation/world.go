@@ -36,6 +36,8 @@ var sweepName = types.NamespacedName{Name: "drift-sweep"}
 type Options struct {
 	// Trace keeps a line of each step.
 	Trace bool
+	// Stored is told each object as the API server has it from then on, and must not change it.
+	Stored func(client.Object)
 	// Hooks break the rules from outside the operator, to show that the simulation notices.
 	Hooks Hooks
 }
@@ -170,7 +172,7 @@ func newWorld(seed uint64, options Options) *World {
 		owners = owners[:1]
 	}
 	for _, owner := range owners {
-		c := &cluster{ownerID: owner, api: newAPIServer(w.now)}
+		c := &cluster{ownerID: owner, api: newAPIServer(w.now, w.stored)}
 		w.clusters = append(w.clusters, c)
 		w.setSecret(c, w.secret)
 		c.api.addClient()
