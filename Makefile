@@ -22,10 +22,10 @@ ASSETS := assets=$$(hack/controlplane/assets.sh); export KUBEBUILDER_ASSETS=$$as
 TEST_ASSETS := assets=$$(hack/controlplane/assets.sh kube-controller-manager); export KUBEBUILDER_ASSETS=$$assets
 LDFLAGS := -X github.com/calcom-operator/calcom-operator/internal/version.Version=$(VERSION)
 # Tests whose libraries are not to burden the operator's go.mod have modules of their own.
-TEST_MODULES :=
+TEST_MODULES := test/gitops
 MODULES := . hack/controlplane hack/dockerfilelint hack/tools hack/tools/actionlint $(TEST_MODULES)
 SCRIPTS := .ci/run $(wildcard hack/*.sh hack/*/*.sh)
-GENERATED := api config/crd/bases config/rbac/role.yaml
+GENERATED := api config/crd/bases config/rbac/role.yaml config/argocd/argocd-cm-patch.yaml
 
 .PHONY: help
 help: ## Show this list
@@ -39,12 +39,13 @@ build: ## Compile bin/manager and bin/calcom-sandbox
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/calcom-sandbox ./cmd/calcom-sandbox
 
 .PHONY: generate
-generate: ## Regenerate deep copies, apply configurations, the CRD and the role
+generate: ## Regenerate deep copies, apply configurations, CRDs, the role and Argo CD's patch
 	$(TOOL) controller-gen paths=./api/... paths=./internal/controller/... \
 		object:headerFile=hack/boilerplate.go.txt \
 		applyconfiguration:headerFile=hack/boilerplate.go.txt \
 		crd output:crd:artifacts:config=config/crd/bases \
 		rbac:roleName=calcom-operator-manager output:rbac:artifacts:config=config/rbac
+	$(TOOL) kustomize build config/argocd/patch >config/argocd/argocd-cm-patch.yaml
 
 .PHONY: test
 test: ## Run the tests, on a real control plane (PKG=./internal/... TESTFLAGS='-run Name')
@@ -54,6 +55,13 @@ test: ## Run the tests, on a real control plane (PKG=./internal/... TESTFLAGS='-
 .PHONY: test-simulation
 test-simulation: ## Look for broken promises in SEEDS random worlds full of faults (10000), or replay one with SEED=n
 	SEEDS=$(SEEDS) SEED=$(SEED) go test -timeout=60m -run TestSimulation ./test/simulation -v
+
+.PHONY: shapes
+shapes: SEEDS := 3000
+shapes: ## Note new states of objects, and what Argo CD and kstatus make of them, in test/gitops/testdata (SEEDS worlds, 3000)
+	export UPDATE_SHAPES=1 SEEDS=$(SEEDS); $(TEST_ASSETS); \
+	go test -count=1 -timeout=60m -run "Test(Simulation|Tokens)$$" ./test/simulation; \
+	go test -count=1 ./internal/controller; go -C test/gitops test -count=1 -run TestHealthOfEveryShape .
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZTIME (30s)
