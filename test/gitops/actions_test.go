@@ -21,7 +21,7 @@ func patchOf(t *testing.T, script string, object map[string]any) map[string]any 
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err := runLua(script, object)
+	after, err := runLua(t, script, object)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestActionsThatAreOffered(t *testing.T) {
 		{kindClusterClient, "", map[string]bool{"reconcile": true}},
 	} {
 		t.Run(row.kind+row.policy, func(t *testing.T) {
-			result, err := runLua(c.actions[row.kind].Discovery, userWith(row.policy, nil))
+			result, err := runLua(t, c.actions[row.kind].Discovery, userWith(row.policy, nil))
 			if err != nil {
 				t.Fatal(err)
 			}

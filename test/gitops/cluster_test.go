@@ -87,6 +87,7 @@ func startCluster(t *testing.T) *cluster {
 
 // within is the cluster for a subtest.
 func (c *cluster) within(t *testing.T) *cluster {
+	t.Helper()
 	return &cluster{T: t, kubeconfig: c.kubeconfig, api: c.api}
 }
 

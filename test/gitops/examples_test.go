@@ -5,6 +5,7 @@ package gitops
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,9 +78,7 @@ func TestComponentMergesIntoArgoCD(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{"url": "https://argocd.example.com", "resource.customizations.health.example.com_Other": "return {status = \"Healthy\"}\n"}
-	for key, value := range patch.Data {
-		want[key] = value
-	}
+	maps.Copy(want, patch.Data)
 	if d := cmp.Diff(want, merged.Data); d != "" {
 		t.Errorf("argocd-cm (-want +got):\n%s", d)
 	}

@@ -41,7 +41,8 @@ var libraries = []struct {
 }
 
 // runLua runs a script on an object as Argo CD does and returns, as JSON, what it returned.
-func runLua(script string, object map[string]any) ([]byte, error) {
+func runLua(t *testing.T, script string, object map[string]any) ([]byte, error) {
+	t.Helper()
 	state := lua.NewState(lua.Options{SkipOpenLibs: true})
 	defer state.Close()
 	for _, library := range libraries {
@@ -50,7 +51,7 @@ func runLua(script string, object map[string]any) ([]byte, error) {
 		}
 	}
 	state.PreloadModule(lua.OsLibName, openSafeOS)
-	ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), scriptTimeout)
 	defer cancel()
 	state.SetContext(ctx)
 	state.SetGlobal("obj", toLua(state, object))
@@ -107,6 +108,7 @@ func toLua(state *lua.LState, value any) lua.LValue {
 
 // customizations are what argocd-cm-patch.yaml teaches Argo CD.
 type customizations struct {
+	t       *testing.T
 	health  map[string]string  // By kind.
 	actions map[string]actions // By kind.
 }
@@ -139,7 +141,7 @@ func readCustomizations(t *testing.T) customizations {
 	if err := yaml.UnmarshalStrict(content, &patch); err != nil {
 		t.Fatal(err)
 	}
-	c := customizations{health: make(map[string]string), actions: make(map[string]actions)}
+	c := customizations{t: t, health: make(map[string]string), actions: make(map[string]actions)}
 	for _, kind := range []string{kindUser, kindClient, kindClusterClient} {
 		c.health[kind] = patch.Data["resource.customizations.health."+group+"_"+kind]
 		var a actions
@@ -160,7 +162,7 @@ func (c customizations) GetResourceHealth(object *unstructured.Unstructured) (*h
 	if !ok {
 		return nil, nil //nolint:nilnil // The interface wants it so.
 	}
-	result, err := runLua(script, object.Object)
+	result, err := runLua(c.t, script, object.Object)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +183,7 @@ func TestScriptsRunAsInArgoCD(t *testing.T) {
 		{"numbers stay whole", `return {n = obj.n}`, `{"n":742}`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got, err := runLua(row.script, map[string]any{"n": int64(742)})
+			got, err := runLua(t, row.script, map[string]any{"n": int64(742)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +192,7 @@ func TestScriptsRunAsInArgoCD(t *testing.T) {
 			}
 		})
 	}
-	if _, err := runLua("while true do end", nil); err == nil {
+	if _, err := runLua(t, "while true do end", nil); err == nil {
 		t.Error("a script that never ends was not stopped")
 	}
 }
