@@ -6,6 +6,7 @@ package controller
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,6 +53,11 @@ type Config struct {
 	Jitter func(time.Duration) time.Duration
 	// Metrics counts what happens; nothing does when nil.
 	Metrics *metrics.Metrics
+}
+
+// watches reports whether the client shows the objects of a namespace. Secrets are shown of the operator's own namespace as well.
+func (c *Config) watches(namespace string) bool {
+	return len(c.WatchNamespaces) == 0 || slices.Contains(c.WatchNamespaces, namespace)
 }
 
 // check returns an error that names what is missing or out of bounds.

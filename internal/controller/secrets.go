@@ -101,8 +101,12 @@ func (r *SecretReconciler) isNeededByClients(ctx context.Context, secret client.
 	return false, nil
 }
 
-// list lists from the cache by its indexes, or from the API server, which has none and is asked for all of a namespace.
+// list lists from the cache by its indexes, or from the API server, which has none and is asked for all of a namespace. A namespace
+// that is not watched has no objects that count.
 func (r *SecretReconciler) list(ctx context.Context, list client.ObjectList, live bool, namespace string, indexed ...client.ListOption) error {
+	if namespace != "" && !r.config.watches(namespace) {
+		return nil
+	}
 	if live {
 		return r.reader.List(ctx, list, client.InNamespace(namespace))
 	}

@@ -237,9 +237,12 @@ func (r *ManagedUserReconciler) usersOfClient(ctx context.Context, object client
 func (r *ManagedUserReconciler) clientsOfSecret(ctx context.Context, secret client.Object) []client.Object {
 	named := client.MatchingFields{bySecret: secret.GetName()}
 	var found []oauthClient
-	var list v1alpha1.OAuthClientList
-	err := r.client.List(ctx, &list, named, client.InNamespace(secret.GetNamespace()))
-	found = append(found, oauthClientsIn(&list)...)
+	var err error
+	if r.config.watches(secret.GetNamespace()) {
+		var list v1alpha1.OAuthClientList
+		err = r.client.List(ctx, &list, named, client.InNamespace(secret.GetNamespace()))
+		found = append(found, oauthClientsIn(&list)...)
+	}
 	if err == nil && r.config.ClusterClients && secret.GetNamespace() == r.config.Namespace {
 		var list v1alpha1.ClusterOAuthClientList
 		err = r.client.List(ctx, &list, named)
@@ -261,6 +264,11 @@ func anyUser(*v1alpha1.ManagedUser) bool { return true }
 func (r *ManagedUserReconciler) requests(
 	ctx context.Context, worth func(*v1alpha1.ManagedUser) bool, options ...client.ListOption,
 ) []reconcile.Request {
+	var where client.ListOptions
+	where.ApplyOptions(options)
+	if where.Namespace != "" && !r.config.watches(where.Namespace) {
+		return nil // The Secrets of ClusterOAuthClients and all namespaces are watched beyond that.
+	}
 	var list v1alpha1.ManagedUserList
 	if err := r.client.List(ctx, &list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
 		// The cache answers this; an error means that it is not running.

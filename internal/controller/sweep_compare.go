@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -166,18 +165,14 @@ func (s *Sweeper) inspect(ctx context.Context, sw *swept, row *calcom.User) (our
 		return false
 	}
 	object := types.NamespacedName{Namespace: m.namespace, Name: m.name}
-	if s.watches(m.namespace) && !s.isMember(object) {
+	// Of other namespaces it cannot be told whether the object exists.
+	if s.config.watches(m.namespace) && !s.isMember(object) {
 		var mu v1alpha1.ManagedUser
 		if err := s.client.Get(ctx, object, &mu, client.UnsafeDisableDeepCopy); apierrors.IsNotFound(err) {
 			sw.round.Suspect(row.ID, object)
 		}
 	}
 	return true
-}
-
-// watches reports whether the objects of a namespace are this operator's. It cannot tell of others whether they exist.
-func (s *Sweeper) watches(namespace string) bool {
-	return len(s.config.WatchNamespaces) == 0 || slices.Contains(s.config.WatchNamespaces, namespace)
 }
 
 func (s *Sweeper) isMember(object types.NamespacedName) bool {

@@ -56,6 +56,9 @@ func (r *SecretReconciler) removeStray(ctx context.Context, secret *metav1.Parti
 	if _, ok := secret.Annotations[v1alpha1.TokensAnnotation]; !ok || owner == nil || owner.Kind != "ManagedUser" {
 		return false, nil
 	}
+	if !r.config.watches(secret.Namespace) {
+		return true, nil // Its owner is another operator's.
+	}
 	// The cache may not have heard of the last edit, so the API server has the last word.
 	for _, from := range []client.Reader{r.client, r.reader} {
 		var mu v1alpha1.ManagedUser
