@@ -1,7 +1,7 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package e2e tests the built binaries on a real control plane: installed from config/default, under the operator's
+// Package e2e tests the built binaries on a real control plane: installed from config/default or the Helm chart, under the operator's
 // own ServiceAccount.
 package e2e
 

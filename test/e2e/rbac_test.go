@@ -4,17 +4,15 @@
 package e2e
 
 import (
-	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	"sigs.k8s.io/yaml"
 
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 	"github.com/calcom-operator/calcom-operator/test/stack"
@@ -40,45 +38,42 @@ func (g grant) covers(r stack.Request) bool {
 	return g.Operation == r.Operation && (g.namespace == "" || g.namespace == r.Namespace) && (g.name == "" || g.name == r.Name)
 }
 
-// role is a Role or ClusterRole, and a binding to one, as far as they are of interest.
-type role struct {
-	Kind     string
-	Metadata struct{ Name, Namespace string }
-	Rules    []rbacv1.PolicyRule
-	RoleRef  rbacv1.RoleRef
-	Subjects []rbacv1.Subject
+// rights are Roles and ClusterRoles, and the bindings to them, as far as they are of interest.
+type rights struct {
+	Items []struct {
+		Kind     string
+		Metadata struct{ Name, Namespace string }
+		Rules    []rbacv1.PolicyRule
+		RoleRef  rbacv1.RoleRef
+		Subjects []rbacv1.Subject
+	}
 }
 
-// granted reads what config/rbac gives the operator's ServiceAccount: the rules of every role that is bound to it.
-func granted(t *testing.T) []grant {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "..", "config", "rbac", "*.yaml"))
-	if err != nil {
-		t.Fatal(err)
+// granted reads what the cluster gives the operator's ServiceAccount: the rules of every role that is bound to it by name.
+func (w *world) granted() []grant {
+	w.Helper()
+	var all rights
+	if err := json.Unmarshal([]byte(w.kubectl("", "get", "roles,rolebindings,clusterroles,clusterrolebindings", "-A", "-o", "json")), &all); err != nil {
+		w.Fatal(err)
+	}
+	bound := make(map[string]bool)
+	for _, binding := range all.Items {
+		if slices.ContainsFunc(binding.Subjects, func(s rbacv1.Subject) bool { return s.Name == "calcom-operator" && s.Namespace == stack.Namespace }) {
+			bound[strings.Join([]string{binding.RoleRef.Kind, binding.Metadata.Namespace, binding.RoleRef.Name}, " ")] = true
+		}
 	}
 	var grants []grant
-	bound := make(map[string]bool)
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
+	for _, role := range all.Items {
+		name := strings.Join([]string{role.Kind, role.Metadata.Namespace, role.Metadata.Name}, " ")
+		if !bound[name] {
+			continue
 		}
-		for document := range bytes.SplitSeq(text, []byte("\n---\n")) {
-			var r role
-			if err := yaml.Unmarshal(document, &r); err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			if slices.ContainsFunc(r.Subjects, func(s rbacv1.Subject) bool { return s.Name == "calcom-operator" }) {
-				bound[r.RoleRef.Kind+" "+r.RoleRef.Name] = true
-			}
-			for _, rule := range r.Rules {
-				grants = append(grants, expand(r.Kind+" "+r.Metadata.Name, r.Metadata.Namespace, rule)...)
-			}
+		for _, rule := range role.Rules {
+			grants = append(grants, expand(name, role.Metadata.Namespace, rule)...)
 		}
 	}
-	grants = slices.DeleteFunc(grants, func(g grant) bool { return !bound[g.role] })
-	if len(bound) == 0 || len(grants) == 0 {
-		t.Fatal("no role grants anything")
+	if len(grants) == 0 {
+		w.Fatal("no role grants anything")
 	}
 	return grants
 }
@@ -105,7 +100,8 @@ func expand(role, namespace string, rule rbacv1.PolicyRule) []grant {
 // The operator does with its shipped rights all that it does, is never refused, by the policies of config/policy neither,
 // and needs every one of them.
 func TestRights(t *testing.T) {
-	const metrics = "127.0.0.1:18444"
+	t.Parallel()
+	metrics := freeAddress(t)
 	w := newWorld(t, stack.Config{
 		AuditLog:    true,
 		SandboxArgs: []string{"--latency=200ms", "--rate-limit=0"}, // Time enough to edit an object in the middle of a call.
@@ -116,21 +112,42 @@ func TestRights(t *testing.T) {
 	})
 	w.kubectl("", "apply", "--server-side", "-k", filepath.Join("..", "..", "config", "policy"))
 	w.kubectl("", "patch", "configmap", "calcom-operator-allowed-api-urls", "-n", stack.Namespace, "--type=merge", `--patch={"data":{"prefixes":"`+w.API+`"}}`)
-	w.live(metrics)
+	w.live(life{metrics: metrics, clusterClients: true})
+	w.checkRights()
+}
+
+// checkRights ends the operator and finds what it was refused, and the rights that it never used.
+func (w *world) checkRights() {
+	w.Helper()
 	if err := w.StopOperator(); err != nil { // It lets go of its lease and says so.
-		t.Error(err)
+		w.Error(err)
 	}
-	requests := w.requests()
-	unused := slices.DeleteFunc(granted(t), func(g grant) bool { return slices.ContainsFunc(requests, g.covers) })
-	for _, g := range unused {
-		t.Errorf("granted and never used: %s", g)
+	requests, grants := w.requests(), w.granted()
+	for _, g := range grants {
+		if !slices.ContainsFunc(requests, g.covers) {
+			w.Errorf("granted and never used: %s", g)
+		}
 	}
 	for _, r := range requests {
 		if r.Code == http.StatusForbidden || r.Code == http.StatusUnauthorized {
-			t.Errorf("the operator was refused (%d): %s of %s/%s, %s", r.Code, r.Operation, r.Namespace, r.Name, r.URI)
+			w.Errorf("the operator was refused (%d): %s of %s/%s, %s", r.Code, r.Operation, r.Namespace, r.Name, r.URI)
 		}
 	}
-	t.Logf("%d rights, %d requests", len(granted(t)), len(requests))
+	for _, line := range w.lines() {
+		if strings.Contains(line, "unknown namespace") {
+			w.Errorf("the operator looked where it does not watch: %s", line)
+		}
+	}
+	w.Logf("%d rights, %d requests", len(grants), len(requests))
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	address, err := stack.FreeAddress(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
 }
 
 func (w *world) requests() []stack.Request {
@@ -142,8 +159,16 @@ func (w *world) requests() []stack.Request {
 	return requests
 }
 
+// life says what a life has in it.
+type life struct {
+	// metrics is where they are served, to nobody but a reader; empty when they are not.
+	metrics string
+	// clusterClients has a user of a ClusterOAuthClient.
+	clusterClients bool
+}
+
 // live takes users through all that can happen to them.
-func (w *world) live(metrics string) {
+func (w *world) live(in life) {
 	w.Helper()
 	// A Secret that comes late, and is marked as in use.
 	w.eventually("the API URL to be allowed", func() bool {
@@ -170,10 +195,12 @@ func (w *world) live(metrics string) {
 		})
 	})
 
-	w.clients()
+	w.clients(in.clusterClients)
 	w.tokens()
 	w.editedWhileRefused()
-	w.scrape(metrics)
+	if in.metrics != "" {
+		w.scrape(in.metrics)
+	}
 
 	// One user is left in Cal.com, the others are deleted, which goes on record; the Secret is free.
 	w.kubectl("", "patch", "manageduser", "canary-1", "--type=merge", `--patch={"spec":{"deletionPolicy":"Orphan"}}`)
@@ -188,7 +215,7 @@ func (w *world) live(metrics string) {
 	if err := w.StopOperator(); err != nil {
 		w.Error(err)
 	}
-	w.Setenv("KUBE_FEATURE_WatchListClient", "false")
+	w.OperatorEnv = []string{"KUBE_FEATURE_WatchListClient=false"}
 	if err := w.StartOperator(w.Context()); err != nil {
 		w.Fatal(err)
 	}
@@ -198,12 +225,16 @@ func (w *world) live(metrics string) {
 	})
 }
 
-// clients has users of both kinds of OAuth client, which stay until their users have gone.
-func (w *world) clients() {
+// clients has a user of each kind of OAuth client, which stays until its user has gone.
+func (w *world) clients(clusterClients bool) {
 	w.Helper()
+	kinds := []string{"OAuthClient"}
+	if clusterClients {
+		kinds = append(kinds, "ClusterOAuthClient")
+	}
 	secret := "--from-literal=secretKey=" + calcomtest.DefaultClient().Secret
 	w.kubectl("", "create", "secret", "generic", "calcom", secret, "-n", stack.Namespace)
-	for n, kind := range []string{"OAuthClient", "ClusterOAuthClient"} {
+	for n, kind := range kinds {
 		acme, user := strings.ToLower(kind)+"/acme", fmt.Sprintf("manageduser/canary-%d", 50+n)
 		w.kubectl(w.clientManifests(kind, 50+n), "apply", "-f", "-")
 		w.kubectl("", "wait", "--for=condition=Ready", acme, user, "--timeout="+patience.String())
@@ -212,6 +243,9 @@ func (w *world) clients() {
 		w.kubectl("", "delete", user, "--timeout="+patience.String())
 		w.kubectl("", "wait", "--for=delete", acme, "--timeout="+patience.String())
 	}
+	w.eventually("the operator's Secret to be let go", func() bool {
+		return w.kubectl("", "get", "secret", "calcom", "-n", stack.Namespace, "-o", "jsonpath={.metadata.finalizers}") == ""
+	})
 }
 
 // tokens has a user's tokens published, moved and taken away again.

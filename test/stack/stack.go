@@ -3,13 +3,14 @@
 
 // Package stack runs the whole thing on one machine, as demos and end-to-end tests need it: a real API server, the
 // sandbox of Cal.com and the operator, the latter two as built binaries in processes of their own. The operator is
-// installed from config/default and runs under its own ServiceAccount, with just the rights that are shipped.
+// installed from config/default, or as the test says, and runs with the flags of its Deployment under its own ServiceAccount, with just the rights that are shipped.
 // Everything listens on 127.0.0.1 and keeps its files in one folder.
 package stack
 
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -45,6 +46,9 @@ type Config struct {
 	ControllerManager bool
 	// Sandbox, Operator and ControllerManagerLog are told each line that the processes print; nil drops them.
 	Sandbox, Operator, ControllerManagerLog func(line string)
+	// Install puts the operator's objects into the cluster, with a Deployment and a ServiceAccount of the name calcom-operator in
+	// Namespace; nil applies config/default. The Stack has its control plane and its sandbox by then.
+	Install func(ctx context.Context, s *Stack) error
 	// AuditLog makes OperatorRequests tell what the operator asked of the API server.
 	AuditLog bool
 }
@@ -57,6 +61,9 @@ type Stack struct {
 	API string
 	// Inspection is the base URL of the sandbox's inspector: see calcomtest.Server.Inspector.
 	Inspection string
+
+	// OperatorEnv are variables for the operator from its next start on, as name=value.
+	OperatorEnv []string
 
 	config            Config
 	root              string
@@ -95,11 +102,10 @@ func (s *Stack) Stop() error {
 }
 
 func (s *Stack) build(ctx context.Context) error {
-	gomod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
-	if err != nil {
-		return fmt.Errorf("finding the module: %w", err)
+	var err error
+	if s.root, err = Root(ctx); err != nil {
+		return err
 	}
-	s.root = filepath.Dir(strings.TrimSpace(string(gomod)))
 	build := exec.CommandContext(ctx, "go", "build", "-o", s.config.Dir+string(filepath.Separator), "./cmd/calcom-sandbox")
 	build.Dir = s.root
 	if out, err := build.CombinedOutput(); err != nil {
@@ -163,15 +169,32 @@ func (s *Stack) startSandbox(context.Context) error {
 	return nil
 }
 
-// install applies config/default, as a user would, and makes a kubeconfig for the operator's ServiceAccount.
-func (s *Stack) install(ctx context.Context) error {
+// applyDefault applies config/default, as a user would.
+func applyDefault(ctx context.Context, s *Stack) error {
 	if out, err := s.Kubectl(ctx, "", "apply", "--server-side", "-k", filepath.Join(s.root, "config", "default")); err != nil {
 		return fmt.Errorf("installing the operator: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// install installs the operator's objects.
+func (s *Stack) install(ctx context.Context) error {
+	install := s.config.Install
+	if install == nil {
+		install = applyDefault
+	}
+	if err := install(ctx, s); err != nil {
+		return err
 	}
 	if out, err := s.Kubectl(ctx, "", "wait", "--for=condition=Established",
 		"crd/managedusers.platform.cal.com", "crd/oauthclients.platform.cal.com", "crd/clusteroauthclients.platform.cal.com", "--timeout=30s"); err != nil {
 		return fmt.Errorf("waiting for the CRDs: %w\n%s", err, out)
 	}
+	return s.Authorize(ctx)
+}
+
+// Authorize makes a kubeconfig for the operator's ServiceAccount, as is needed when that was made anew.
+func (s *Stack) Authorize(ctx context.Context) error {
 	token, err := s.Kubectl(ctx, "", "create", "token", "calcom-operator", "-n", Namespace, "--duration=24h")
 	if err != nil {
 		return fmt.Errorf("making the operator's token: %w\n%s", err, token)
@@ -215,13 +238,17 @@ func (s *Stack) launch(ctx context.Context, flags ...string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := append([]string{
-		"--kubeconfig=" + s.operatorKubeconfig(),
-		"--leader-elect", "--leader-election-namespace=" + Namespace, "--operator-namespace=" + Namespace,
-		"--metrics-bind-address=0", "--health-probe-bind-address=" + probe,
-		"--allowed-api-urls=" + s.API,
-	}, append(slices.Clone(s.config.OperatorArgs), flags...)...)
-	p, err := start(filepath.Join(s.config.Dir, "manager"), args, nil, s.config.Operator)
+	args, err := s.installedArgs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	args = append(args, "--kubeconfig="+s.operatorKubeconfig(), "--metrics-bind-address=0", "--health-probe-bind-address="+probe,
+		"--leader-election-namespace="+Namespace, "--operator-namespace="+Namespace)
+	if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--allowed-api-urls=") }) {
+		args = append(args, "--allowed-api-urls="+s.API)
+	}
+	args = append(append(args, s.config.OperatorArgs...), flags...)
+	p, err := start(filepath.Join(s.config.Dir, "manager"), args, s.OperatorEnv, s.config.Operator)
 	if err != nil {
 		return nil, fmt.Errorf("starting the operator: %w", err)
 	}
@@ -240,6 +267,19 @@ func (s *Stack) launch(ctx context.Context, flags ...string) (*process, error) {
 			return p, errors.New("the operator did not become ready; its log says why")
 		}
 	}
+}
+
+// installedArgs returns the flags of the Deployment. Those that tell a pod where it is have to follow.
+func (s *Stack) installedArgs(ctx context.Context) ([]string, error) {
+	out, err := s.Kubectl(ctx, "", "get", "deployment", "calcom-operator", "-n", Namespace, "-o", "jsonpath={.spec.template.spec.containers[0].args}")
+	if err != nil {
+		return nil, fmt.Errorf("reading the operator's Deployment: %w\n%s", err, out)
+	}
+	var args []string
+	if err := json.Unmarshal(out, &args); err != nil {
+		return nil, fmt.Errorf("reading the operator's flags from %q: %w", out, err)
+	}
+	return args, nil
 }
 
 // OperatorPID returns the id of the operator's process.
