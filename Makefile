@@ -15,6 +15,7 @@ PROFILE ?= all
 
 # Tools are compiled once and kept in Go's build cache.
 TOOL := go tool -modfile=$(CURDIR)/hack/tools/go.mod
+HELM := go tool -modfile=$(CURDIR)/hack/tools/helm/go.mod helm.sh/helm/v4/cmd/helm
 LINT := $(TOOL) golangci-lint-kube-api-linter
 ACTIONLINT := go tool -modfile=hack/tools/actionlint/go.mod actionlint
 ASSETS := assets=$$(hack/controlplane/assets.sh); export KUBEBUILDER_ASSETS=$$assets
@@ -22,10 +23,10 @@ ASSETS := assets=$$(hack/controlplane/assets.sh); export KUBEBUILDER_ASSETS=$$as
 TEST_ASSETS := assets=$$(hack/controlplane/assets.sh kube-controller-manager); export KUBEBUILDER_ASSETS=$$assets
 LDFLAGS := -X github.com/calcom-operator/calcom-operator/internal/version.Version=$(VERSION)
 # Tests whose libraries are not to burden the operator's go.mod have modules of their own.
-TEST_MODULES := test/gitops
-MODULES := . hack/controlplane hack/dockerfilelint hack/tools hack/tools/actionlint $(TEST_MODULES)
+TEST_MODULES := test/gitops test/chart
+MODULES := . hack/controlplane hack/dockerfilelint hack/tools hack/tools/actionlint hack/tools/helm $(TEST_MODULES)
 SCRIPTS := .ci/run $(wildcard hack/*.sh hack/*/*.sh)
-GENERATED := api config/crd/bases config/rbac/role.yaml config/argocd/argocd-cm-patch.yaml
+GENERATED := api config/crd/bases config/rbac/role.yaml config/argocd/argocd-cm-patch.yaml charts
 
 .PHONY: help
 help: ## Show this list
@@ -39,16 +40,18 @@ build: ## Compile bin/manager and bin/calcom-sandbox
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/calcom-sandbox ./cmd/calcom-sandbox
 
 .PHONY: generate
-generate: ## Regenerate deep copies, apply configurations, CRDs, the role and Argo CD's patch
+generate: ## Regenerate all that is made from something else
 	$(TOOL) controller-gen paths=./api/... paths=./internal/controller/... \
 		object:headerFile=hack/boilerplate.go.txt \
 		applyconfiguration:headerFile=hack/boilerplate.go.txt \
 		crd output:crd:artifacts:config=config/crd/bases \
 		rbac:roleName=calcom-operator-manager output:rbac:artifacts:config=config/rbac
 	$(TOOL) kustomize build config/argocd/patch >config/argocd/argocd-cm-patch.yaml
+	go run ./hack/chart
 
 .PHONY: test
 test: ## Run the tests, on a real control plane (PKG=./internal/... TESTFLAGS='-run Name')
+	for major in 3 4; do go tool -n -modfile=hack/tools/helm/go.mod helm.sh/helm/v$$major/cmd/helm >/dev/null; done
 	$(TEST_ASSETS); go test -race -shuffle=on -timeout=15m $(TESTFLAGS) $(PKG); \
 	$(if $(filter ./...,$(PKG)),for module in $(TEST_MODULES); do go -C $$module test -race -shuffle=on -timeout=15m $(TESTFLAGS) ./...; done)
 
@@ -90,6 +93,7 @@ lint: ## Lint code, API types, workflows, scripts, the Dockerfile and go.mod fil
 	for module in $(TEST_MODULES); do (cd $$module && $(LINT) run -c $(CURDIR)/.golangci.yml); done
 	$(LINT) run -c .golangci-kal.yml ./api/...
 	$(ACTIONLINT)
+	$(HELM) lint --strict --quiet charts/calcom-operator
 	$(TOOL) shfmt -d $(SCRIPTS)
 	go -C hack/dockerfilelint run . ../../Dockerfile
 	for module in $(MODULES); do go -C $$module mod tidy -diff; done
@@ -131,6 +135,10 @@ installer: ## Write dist/install.yaml, everything that a cluster needs (IMG=name
 	mkdir -p dist
 	$(TOOL) kustomize build config/default | sed 's|image: $(IMAGE)$$|image: $(IMG)|' >dist/install.yaml
 	grep -qF 'image: $(IMG)' dist/install.yaml
+
+.PHONY: chart
+chart: ## Write dist/calcom-operator-*.tgz, the Helm chart, with VERSION (v1.2.3) or its own version
+	$(HELM) package charts/calcom-operator --destination dist $(if $(filter v%,$(VERSION)),--version $(VERSION:v%=%) --app-version $(VERSION))
 
 .PHONY: install
 install: ## Apply the CRD to the current cluster

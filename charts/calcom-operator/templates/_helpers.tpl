@@ -1,0 +1,90 @@
+{{/* The name of the chart in names. */}}
+{{- define "calcom-operator.chartName" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* The name of all objects. 13 characters are left for what is put behind it. */}}
+{{- define "calcom-operator.name" -}}
+{{- $chart := include "calcom-operator.chartName" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains $chart .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $chart | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "calcom-operator.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (include "calcom-operator.name" .) -}}
+{{- end -}}
+
+{{/* What tells the pods of this release from others. It can never change. */}}
+{{- define "calcom-operator.selector" -}}
+app.kubernetes.io/name: {{ include "calcom-operator.chartName" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "calcom-operator.labels" -}}
+{{- with .Values.commonLabels }}
+{{- toYaml . }}
+{{ end -}}
+{{ include "calcom-operator.selector" . }}
+app.kubernetes.io/part-of: calcom-operator
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end -}}
+
+{{- define "calcom-operator.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{- printf "%s@%s" .repository .digest -}}
+{{- else -}}
+{{- printf "%s:%s" .repository (default $.Chart.AppVersion .tag) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether ClusterOAuthClients are served: "true" or nothing. */}}
+{{- define "calcom-operator.clusterOAuthClients" -}}
+{{- if kindIs "bool" .Values.clusterOAuthClients -}}
+{{- if .Values.clusterOAuthClients }}true{{ end -}}
+{{- else if not .Values.watchNamespaces -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* The subject of all bindings. */}}
+{{- define "calcom-operator.subjects" -}}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "calcom-operator.serviceAccount" . }}
+    namespace: {{ .Release.Namespace }}
+{{- end -}}
+
+{{/*
+GOMEMLIMIT: 25/32 of the memory limit, the rest being for what Go does not count. Nothing when the limit is in other units than Mi and Gi,
+or when extraEnv has it.
+*/}}
+{{- define "calcom-operator.goMemLimit" -}}
+{{- $limit := dig "limits" "memory" "" .Values.resources | toString -}}
+{{- $given := false -}}
+{{- range .Values.extraEnv }}{{ if eq .name "GOMEMLIMIT" }}{{ $given = true }}{{ end }}{{ end -}}
+{{- if and (not $given) (regexMatch "^[0-9]+[MG]i$" $limit) -}}
+{{- $size := regexFind "^[0-9]+" $limit | int64 -}}
+{{- if hasSuffix "Gi" $limit }}{{ $size = mul $size 1024 }}{{ end -}}
+{{- printf "%dMiB" (div (mul $size 25) 32) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The documents of a file as objects of this release: dict "root" $ "text" string, and "labels" if there are more. */}}
+{{- define "calcom-operator.objects" -}}
+{{- range $text := splitList "\n---\n" .text }}
+{{- $object := fromYaml $text }}
+{{- $labels := merge (fromYaml (include "calcom-operator.labels" $.root)) ($.labels | default dict) (dig "metadata" "labels" dict $object) }}
+{{- $_ := set $object.metadata "labels" $labels }}
+---
+{{ toYaml $object }}
+{{- end }}
+{{- end -}}
