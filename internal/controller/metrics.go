@@ -28,14 +28,14 @@ const scrapeTimeout = time.Second
 func (r *ManagedUserReconciler) Collectors(ctx context.Context, leading func() bool) []prometheus.Collector {
 	return []prometheus.Collector{
 		metrics.NewQuotas(r.snapshots, r.clock.Now),
-		metrics.NewSweeps(r.sweepFigures),
+		metrics.NewSweeps(r.config.ResyncInterval, r.sweepFigures),
 		metrics.NewTokens(func() (metrics.TokensOutlook, bool) { return r.tokens.outlook(r.clock.Now()), leading() }),
 		metrics.NewUsers(func() ([]v1alpha1.ManagedUser, bool) {
 			if !leading() {
 				return nil, false
 			}
 			return r.allUsers(ctx)
-		}),
+		}, r.isOpen),
 	}
 }
 
@@ -53,8 +53,8 @@ func (r *ManagedUserReconciler) sweepFigures() []metrics.Sweep {
 	figures := make([]metrics.Sweep, len(sweeps))
 	for i, s := range sweeps {
 		figures[i] = metrics.Sweep{
-			LastSuccess: s.Completed, Duration: s.Duration, Calls: s.Calls, Members: s.Members,
-			Drifted: s.Drifted, Missing: s.Missing, Leaked: s.Leaked, HeldUp: s.LastError != "",
+			Since: s.Awaited, LastSuccess: s.Completed, Duration: s.Duration, Calls: s.Calls, Members: s.Members,
+			Drifted: s.Drifted, Missing: s.Missing, Leaked: s.Leaked, HeldUp: s.LastError,
 		}
 	}
 	return figures
@@ -87,6 +87,19 @@ func (r *ManagedUserReconciler) beginningOf(mu *v1alpha1.ManagedUser) beginning 
 		ready: isAvailable(mu), mirrored: mu.Status.User != nil, handled: mu.Status.ObservedGeneration != 0,
 		unresolved: ok && !i.settled(mu) && controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer),
 	}
+}
+
+// isOpen reports whether a create call was sent for an object longer ago than it can take, and nothing tells what became of it. One
+// that waits for a person, or is suspended, is not worked on.
+func (r *ManagedUserReconciler) isOpen(mu *v1alpha1.ManagedUser) bool {
+	conditions := mu.Status.Conditions
+	if meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionSynced) || meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionStalled) ||
+		mu.Spec.ReconcilePolicy == v1alpha1.ReconcilePolicySuspend || !controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) {
+		return false // Most; no record has to be read.
+	}
+	now := r.clock.Now()
+	i, ok := intentOf(mu, now)
+	return ok && !i.settled(mu) && now.Sub(i.Time) > r.config.UnknownOutcomeGrace
 }
 
 func isAvailable(mu *v1alpha1.ManagedUser) bool {

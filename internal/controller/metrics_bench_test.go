@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -25,9 +26,9 @@ import (
 // BenchmarkScrape counts 10,000 objects in the real cache, as every scrape does.
 func BenchmarkScrape(b *testing.B) {
 	const users = 10_000
-	r := &ManagedUserReconciler{client: cacheOf(b, users)}
+	r := &ManagedUserReconciler{client: cacheOf(b, users), clock: clock.RealClock{}, config: Config{UnknownOutcomeGrace: UnknownOutcomeGrace}}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics.NewUsers(func() ([]v1alpha1.ManagedUser, bool) { return r.allUsers(b.Context()) }))
+	registry.MustRegister(metrics.NewUsers(func() ([]v1alpha1.ManagedUser, bool) { return r.allUsers(b.Context()) }, r.isOpen))
 	b.ReportAllocs()
 	for b.Loop() {
 		families, err := registry.Gather()

@@ -107,7 +107,7 @@ func (s *measured) wantSteps(of string, want map[string]float64) {
 
 type steps = map[string]float64
 
-const happenings = "create_|drift_|user_.*_count|api_requests"
+const happenings = "create_.*_total|drift_|user_.*_count|api_requests"
 
 func TestMetricsOfALife(t *testing.T) {
 	s := newMeasured(t)
@@ -234,9 +234,39 @@ func TestMetricsOfUnknownOutcomes(t *testing.T) {
 			s.sandbox.Inject(tc.faults...)
 			mu := s.create()
 			tc.then(s, mu)
-			s.wantSteps("create_", tc.want)
+			s.wantSteps("create_.*_total", tc.want)
 		})
 	}
+}
+
+// An outcome that should be known by now is seen on the object itself, so also after a restart, until it is known.
+func TestMetricsOfOpenCreates(t *testing.T) {
+	s := newMeasured(t)
+	wantOpen := func(mu *v1alpha1.ManagedUser, want bool) {
+		t.Helper()
+		s.reload(mu)
+		if s.reconciler.isOpen(mu) != want {
+			t.Errorf("the create call is open: %t, want %t", !want, want)
+		}
+	}
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Cut: true, After: true}, calcomtest.Fault{Op: calcomtest.OpList, Status: 503, Times: -1})
+	mu := s.create()
+	s.reconcile(mu)
+	wantOpen(mu, false)
+	s.advance(3 * time.Minute)
+	s.restart()
+	s.reconcile(mu)
+	wantOpen(mu, true)
+	suspended := mu.DeepCopy()
+	suspended.Spec.ReconcilePolicy = v1alpha1.ReconcilePolicySuspend
+	if s.reconciler.isOpen(suspended) {
+		t.Error("a suspended object's create call is open, and nobody works on it")
+	}
+	s.sandbox.ClearFaults()
+	s.advance(5 * time.Minute)
+	s.reconcile(mu)
+	s.wantReady(mu, "InSync")
+	wantOpen(mu, false)
 }
 
 // After a refusal nobody is let through for a while, and who waits is counted, and for how long.

@@ -59,6 +59,8 @@ type swept struct {
 	members map[types.NamespacedName]*member
 	// joinedFirst and joinedLast are when members came, since there was none.
 	joinedFirst, joinedLast time.Time
+	// watched is since when there has been somebody to look after: a member, or an OAuth client object that stands for the account.
+	watched time.Time
 	// scheduled is set while the queue holds, or works on, the next step, which is not due before due.
 	scheduled bool
 	due       time.Time
@@ -128,6 +130,9 @@ func (s *Sweeper) enroll(account accountName, name types.NamespacedName, mu *v1a
 	sw, now := s.sweptOf(account), s.clock.Now()
 	m, ok := sw.members[name]
 	if !ok {
+		if !s.isWatched(account, sw) {
+			sw.watched = now
+		}
 		if len(sw.members) == 0 {
 			sw.joinedFirst = now
 			if !sw.scheduled && sw.round != nil && now.Sub(sw.round.Began) > s.config.ResyncInterval {
@@ -167,8 +172,12 @@ func (s *Sweeper) begins(account accountName, sw *swept) {
 func (s *Sweeper) keep(object string, account accountName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	sw := s.sweptOf(account)
+	if !s.isWatched(account, sw) {
+		sw.watched = s.clock.Now()
+	}
 	s.kept[object] = account
-	s.begins(account, s.sweptOf(account))
+	s.begins(account, sw)
 }
 
 // unkeep ends what keep began.
@@ -176,6 +185,11 @@ func (s *Sweeper) unkeep(object string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.kept, object)
+}
+
+// isWatched reports whether there is somebody to look after. The lock is held.
+func (s *Sweeper) isWatched(name accountName, sw *swept) bool {
+	return len(sw.members) > 0 || s.isKept(name)
 }
 
 // isKept reports whether an account is swept without members. The lock is held.

@@ -74,6 +74,9 @@ func (f Findings) status(was *v1alpha1.SweepStatus) *v1alpha1.SweepStatus {
 // ClientSweep is the drift sweep of one OAuth client.
 type ClientSweep struct {
 	APIURL, ClientID string
+	// Awaited is since when a complete round has been awaited: since the last one, or since there was somebody to look after. It is
+	// zero while there is nobody, and the sweep rests.
+	Awaited time.Time
 	Findings
 }
 
@@ -125,9 +128,21 @@ func (s *Sweeper) sweeps() []ClientSweep {
 	defer s.mu.Unlock()
 	all := make([]ClientSweep, 0, len(s.swept))
 	for _, name := range inOrder(s.swept) {
-		all = append(all, ClientSweep{APIURL: name.apiURL, ClientID: name.clientID, Findings: s.swept[name].findings.clone()})
+		sw := s.swept[name]
+		all = append(all, ClientSweep{APIURL: name.apiURL, ClientID: name.clientID, Awaited: s.awaited(name, sw), Findings: sw.findings.clone()})
 	}
 	return all
+}
+
+// awaited returns since when a complete round has been awaited. The lock is held.
+func (s *Sweeper) awaited(name accountName, sw *swept) time.Time {
+	switch {
+	case !s.isWatched(name, sw):
+		return time.Time{}
+	case sw.findings.Completed.After(sw.watched):
+		return sw.findings.Completed
+	}
+	return sw.watched
 }
 
 // complete ends a round: what it found counts from now on.

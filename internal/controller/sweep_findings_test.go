@@ -50,8 +50,39 @@ func TestSweepFigures(t *testing.T) {
 	s := newSweepStory(t, 3)
 	s.changed(s.users[0], renamed)
 	f := s.round()
-	want := []metrics.Sweep{{LastSuccess: f.Completed, Duration: f.Duration, Calls: 1, Members: 3, Drifted: 1}}
+	want := []metrics.Sweep{{Since: f.Completed, LastSuccess: f.Completed, Duration: f.Duration, Calls: 1, Members: 3, Drifted: 1}}
 	if d := cmp.Diff(want, s.reconciler.sweepFigures()); d != "" {
 		t.Errorf("figures (-want +got):\n%s", d)
 	}
+}
+
+// A sweep is awaited from when there is somebody to look after, and not while there is nobody: nobody is late then.
+func TestSweepIsAwaited(t *testing.T) {
+	s := newSweepStory(t, 1)
+	wantAwaited := func(want time.Time) {
+		t.Helper()
+		if got := s.reconciler.Sweeps()[0].Awaited; !got.Equal(want) {
+			t.Errorf("the sweep is awaited since %v, want %v", got, want)
+		}
+	}
+	wantAwaited(s.clock.Now())
+	f := s.round()
+	wantAwaited(f.Completed)
+	user := s.users[0]
+	s.edit(user, func(spec *v1alpha1.ManagedUserSpec) { spec.ReconcilePolicy = v1alpha1.ReconcilePolicySuspend })
+	s.reconcile(user)
+	s.advance(time.Hour)
+	wantAwaited(time.Time{})
+	name := accountName{s.reconciler.Sweeps()[0].APIURL, s.reconciler.Sweeps()[0].ClientID}
+	s.reconciler.sweeper.keep("OAuthClient", name)
+	kept := s.clock.Now()
+	wantAwaited(kept)
+	s.advance(time.Minute)
+	s.reconciler.sweeper.keep("OAuthClient", name)
+	wantAwaited(kept)
+	s.reconciler.sweeper.unkeep("OAuthClient")
+	wantAwaited(time.Time{})
+	s.edit(user, func(spec *v1alpha1.ManagedUserSpec) { spec.ReconcilePolicy = "" })
+	s.reconcile(user)
+	wantAwaited(s.clock.Now())
 }

@@ -47,7 +47,7 @@ func (s *Sweeper) begin(name accountName) (*swept, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sw, now := s.swept[name], s.clock.Now()
-	if sw == nil || len(sw.members) == 0 && !s.isKept(name) {
+	if sw == nil || !s.isWatched(name, sw) {
 		if sw != nil {
 			sw.scheduled = false // Until somebody joins.
 		}

@@ -60,9 +60,9 @@ func everything() []prometheus.Collector {
 	return []prometheus.Collector{
 		New(), NewBuild("v1.2.3"),
 		NewQuotas(func() []quota.Snapshot { return nil }, func() time.Time { return now }),
-		NewSweeps(func() []Sweep { return []Sweep{{LastSuccess: now}} }),
+		NewSweeps(time.Minute, func() []Sweep { return []Sweep{{Since: now, LastSuccess: now}} }),
 		NewTokens(func() (TokensOutlook, bool) { return TokensOutlook{Any: true}, true }),
-		NewUsers(func() ([]v1alpha1.ManagedUser, bool) { return nil, true }),
+		NewUsers(func() ([]v1alpha1.ManagedUser, bool) { return []v1alpha1.ManagedUser{deleted(object())}, true }, isNotOpen),
 	}
 }
 
@@ -232,31 +232,64 @@ func TestEvents(t *testing.T) {
 }
 
 func TestSweeps(t *testing.T) {
-	first := Sweep{LastSuccess: now, Duration: 2 * time.Second, Calls: 3, Members: 600, Drifted: 2, Missing: 1, Leaked: 4}
-	second := Sweep{LastSuccess: now.Add(-time.Minute), Duration: time.Second, Calls: 1, Members: 10, Drifted: 1, HeldUp: true}
-	all := func(last, seconds string, heldUp, pending, calls, members, drifted, missing, leaked int) []string {
+	minuteAgo := now.Add(-time.Minute)
+	first := Sweep{Since: now, LastSuccess: now, Duration: 2 * time.Second, Calls: 3, Members: 600, Drifted: 2, Missing: 1, Leaked: 4}
+	second := Sweep{Since: minuteAgo, LastSuccess: minuteAgo, Duration: time.Second, Calls: 1, Members: 10, Drifted: 1, HeldUp: "Unauthorized"}
+	resting := Sweep{LastSuccess: now.Add(-time.Hour), Duration: time.Hour, Calls: 9, Members: 9, Drifted: 9, Missing: 9, Leaked: 2, HeldUp: "Forbidden"}
+	const at, before = "1.893553445e+09", "1.893553385e+09"
+	found := func(last, seconds string, calls, members, drifted, missing, leaked int) []string {
 		return []string{
-			fmt.Sprint("sweep_calls ", calls), fmt.Sprint("sweep_drifted_users ", drifted), "sweep_duration_seconds " + seconds, fmt.Sprint("sweep_held_up_clients ", heldUp),
+			fmt.Sprint("sweep_calls ", calls), fmt.Sprint("sweep_drifted_users ", drifted), "sweep_duration_seconds " + seconds,
 			"sweep_last_success_timestamp_seconds " + last, fmt.Sprint("sweep_leaked_users ", leaked), fmt.Sprint("sweep_members ", members),
-			fmt.Sprint("sweep_missing_users ", missing), fmt.Sprint("sweep_pending_clients ", pending),
+			fmt.Sprint("sweep_missing_users ", missing),
 		}
 	}
+	with := func(lines []string, more ...string) []string { return slices.Concat(lines, more) }
 	for name, tc := range map[string]struct {
 		sweeps []Sweep
 		want   []string
 	}{
-		"NoClient":       {nil, []string{"sweep_held_up_clients 0", "sweep_pending_clients 0"}},
-		"NoneYet":        {[]Sweep{{HeldUp: true}, {Members: 7}}, []string{"sweep_held_up_clients 1", "sweep_pending_clients 2"}},
-		"One":            {[]Sweep{first}, all("1.893553445e+09", "2", 0, 0, 3, 600, 2, 1, 4)},
-		"OldestOfTwo":    {[]Sweep{first, second}, all("1.893553385e+09", "2", 1, 0, 4, 610, 3, 1, 4)},
-		"OneOfTwoBehind": {[]Sweep{second, {}}, all("1.893553385e+09", "1", 1, 1, 1, 10, 1, 0, 0)},
+		"NoClient": {nil, []string{"sweep_pending_clients 0"}},
+		"NoneYet": {
+			[]Sweep{{Since: now, HeldUp: "canary@example.com"}, {Since: minuteAgo, Members: 7}},
+			[]string{"sweep_awaited_since_timestamp_seconds " + before, "sweep_held_up_clients Other 1", "sweep_pending_clients 2"},
+		},
+		"One": {[]Sweep{first}, with(found(at, "2", 3, 600, 2, 1, 4), "sweep_awaited_since_timestamp_seconds "+at, "sweep_pending_clients 0")},
+		"OldestOfTwo": {
+			[]Sweep{first, second},
+			with(found(before, "2", 4, 610, 3, 1, 4), "sweep_awaited_since_timestamp_seconds "+before, "sweep_held_up_clients Unauthorized 1", "sweep_pending_clients 0"),
+		},
+		"OneOfTwoBehind": {
+			[]Sweep{second, {Since: now}},
+			with(found(before, "1", 1, 10, 1, 0, 0), "sweep_awaited_since_timestamp_seconds "+before, "sweep_held_up_clients Unauthorized 1", "sweep_pending_clients 1"),
+		},
+		// Nobody is there to be swept, and nothing of what was found before is awaited or true any more, but for the leaks.
+		"Resting":         {[]Sweep{resting, {}}, []string{"sweep_leaked_users 2", "sweep_pending_clients 0"}},
+		"RestingAndOther": {[]Sweep{resting, first}, with(found(at, "2", 3, 600, 2, 1, 6), "sweep_awaited_since_timestamp_seconds "+at, "sweep_pending_clients 0")},
+		"BackAgain": {
+			[]Sweep{{Since: now, LastSuccess: minuteAgo, Members: 1}},
+			with(found(before, "0", 0, 1, 0, 0, 0), "sweep_awaited_since_timestamp_seconds "+at, "sweep_pending_clients 0"),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := values(scrape(t, NewSweeps(func() []Sweep { return tc.sweeps })), "")
-			if d := cmp.Diff(tc.want, got); d != "" {
+			got := values(scrape(t, NewSweeps(90*time.Second, func() []Sweep { return tc.sweeps })), "")
+			got = slices.DeleteFunc(got, func(line string) bool {
+				return strings.HasPrefix(line, "sweep_held_up_clients") && strings.HasSuffix(line, " 0")
+			})
+			want := with(tc.want, "resync_interval_seconds 90")
+			slices.Sort(want)
+			if d := cmp.Diff(want, got); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// Each reason is there before it happens, or the step to its first client would not be seen.
+func TestEveryReasonToBeHeldUp(t *testing.T) {
+	got := values(scrape(t, NewSweeps(time.Minute, func() []Sweep { return nil })), "sweep_held_up")
+	if len(got) != len(heldUpReasons) || len(withoutZeros(got)) != 0 {
+		t.Errorf("there are %v, want %v, all zero", got, heldUpReasons)
 	}
 }
 
@@ -294,6 +327,8 @@ func object(conditions ...string) v1alpha1.ManagedUser {
 }
 
 func deleted(mu v1alpha1.ManagedUser) v1alpha1.ManagedUser {
-	mu.DeletionTimestamp = &metav1.Time{Time: now}
+	mu.Finalizers, mu.DeletionTimestamp = []string{v1alpha1.ManagedUserFinalizer}, &metav1.Time{Time: now}
 	return mu
 }
+
+func isNotOpen(*v1alpha1.ManagedUser) bool { return false }

@@ -5,6 +5,7 @@ package metrics
 
 import (
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,9 +15,13 @@ import (
 
 var (
 	managedUsers = gauge("managed_users",
-		"ManagedUser objects by condition and status, for Ready by reason too. Every object counts once for Ready: as Unknown, without a reason, as long as nothing was written to its status.",
+		"ManagedUser objects by condition and status, for Ready and Stalled by reason too. Every object counts once for Ready: as Unknown, without a reason, as long as nothing was written to its status.",
 		"condition", "status", "reason")
-	deletionsHeld = gauge("deletions_held", "Objects whose deletion is held up by --mass-delete-limit.")
+	deletionsHeld  = gauge("deletions_held", "Objects whose deletion is held up by --mass-delete-limit.")
+	deletionOldest = gauge("deletion_oldest_timestamp_seconds",
+		"When the deletion was asked for that has been under way for longest, in seconds since 1970. Those that wait for a person or for --mass-delete-limit, and those of suspended users, are left out. It is not there while there is none.")
+	createsOpen = gauge("create_outcomes_open",
+		"Objects for which a create call was sent longer ago than --unknown-outcome-grace, and which do not know yet what became of it.")
 )
 
 // conditionTypes and reasons are what may stand in a label. A status is open to whoever has the right to write it, so anything else
@@ -44,20 +49,21 @@ const other = "Other"
 type state struct{ condition, status, reason string }
 
 // NewUsers returns a collector that counts the objects at each scrape. list returns them, and they are only read; or false when they
-// are not known, or are another replica's to count, and then there are no figures.
-func NewUsers(list func() ([]v1alpha1.ManagedUser, bool)) prometheus.Collector {
-	return &snapshot{[]figure{managedUsers, deletionsHeld}, func(to chan<- prometheus.Metric) {
+// are not known, or are another replica's to count, and then there are no figures. isOpen reports whether the outcome of an object's
+// create call should be known by now and is not.
+func NewUsers(list func() ([]v1alpha1.ManagedUser, bool), isOpen func(*v1alpha1.ManagedUser) bool) prometheus.Collector {
+	return &snapshot{[]figure{managedUsers, deletionsHeld, deletionOldest, createsOpen}, func(to chan<- prometheus.Metric) {
 		if users, ok := list(); ok {
-			collectUsers(to, users)
+			collectConditions(to, users)
+			collectWork(to, users, isOpen)
 		}
 	}}
 }
 
-func collectUsers(to chan<- prometheus.Metric, users []v1alpha1.ManagedUser) {
+func collectConditions(to chan<- prometheus.Metric, users []v1alpha1.ManagedUser) {
 	counts := map[state]int{ // What most people ask for is there from the beginning.
 		{v1alpha1.ConditionReady, string(metav1.ConditionTrue), v1alpha1.ReasonAvailable}: 0,
 	}
-	held := 0
 	for i := range users {
 		ready := false
 		for j := range users[i].Status.Conditions {
@@ -65,9 +71,6 @@ func collectUsers(to chan<- prometheus.Metric, users []v1alpha1.ManagedUser) {
 			s := stateOf(c)
 			counts[s]++
 			ready = ready || s.condition == v1alpha1.ConditionReady
-			if s.condition == v1alpha1.ConditionReady && s.reason == v1alpha1.ReasonMassDeletion && !users[i].DeletionTimestamp.IsZero() {
-				held++
-			}
 		}
 		if !ready {
 			counts[state{v1alpha1.ConditionReady, string(metav1.ConditionUnknown), ""}]++
@@ -76,7 +79,43 @@ func collectUsers(to chan<- prometheus.Metric, users []v1alpha1.ManagedUser) {
 	for s, n := range counts {
 		managedUsers.is(to, float64(n), s.condition, s.status, s.reason)
 	}
+}
+
+// collectWork counts what is under way.
+func collectWork(to chan<- prometheus.Metric, users []v1alpha1.ManagedUser, isOpen func(*v1alpha1.ManagedUser) bool) {
+	held, open := 0, 0
+	var oldest time.Time
+	for i := range users {
+		mu := &users[i]
+		if isOpen(mu) {
+			open++
+		}
+		if mu.DeletionTimestamp.IsZero() || !slices.Contains(mu.Finalizers, v1alpha1.ManagedUserFinalizer) {
+			continue
+		}
+		switch reasonOf(mu) {
+		case v1alpha1.ReasonMassDeletion:
+			held++
+		case v1alpha1.ReasonDeletionBlocked, v1alpha1.ReasonSuspended:
+		default:
+			oldest = earlier(oldest, mu.DeletionTimestamp.Time)
+		}
+	}
 	deletionsHeld.is(to, float64(held))
+	createsOpen.is(to, float64(open))
+	if !oldest.IsZero() {
+		deletionOldest.is(to, seconds(oldest))
+	}
+}
+
+// reasonOf returns the reason of Ready.
+func reasonOf(mu *v1alpha1.ManagedUser) string {
+	for i := range mu.Status.Conditions {
+		if mu.Status.Conditions[i].Type == v1alpha1.ConditionReady {
+			return mu.Status.Conditions[i].Reason
+		}
+	}
+	return ""
 }
 
 func stateOf(c *metav1.Condition) state {
@@ -87,7 +126,7 @@ func stateOf(c *metav1.Condition) state {
 	if !slices.Contains(statuses, c.Status) { // The CRD sees to that; a label must not depend on it.
 		s.status = string(metav1.ConditionUnknown)
 	}
-	if s.condition == v1alpha1.ConditionReady {
+	if s.condition == v1alpha1.ConditionReady || s.condition == v1alpha1.ConditionStalled {
 		s.reason = c.Reason
 		if !slices.Contains(reasons, s.reason) {
 			s.reason = other
