@@ -23,7 +23,7 @@ ASSETS := assets=$$(hack/controlplane/assets.sh); export KUBEBUILDER_ASSETS=$$as
 TEST_ASSETS := assets=$$(hack/controlplane/assets.sh kube-controller-manager); export KUBEBUILDER_ASSETS=$$assets
 LDFLAGS := -X github.com/calcom-operator/calcom-operator/internal/version.Version=$(VERSION)
 # Tests whose libraries are not to burden the operator's go.mod have modules of their own.
-TEST_MODULES := test/gitops test/chart
+TEST_MODULES := test/gitops test/chart test/monitoring
 MODULES := . hack/controlplane hack/dockerfilelint hack/tools hack/tools/actionlint hack/tools/helm $(TEST_MODULES)
 SCRIPTS := .ci/run $(wildcard hack/*.sh hack/*/*.sh)
 GENERATED := api config/crd/bases config/rbac/role.yaml config/argocd/argocd-cm-patch.yaml charts
@@ -99,13 +99,14 @@ lint: ## Lint code, API types, workflows, scripts, the Dockerfile and go.mod fil
 	for module in $(MODULES); do go -C $$module mod tidy -diff; done
 
 .PHONY: verify
-verify: ## Check that generated files are current and the installer builds
+verify: ## Check that generated files are current, and that the installer and the monitoring build
 	sums() { find $(GENERATED) -type f -exec sha256sum {} + | sort -k 2; }; before=$$(sums); \
 	$(MAKE) --no-print-directory generate; \
 	if ! diff <(echo "$$before") <(sums); then \
 		echo 'verify: the files above were out of date; run "make generate" and commit the result' >&2; exit 1; \
 	fi
 	for module in $(MODULES); do go -C $$module mod tidy -diff; done
+	$(TOOL) kustomize build config/monitoring >/dev/null
 	$(MAKE) --no-print-directory installer
 
 .PHONY: vulncheck
@@ -127,6 +128,11 @@ dev: ## Start a control plane, a sandbox of Cal.com and the operator, until inte
 .PHONY: run
 run: ## Run the operator here against the current kubeconfig (ARGS='--allowed-api-urls=http://127.0.0.1:5555')
 	go run -ldflags '$(LDFLAGS)' ./cmd --metrics-bind-address=0 --health-probe-bind-address=0 --zap-encoder=console $(ARGS)
+
+.PHONY: dashboard-picture
+dashboard-picture: ## Draw docs/images/dashboard.svg anew, from what the operator serves in some minutes of good and bad times
+	go -C test/monitoring build -o $(CURDIR)/bin/picture ./picture
+	$(ASSETS); bin/picture
 
 ##@ Deliver
 
