@@ -121,7 +121,7 @@ func (f *Fault) answer(c *call, worked answer, fresh *limits) answer {
 		out.limits = fresh
 	}
 	if f.Status == http.StatusTooManyRequests {
-		out.limits = &limits{limit: out.limits.limit, remaining: 0, reset: limitWindow}
+		out.limits = &limits{limit: out.limits.limit, remaining: 0, reset: fresh.reset}
 	}
 	return out
 }

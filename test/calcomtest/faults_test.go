@@ -64,6 +64,15 @@ func TestFaultAnswers(t *testing.T) {
 	}
 }
 
+// TestFaultHeadersOfAScaledServer: a 429 shows a block that is as short as the server's windows.
+func TestFaultHeadersOfAScaledServer(t *testing.T) {
+	s := recordedState(t, calcomtest.Options{TimeScale: 30})
+	s.Inject(calcomtest.Fault{Status: 429}, calcomtest.Fault{Status: 500})
+	a := newAPI(t, s)
+	a.wantShown("Too Many Requests", "1000000", "0", "2")
+	a.wantShown("Internal Server Error", "1000000", "999999", "2")
+}
+
 // TestFaultHeaders: a 429 shows an empty bucket, and a fault's headers win.
 func TestFaultHeaders(t *testing.T) {
 	s := recordedState(t, calcomtest.Options{})

@@ -77,7 +77,7 @@ func (s *Server) freshLimits(r *http.Request) *limits {
 	} else if _, perAddress := tracker(r); perAddress {
 		limit = addressLimit
 	}
-	return &limits{limit: limit, remaining: limit - 1, reset: limitWindow}
+	return &limits{limit: limit, remaining: limit - 1, reset: s.opts.scaled(limitWindow)}
 }
 
 // throttle counts a call and tells whether it is refused. The lock must be held.
