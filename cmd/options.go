@@ -7,15 +7,16 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/operator"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 )
 
@@ -27,22 +28,12 @@ type options struct {
 	leaderElect                  bool
 	leaderElectionID             string
 	leaderElectionNamespace      string
-	ownerID                      string
-	allowedAPIURLs               string
-	watchNamespaces              string
-	resyncInterval               time.Duration
-	unknownOutcomeGrace          time.Duration
-	workers                      int
-	rateLimitShare               float64
-	quotaWindow                  time.Duration
-	protectSecrets               bool
-	clusterClients               bool
-	massDeleteLimit              int
-	operatorNamespace            string
 	version                      bool
 	zap                          zap.Options
 
-	allowed controller.URLPrefixes // Parsed from allowedAPIURLs.
+	// These two are checked and parsed into operator.
+	allowedAPIURLs, watchNamespaces string
+	operator                        operator.Options
 }
 
 // bodyLevel is the level of detail at which k8s.io/client-go logs the bodies of its requests and answers, with the logger of
@@ -50,7 +41,7 @@ type options struct {
 const bodyLevel = 8
 
 func parseOptions(args []string) (*options, error) {
-	o := &options{}
+	o := &options{operator: operator.Options{Registerer: ctrlmetrics.Registry}}
 	flags := flag.NewFlagSet("calcom-operator", flag.ContinueOnError)
 	config.RegisterFlags(flags)
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint; 0 turns it off")
@@ -60,18 +51,18 @@ func parseOptions(args []string) (*options, error) {
 	flags.BoolVar(&o.leaderElect, "leader-elect", false, "let only one of several replicas work at a time")
 	flags.StringVar(&o.leaderElectionID, "leader-election-id", "calcom-operator.platform.cal.com", "name of the lease; give operators for different namespaces different ones")
 	flags.StringVar(&o.leaderElectionNamespace, "leader-election-namespace", "", "namespace of the lease; the pod's own when empty")
-	flags.StringVar(&o.ownerID, "owner-id", "", "what marks the users of this cluster in Cal.com, at most 63 characters; the UID of the namespace kube-system when empty. Set it before a cluster is rebuilt, so that the new one takes the users over")
+	flags.StringVar(&o.operator.OwnerID, "owner-id", "", "what marks the users of this cluster in Cal.com, at most 63 characters; the UID of the namespace kube-system when empty. Set it before a cluster is rebuilt, so that the new one takes the users over")
 	flags.StringVar(&o.allowedAPIURLs, "allowed-api-urls", "https://", "comma-separated beginnings of the API URLs that may be called, as https://api.cal.com")
 	flags.StringVar(&o.watchNamespaces, "watch-namespaces", "", "comma-separated namespaces to work in; all when empty")
-	flags.DurationVar(&o.resyncInterval, "resync-interval", 10*time.Minute, "time in which the drift sweep looks at every user once, with lists of up to 250 users that are spread evenly over it; also how often users that wait for a person are looked at again")
-	flags.DurationVar(&o.unknownOutcomeGrace, "unknown-outcome-grace", controller.UnknownOutcomeGrace, "after a create call whose outcome is unknown, how long a user that cannot be found is waited for. Cal.com can finish such a call late; a server that is slower than most needs more")
-	flags.IntVar(&o.workers, "max-concurrent-reconciles", 8, "number of users that are worked on at a time")
-	flags.Float64Var(&o.rateLimitShare, "rate-limit-share", 0.8, "part of each OAuth client's quota that the operator uses, above 0 and up to 1; the rest is left to your own backend")
-	flags.DurationVar(&o.quotaWindow, "quota-window", quota.DefaultWindow, "time over which the server counts calls; only for test servers whose time is scaled, never for Cal.com")
-	flags.BoolVar(&o.protectSecrets, "protect-secrets", true, "keep credentials Secrets and OAuth clients from being deleted before the users that need them, by the finalizer platform.cal.com/in-use; without it, delete users before their Secret and their namespace")
-	flags.BoolVar(&o.clusterClients, "cluster-oauth-clients", true, "serve ClusterOAuthClients, whose Secrets are in the operator's own namespace. An operator without rights in the whole cluster has to be started without")
-	flags.IntVar(&o.massDeleteLimit, "mass-delete-limit", 0, "how many users of one OAuth client are deleted in any 10 minutes; the others wait, and say so, until their time comes or somebody sets the annotation "+v1alpha1.AllowMassDeletionAnnotation+"=true on them or their namespace. 0 means any number")
-	flags.StringVar(&o.operatorNamespace, "operator-namespace", "", "namespace of the operator's own records, and of the Secrets of ClusterOAuthClients; the pod's own when empty")
+	flags.DurationVar(&o.operator.ResyncInterval, "resync-interval", 10*time.Minute, "time in which the drift sweep looks at every user once, with lists of up to 250 users that are spread evenly over it; also how often users that wait for a person are looked at again")
+	flags.DurationVar(&o.operator.UnknownOutcomeGrace, "unknown-outcome-grace", controller.UnknownOutcomeGrace, "after a create call whose outcome is unknown, how long a user that cannot be found is waited for. Cal.com can finish such a call late; a server that is slower than most needs more")
+	flags.IntVar(&o.operator.Workers, "max-concurrent-reconciles", 8, "number of users that are worked on at a time")
+	flags.Float64Var(&o.operator.RateLimitShare, "rate-limit-share", 0.8, "part of each OAuth client's quota that the operator uses, above 0 and up to 1; the rest is left to your own backend")
+	flags.DurationVar(&o.operator.QuotaWindow, "quota-window", quota.DefaultWindow, "time over which the server counts calls; only for test servers whose time is scaled, never for Cal.com")
+	flags.BoolVar(&o.operator.ProtectSecrets, "protect-secrets", true, "keep credentials Secrets and OAuth clients from being deleted before the users that need them, by the finalizer platform.cal.com/in-use; without it, delete users before their Secret and their namespace")
+	flags.BoolVar(&o.operator.ClusterClients, "cluster-oauth-clients", true, "serve ClusterOAuthClients, whose Secrets are in the operator's own namespace. An operator without rights in the whole cluster has to be started without")
+	flags.IntVar(&o.operator.MassDeleteLimit, "mass-delete-limit", 0, "how many users of one OAuth client are deleted in any 10 minutes; the others wait, and say so, until their time comes or somebody sets the annotation "+v1alpha1.AllowMassDeletionAnnotation+"=true on them or their namespace. 0 means any number")
+	flags.StringVar(&o.operator.Namespace, "operator-namespace", "", "namespace of the operator's own records, and of the Secrets of ClusterOAuthClients; the pod's own when empty")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	o.zap.BindFlags(flags)
 	// Times for people; and no stack traces for what is expected to fail now and then, as a call to Cal.com.
@@ -83,8 +74,8 @@ func parseOptions(args []string) (*options, error) {
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
-	if o.operatorNamespace == "" {
-		o.operatorNamespace = ownNamespace()
+	if o.operator.Namespace == "" {
+		o.operator.Namespace = ownNamespace()
 	}
 	if o.zap.Level != nil && o.zap.Level.Enabled(-bodyLevel) {
 		return nil, fmt.Errorf("--zap-log-level must be below %d: from there on the Kubernetes client logs what it reads and writes, Secrets and addresses included", bodyLevel)
@@ -108,39 +99,49 @@ func (o *options) check(rest []string) error {
 		return fmt.Errorf("unknown argument %q; everything is set by flags, see --help", rest[0])
 	}
 	var err error
-	if o.allowed, err = controller.ParseURLPrefixes(o.allowedAPIURLs); err != nil {
+	if o.operator.AllowedAPIURLs, err = controller.ParseURLPrefixes(o.allowedAPIURLs); err != nil {
 		return fmt.Errorf("--allowed-api-urls: %w", err)
 	}
 	if err := o.checkNumbers(); err != nil {
 		return err
 	}
 	switch {
-	case o.massDeleteLimit > 0 && o.operatorNamespace == "":
+	case o.operator.MassDeleteLimit > 0 && o.operator.Namespace == "":
 		return fmt.Errorf("--mass-delete-limit outside of a pod also needs --operator-namespace, where deletions are recorded")
-	case len(o.ownerID) > 63 || strings.ContainsAny(o.ownerID, "/ \t\n"):
+	case len(o.operator.OwnerID) > 63 || strings.ContainsAny(o.operator.OwnerID, "/ \t\n"):
 		return fmt.Errorf("--owner-id must have at most 63 characters, none of them a slash or a space")
-	case o.watchNamespaces != "" && slices.ContainsFunc(strings.Split(o.watchNamespaces, ","), isBlank):
-		return fmt.Errorf("--watch-namespaces is %q; give names separated by single commas", o.watchNamespaces)
+	}
+	return o.parseNamespaces()
+}
+
+func (o *options) parseNamespaces() error {
+	if o.watchNamespaces == "" {
+		return nil
+	}
+	for name := range strings.SplitSeq(o.watchNamespaces, ",") {
+		name = strings.TrimSpace(name)
+		if name == "" {
+			return fmt.Errorf("--watch-namespaces is %q; give names separated by single commas", o.watchNamespaces)
+		}
+		o.operator.WatchNamespaces = append(o.operator.WatchNamespaces, name)
 	}
 	return nil
 }
 
 func (o *options) checkNumbers() error {
 	switch {
-	case o.resyncInterval < time.Second:
-		return fmt.Errorf("--resync-interval is %v; it must be at least 1s", o.resyncInterval)
-	case o.unknownOutcomeGrace < time.Second:
-		return fmt.Errorf("--unknown-outcome-grace is %v; it must be at least 1s", o.unknownOutcomeGrace)
-	case o.workers < 1:
-		return fmt.Errorf("--max-concurrent-reconciles is %d; it must be at least 1", o.workers)
-	case !(o.rateLimitShare > 0 && o.rateLimitShare <= 1):
-		return fmt.Errorf("--rate-limit-share is %v; it must be above 0 and at most 1", o.rateLimitShare)
-	case o.quotaWindow < time.Second:
-		return fmt.Errorf("--quota-window is %v; it must be at least 1s, and 1m for Cal.com", o.quotaWindow)
-	case o.massDeleteLimit < 0:
-		return fmt.Errorf("--mass-delete-limit is %d; it must not be below 0", o.massDeleteLimit)
+	case o.operator.ResyncInterval < time.Second:
+		return fmt.Errorf("--resync-interval is %v; it must be at least 1s", o.operator.ResyncInterval)
+	case o.operator.UnknownOutcomeGrace < time.Second:
+		return fmt.Errorf("--unknown-outcome-grace is %v; it must be at least 1s", o.operator.UnknownOutcomeGrace)
+	case o.operator.Workers < 1:
+		return fmt.Errorf("--max-concurrent-reconciles is %d; it must be at least 1", o.operator.Workers)
+	case !(o.operator.RateLimitShare > 0 && o.operator.RateLimitShare <= 1):
+		return fmt.Errorf("--rate-limit-share is %v; it must be above 0 and at most 1", o.operator.RateLimitShare)
+	case o.operator.QuotaWindow < time.Second:
+		return fmt.Errorf("--quota-window is %v; it must be at least 1s, and 1m for Cal.com", o.operator.QuotaWindow)
+	case o.operator.MassDeleteLimit < 0:
+		return fmt.Errorf("--mass-delete-limit is %d; it must not be below 0", o.operator.MassDeleteLimit)
 	}
 	return nil
 }
-
-func isBlank(s string) bool { return strings.TrimSpace(s) == "" }

@@ -62,12 +62,19 @@ func TestManagerOptions(t *testing.T) {
 	if m := o.manager(); m.PprofBindAddress != "0" {
 		t.Errorf("profiles are served at %q by default", m.PprofBindAddress)
 	}
-	for range 100 {
-		if d := jitter(time.Second); d < 0 || d >= time.Second {
-			t.Fatalf("jitter is %v", d)
-		}
+}
+
+// Two replicas must never lead at once: the leader gives up before its lease ends, and it tries often enough to keep it.
+func TestLeaseTimes(t *testing.T) {
+	o, err := parseOptions([]string{"--leader-elect"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if d := jitter(0); d != 0 {
-		t.Errorf("jitter of nothing is %v", d)
+	m := o.manager()
+	if *m.LeaseDuration-*m.RenewDeadline < 2*time.Second || *m.RenewDeadline < 3**m.RetryPeriod {
+		t.Errorf("the times are %v, %v and %v", m.LeaseDuration, m.RenewDeadline, m.RetryPeriod)
+	}
+	if m.Controller.EnableWarmup == nil || !*m.Controller.EnableWarmup {
+		t.Error("a standby is not warm")
 	}
 }

@@ -1,7 +1,7 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package operator
 
 import (
 	"testing"
@@ -78,20 +78,5 @@ func TestStripTombstone(t *testing.T) {
 	in := cache.DeletedFinalStateUnknown{Key: "team-a/calcom"}
 	if got, err := strip(in); err != nil || got != any(in) {
 		t.Errorf("got %v, %v", got, err)
-	}
-}
-
-// Two replicas must never lead at once: the leader gives up before its lease ends, and it tries often enough to keep it.
-func TestLeaseTimes(t *testing.T) {
-	o, err := parseOptions([]string{"--leader-elect"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := o.manager()
-	if *m.LeaseDuration-*m.RenewDeadline < 2*time.Second || *m.RenewDeadline < 3**m.RetryPeriod {
-		t.Errorf("the times are %v, %v and %v", m.LeaseDuration, m.RenewDeadline, m.RetryPeriod)
-	}
-	if m.Controller.EnableWarmup == nil || !*m.Controller.EnableWarmup {
-		t.Error("a standby is not warm")
 	}
 }
