@@ -6,6 +6,7 @@ SHELL := bash
 IMAGE := ghcr.io/calcom-operator/calcom-operator
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMG ?= $(IMAGE):$(VERSION)
+BUNDLE_IMG ?= $(IMAGE)-bundle:$(VERSION)
 PKG ?= ./...
 KUBECTL ?= kubectl
 SEEDS ?= 10000
@@ -23,10 +24,10 @@ ASSETS := assets=$$(hack/controlplane/assets.sh); export KUBEBUILDER_ASSETS=$$as
 TEST_ASSETS := assets=$$(hack/controlplane/assets.sh kube-controller-manager); export KUBEBUILDER_ASSETS=$$assets
 LDFLAGS := -X github.com/calcom-operator/calcom-operator/internal/version.Version=$(VERSION)
 # Tests whose libraries are not to burden the operator's go.mod have modules of their own.
-TEST_MODULES := test/gitops test/chart test/monitoring test/example
+TEST_MODULES := test/gitops test/chart test/monitoring test/example test/bundle
 MODULES := . hack/controlplane hack/dockerfilelint hack/tools hack/tools/actionlint hack/tools/helm $(TEST_MODULES)
 SCRIPTS := .ci/run $(wildcard hack/*.sh hack/*/*.sh)
-GENERATED := api config/crd/bases config/rbac/role.yaml config/argocd/argocd-cm-patch.yaml charts
+GENERATED := api config/crd/bases config/rbac/role.yaml config/argocd/argocd-cm-patch.yaml charts bundle
 
 .PHONY: help
 help: ## Show this list
@@ -48,6 +49,11 @@ generate: ## Regenerate all that is made from something else
 		rbac:roleName=calcom-operator-manager output:rbac:artifacts:config=config/rbac
 	$(TOOL) kustomize build config/argocd/patch >config/argocd/argocd-cm-patch.yaml
 	go run ./hack/chart
+	$(MAKE) --no-print-directory bundle
+
+.PHONY: bundle
+bundle: ## Regenerate bundle, what the Operator Lifecycle Manager installs, from config/manifests
+	$(TOOL) kustomize build config/manifests | go run ./hack/bundle
 
 .PHONY: test
 test: ## Run the tests, on a real control plane (PKG=./internal/... TESTFLAGS='-run Name')
@@ -158,6 +164,11 @@ uninstall: ## Delete the CRD, and with it every managed user, from the current c
 docker-build: ## Build the image (IMG=name:tag, DOCKERFLAGS='--platform=linux/amd64,linux/arm64 --push')
 	docker buildx build $(DOCKERFLAGS) --build-arg VERSION=$(VERSION) \
 		--build-arg REVISION=$$(git rev-parse HEAD) -t $(IMG) .
+
+.PHONY: bundle-build
+bundle-build: ## Build the image of the bundle (VERSION=v1.2.3 IMG=name:tag BUNDLE_IMG=name:tag DOCKERFLAGS=--push)
+	$(TOOL) kustomize build config/manifests | go run ./hack/bundle -version $(VERSION) -image $(IMG) -out dist/bundle
+	docker buildx build $(DOCKERFLAGS) -f dist/bundle/bundle.Dockerfile -t $(BUNDLE_IMG) dist/bundle
 
 .PHONY: clean
 clean: ## Remove what was built
