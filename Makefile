@@ -13,19 +13,21 @@ SEEDS ?= 10000
 FUZZTIME ?= 30s
 N ?= 1000
 PROFILE ?= all
+SKIP ?= publish,sbom,sign
 
 # Tools are compiled once and kept in Go's build cache.
 TOOL := go tool -modfile=$(CURDIR)/hack/tools/go.mod
 HELM := go tool -modfile=$(CURDIR)/hack/tools/helm/go.mod helm.sh/helm/v4/cmd/helm
 LINT := $(TOOL) golangci-lint-kube-api-linter
 ACTIONLINT := go tool -modfile=hack/tools/actionlint/go.mod actionlint
+GORELEASER := go tool -modfile=$(CURDIR)/hack/tools/goreleaser/go.mod goreleaser
 ASSETS := assets=$$(hack/controlplane/assets.sh); export KUBEBUILDER_ASSETS=$$assets
 # Namespaces are deleted by kube-controller-manager, which only tests need.
 TEST_ASSETS := assets=$$(hack/controlplane/assets.sh kube-controller-manager); export KUBEBUILDER_ASSETS=$$assets
 LDFLAGS := -X github.com/calcom-operator/calcom-operator/internal/version.Version=$(VERSION)
 # Tests whose libraries are not to burden the operator's go.mod have modules of their own.
 TEST_MODULES := test/gitops test/chart test/monitoring test/example test/bundle
-MODULES := . hack/controlplane hack/dockerfilelint hack/tools hack/tools/actionlint hack/tools/helm $(TEST_MODULES)
+MODULES := . hack/controlplane hack/dockerfilelint hack/tools hack/tools/actionlint hack/tools/helm hack/tools/goreleaser $(TEST_MODULES)
 SCRIPTS := .ci/run $(wildcard hack/*.sh hack/*/*.sh)
 GENERATED := api config/crd/bases config/rbac/role.yaml config/argocd/argocd-cm-patch.yaml charts bundle
 
@@ -94,12 +96,13 @@ lint-fix: fmt ## Apply the fixes that linters know
 ##@ Check
 
 .PHONY: lint
-lint: ## Lint code, API types, workflows, scripts, the Dockerfile and go.mod files
+lint: ## Lint code, API types, workflows, releases, scripts, the Dockerfile and go.mod files
 	$(LINT) run
 	for module in $(TEST_MODULES); do (cd $$module && $(LINT) run -c $(CURDIR)/.golangci.yml); done
 	$(LINT) run -c .golangci-kal.yml ./api/...
 	$(ACTIONLINT)
 	$(HELM) lint --strict --quiet charts/calcom-operator
+	$(GORELEASER) check --quiet
 	$(TOOL) shfmt -d $(SCRIPTS)
 	go -C hack/dockerfilelint run . ../../Dockerfile
 	for module in $(MODULES); do go -C $$module mod tidy -diff; done
@@ -169,6 +172,16 @@ docker-build: ## Build the image (IMG=name:tag, DOCKERFLAGS='--platform=linux/am
 bundle-build: ## Build the image of the bundle (VERSION=v1.2.3 IMG=name:tag BUNDLE_IMG=name:tag DOCKERFLAGS=--push)
 	$(TOOL) kustomize build config/manifests | go run ./hack/bundle -version $(VERSION) -image $(IMG) -out dist/bundle
 	docker buildx build $(DOCKERFLAGS) -f dist/bundle/bundle.Dockerfile -t $(BUNDLE_IMG) dist/bundle
+
+.PHONY: snapshot
+snapshot: installer ## Build the files of a release into dist/release (SKIP=publish to have bills of material and signatures too)
+	hack/release-notes.sh Unreleased >dist/release-notes.md
+	$(GORELEASER) release --snapshot --clean --skip=$(SKIP) --release-header=dist/release-notes.md
+
+.PHONY: release
+release: installer ## Publish a release (VERSION=v1.2.3 IMG=name:tag@digest); the workflow of this name does it for a tag
+	hack/release-notes.sh $(VERSION) >dist/release-notes.md
+	$(GORELEASER) release --clean --release-header=dist/release-notes.md
 
 .PHONY: clean
 clean: ## Remove what was built
