@@ -41,6 +41,8 @@ type Config struct {
 	Dir string
 	// SandboxArgs and OperatorArgs are added to the flags that the stack itself needs.
 	SandboxArgs, OperatorArgs []string
+	// OperatorEnv is what the Stack's OperatorEnv is at first.
+	OperatorEnv []string
 	// ControllerManager also starts kube-controller-manager, which KUBEBUILDER_ASSETS has to hold then, with the controllers
 	// that delete namespaces and what belongs to objects that are gone.
 	ControllerManager bool
@@ -77,7 +79,7 @@ type Stack struct {
 // Start builds the binaries and starts the control plane, the sandbox and the operator. KUBEBUILDER_ASSETS has to name
 // the folder with etcd, kube-apiserver and kubectl. After an error nothing is left running.
 func Start(ctx context.Context, config Config) (*Stack, error) {
-	s := &Stack{config: config, Kubeconfig: filepath.Join(config.Dir, "kubeconfig")}
+	s := &Stack{config: config, Kubeconfig: filepath.Join(config.Dir, "kubeconfig"), OperatorEnv: config.OperatorEnv}
 	for _, step := range []func(context.Context) error{
 		s.build, s.startControlPlane, s.startControllerManager, s.startSandbox, s.install, s.StartOperator,
 	} {
