@@ -29,7 +29,7 @@ LDFLAGS := -X github.com/calcom-operator/calcom-operator/internal/version.Versio
 TEST_MODULES := test/gitops test/chart test/monitoring test/example test/bundle
 MODULES := . hack/controlplane hack/dockerfilelint hack/tools hack/tools/actionlint hack/tools/helm hack/tools/goreleaser $(TEST_MODULES)
 SCRIPTS := .ci/run $(wildcard hack/*.sh hack/*/*.sh)
-GENERATED := api config/crd/bases config/rbac/role.yaml config/argocd/argocd-cm-patch.yaml charts bundle
+GENERATED := api config/crd/bases config/rbac/role.yaml config/argocd/argocd-cm-patch.yaml charts bundle docs/api.md
 
 .PHONY: help
 help: ## Show this list
@@ -50,6 +50,7 @@ generate: ## Regenerate all that is made from something else
 		crd output:crd:artifacts:config=config/crd/bases \
 		rbac:roleName=calcom-operator-manager output:rbac:artifacts:config=config/rbac
 	$(TOOL) kustomize build config/argocd/patch >config/argocd/argocd-cm-patch.yaml
+	go run ./hack/apidoc config/crd/bases docs/api.md
 	go run ./hack/chart
 	$(MAKE) --no-print-directory bundle
 
