@@ -26,7 +26,7 @@ func TestSettings(t *testing.T) {
 		"serviceAccount: calcom-operator", "serviceAccount: cal",
 		"breakGlassGroup: calcom-operator:break-glass", "breakGlassGroup: on-call",
 	).Replace(string(text)))
-	must(t, os.WriteFile(settings, text, 0o600)) //nolint:gosec // In a folder of this test.
+	must(t, os.WriteFile(settings, text, 0o600))
 
 	built, err := kubectl(t.Context(), "kustomize", dir)
 	must(t, err)
