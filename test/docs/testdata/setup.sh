@@ -48,3 +48,22 @@ eventually() {
 	echo "in vain: $1: $said"
 	return 1
 }
+
+# prometheus_operator makes the kinds of the Prometheus operator that this project has objects of, without their schemas.
+prometheus_operator() {
+	local kind
+	for kind in PrometheusRule ServiceMonitor; do
+		kubectl apply -f - <<-END
+			apiVersion: apiextensions.k8s.io/v1
+			kind: CustomResourceDefinition
+			metadata: {name: ${kind,,}s.monitoring.coreos.com}
+			spec:
+			  group: monitoring.coreos.com
+			  scope: Namespaced
+			  names: {kind: $kind, plural: ${kind,,}s, singular: ${kind,,}}
+			  versions:
+			    - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+		END
+		kubectl wait --for=condition=Established "crd/${kind,,}s.monitoring.coreos.com" --timeout=30s
+	done
+}
