@@ -38,8 +38,9 @@ help: ## Show this list
 ##@ Develop
 
 .PHONY: build
-build: ## Compile bin/manager and bin/calcom-sandbox
+build: ## Compile bin/manager, bin/kubectl-calcom and bin/calcom-sandbox
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/manager ./cmd
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/kubectl-calcom ./cmd/kubectl-calcom
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/calcom-sandbox ./cmd/calcom-sandbox
 
 .PHONY: generate
