@@ -43,6 +43,9 @@ type Config struct {
 	SandboxArgs, OperatorArgs []string
 	// OperatorEnv is what the Stack's OperatorEnv is at first.
 	OperatorEnv []string
+	// API is the base URL, with /v2, of a sandbox that runs already: of a test that wants its call log, or of another stack. No
+	// sandbox is started then, and Inspection is empty.
+	API string
 	// ControllerManager also starts kube-controller-manager, which KUBEBUILDER_ASSETS has to hold then, with the controllers
 	// that delete namespaces and what belongs to objects that are gone.
 	ControllerManager bool
@@ -137,6 +140,10 @@ func (s *Stack) startControlPlane(context.Context) error {
 }
 
 func (s *Stack) startSandbox(context.Context) error {
+	if s.config.API != "" {
+		s.API = s.config.API
+		return nil
+	}
 	const greeting, inspection = "Cal.com sandbox at ", "inspection at "
 	urls := map[string]chan string{greeting: make(chan string, 1), inspection: make(chan string, 1)}
 	var err error
