@@ -83,6 +83,10 @@ func classify(err error) *problem {
 	return p
 }
 
+// IsTold reports whether an error that Reconcile returned is one of which the conditions tell. Others are of the plumbing between
+// the operator and Kubernetes.
+func IsTold(err error) bool { return classify(err) != nil }
+
 func describe(e *calcom.Error) *problem {
 	switch {
 	case e.Status == 0, e.Unreadable, e.Status >= 500,
