@@ -136,14 +136,16 @@ type account struct {
 	client *calcom.Client
 	budget *quota.Budget
 	clock  clock.Clock
+	// limit is what the last answer said of the quota.
+	limit calcom.RateLimit
 	// waits, if set, is told before each wait of a second or more.
 	waits func(time.Duration)
 }
 
 // account returns the way to Cal.com for an OAuth client.
 func (s *session) account(ctx context.Context, of oauthClient) (*account, error) {
-	if s.share <= 0 || s.share > 1 {
-		return nil, complain(fmt.Sprintf("--rate-limit-share=%g is no part of a quota", s.share), "give a number above 0 and up to 1")
+	if err := s.checkShare(); err != nil {
+		return nil, err
 	}
 	key, err := s.secretKey(ctx, of)
 	if err != nil {
@@ -152,16 +154,28 @@ func (s *session) account(ctx context.Context, of oauthClient) (*account, error)
 	return newAccount(of, key, s.share, controller.NewTransport(1), clock.RealClock{})
 }
 
+func (s *session) checkShare() error {
+	if s.share <= 0 || s.share > 1 {
+		return complain(fmt.Sprintf("--rate-limit-share=%g is no part of a quota", s.share), "give a number above 0 and up to 1")
+	}
+	return nil
+}
+
 func newAccount(of oauthClient, key calcom.Hidden[string], share float64, transport http.RoundTripper, now clock.Clock) (*account, error) {
-	budget := quota.New(quota.Options{Share: share, Now: now.Now})
-	c, err := calcom.New(calcom.Config{
+	a := &account{oauthClient: of, budget: quota.New(quota.Options{Share: share, Now: now.Now}), clock: now}
+	observe := func(status int, limit calcom.RateLimit) {
+		a.limit = limit
+		a.budget.Observe(status, limit)
+	}
+	var err error
+	a.client, err = calcom.New(calcom.Config{
 		BaseURL: cmp.Or(of.credentials.APIURL, v1alpha1.DefaultAPIURL), ClientID: of.credentials.ID, SecretKey: key,
-		UserAgent: "kubectl-calcom/" + version.Version, Transport: transport, OnResponse: budget.Observe, Now: now.Now,
+		UserAgent: "kubectl-calcom/" + version.Version, Transport: transport, OnResponse: observe, Now: now.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("calling Cal.com for %s: %w", of, err)
 	}
-	return &account{oauthClient: of, client: c, budget: budget, clock: now}, nil
+	return a, nil
 }
 
 // attempts is how often a call is made that fails for a reason which passes.

@@ -33,6 +33,17 @@ func (s *session) progress(what string, total int) *progress {
 	return p
 }
 
+// fewThings are done before anybody wonders how far they are.
+const fewThings = 50
+
+// progressOfMany is progress, shown only where there are many things.
+func (s *session) progressOfMany(what string, total int) *progress {
+	if total < fewThings {
+		return &progress{out: io.Discard, what: what, total: total}
+	}
+	return s.progress(what, total)
+}
+
 // add says that n more are done.
 func (p *progress) add(n int) {
 	before := p.done
