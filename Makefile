@@ -28,7 +28,7 @@ LDFLAGS := -X github.com/calcom-operator/calcom-operator/internal/version.Versio
 # Tests whose libraries are not to burden the operator's go.mod have modules of their own.
 TEST_MODULES := test/gitops test/chart test/monitoring test/example test/bundle test/docs
 MODULES := . hack/controlplane hack/dockerfilelint hack/tools hack/tools/actionlint hack/tools/helm hack/tools/goreleaser $(TEST_MODULES)
-SCRIPTS := .ci/run $(wildcard hack/*.sh hack/*/*.sh)
+SCRIPTS := .ci/run cmd/kubectl-calcom/kubectl_complete-calcom $(wildcard hack/*.sh hack/*/*.sh)
 GENERATED := api config/crd/bases config/rbac/role.yaml config/argocd/argocd-cm-patch.yaml charts bundle docs/api.md
 
 .PHONY: help
@@ -41,6 +41,7 @@ help: ## Show this list
 build: ## Compile bin/manager, bin/kubectl-calcom and bin/calcom-sandbox
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/manager ./cmd
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/kubectl-calcom ./cmd/kubectl-calcom
+	cp cmd/kubectl-calcom/kubectl_complete-calcom bin/
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/calcom-sandbox ./cmd/calcom-sandbox
 
 .PHONY: generate

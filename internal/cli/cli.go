@@ -71,4 +71,8 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 }
 
 // commands make the commands, in the order of a user's life.
-var commands = []func(*session) *cobra.Command{}
+var commands = []func(*session) *cobra.Command{
+	newPlan,
+	newStatus,
+	newExplain,
+}
