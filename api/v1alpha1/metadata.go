@@ -33,6 +33,13 @@ const (
 	// --mass-delete-limit), with the value "true" on an object or its namespace.
 	AllowMassDeletionAnnotation = "platform.cal.com/allow-mass-deletion"
 
+	// HandoverAnnotation stands on a ManagedUser that kubectl calcom is moving to another cluster or releasing. It records, as JSON,
+	// the policies that the object had before and where the move comes from or goes to, so that it can be gone on with.
+	HandoverAnnotation = "platform.cal.com/handover"
+
+	// SuspendedAnnotation stands on a ManagedUser that kubectl calcom suspended, and holds the reconcilePolicy that it had before.
+	SuspendedAnnotation = "platform.cal.com/suspended"
+
 	// TokensAnnotation stands on a Secret with a user's tokens. It records, as JSON, what the operator needs to keep them fresh
 	// and no secret: when they were issued, and the call for new ones that was about to be sent.
 	TokensAnnotation = "platform.cal.com/tokens"
