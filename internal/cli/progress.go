@@ -62,7 +62,7 @@ func (p *progress) line(format string, args ...any) {
 	if p.bar != nil {
 		_ = p.bar.Clear()
 	}
-	_, _ = fmt.Fprintf(p.out, format+"\n", args...)
+	_, _ = fmt.Fprintln(p.out, fitted(p.out, fmt.Sprintf(format, args...)))
 }
 
 // end takes the bar away.

@@ -92,5 +92,5 @@ func (s *session) namespace() (string, error) {
 func (s *session) printf(format string, args ...any) { _, _ = fmt.Fprintf(s.Out, format, args...) }
 
 func (s *session) tell(format string, args ...any) {
-	_, _ = fmt.Fprintf(s.ErrOut, format+"\n", args...)
+	_, _ = fmt.Fprintln(s.ErrOut, fitted(s.ErrOut, fmt.Sprintf(format, args...)))
 }
