@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -45,7 +46,7 @@ func Run(ctx context.Context, streams genericiooptions.IOStreams, args []string)
 	case errors.Is(err, errDifferent):
 		return exitDifferent
 	}
-	_, _ = fmt.Fprintln(streams.ErrOut, "Error: "+sentence(err))
+	_, _ = fmt.Fprintln(streams.ErrOut, fitted(streams.ErrOut, "Error: "+sentence(err)))
 	return exitFailed
 }
 
@@ -60,6 +61,8 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	// Help fits into the narrowest terminal.
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages |", fmt.Sprintf("FlagUsagesWrapped %d |", width)))
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
@@ -75,4 +78,10 @@ var commands = []func(*session) *cobra.Command{
 	newPlan,
 	newStatus,
 	newExplain,
+	newReconcileCommand,
+	newSuspendCommand,
+	newResumeCommand,
+	newTokensCommand,
+	newMoveCommand,
+	newDrainCommand,
 }

@@ -23,6 +23,8 @@ type operator struct {
 	// sure is set when ownerID was given or read off the operator's Deployment. Otherwise it is what an operator takes that was
 	// started without --owner-id.
 	sure bool
+	// available is how many replicas of it are ready, as its Deployment says.
+	available int32
 	// args are the flags that it was started with, without dashes; nil when its Deployment was not found.
 	args map[string]string
 }
@@ -51,7 +53,7 @@ func findOperator(ctx context.Context, c client.Reader, namespace, ownerID strin
 	case 0:
 	case 1:
 		deployment := &deployments.Items[0]
-		o.namespace, o.args = deployment.Namespace, argsOf(deployment)
+		o.namespace, o.args, o.available = deployment.Namespace, argsOf(deployment), deployment.Status.AvailableReplicas
 		if ownerID == "" {
 			o.ownerID = o.args["owner-id"]
 		}
