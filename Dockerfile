@@ -12,7 +12,7 @@ ARG TARGETARCH
 ARG VERSION=dev
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
     -ldflags "-s -w -X github.com/calcom-operator/calcom-operator/internal/version.Version=$VERSION" \
-    -o /out/manager ./cmd
+    -o /out/ ./cmd ./cmd/kubectl-calcom && mv /out/cmd /out/manager
 
 FROM gcr.io/distroless/static:nonroot
 ARG VERSION=dev
@@ -24,6 +24,8 @@ LABEL org.opencontainers.image.title="calcom-operator" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 COPY --from=build /out/manager /manager
+# For Jobs that look after users from inside the cluster, as before an uninstall: kubectl-calcom drain.
+COPY --from=build /out/kubectl-calcom /kubectl-calcom
 # The number, not the name nonroot: Kubernetes checks runAsNonRoot by number.
 USER 65532:65532
 ENTRYPOINT ["/manager"]
