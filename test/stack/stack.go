@@ -224,6 +224,17 @@ func (s *Stack) Authorize(ctx context.Context) error {
 	return nil
 }
 
+// Reinstall stops the operator, installs it anew after somebody deleted it from the cluster, and starts it.
+func (s *Stack) Reinstall(ctx context.Context) error {
+	if err := s.StopOperator(); err != nil {
+		return err
+	}
+	if err := s.install(ctx); err != nil {
+		return err
+	}
+	return s.StartOperator(ctx)
+}
+
 func (s *Stack) operatorKubeconfig() string {
 	return filepath.Join(s.config.Dir, "operator.kubeconfig")
 }
