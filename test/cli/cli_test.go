@@ -73,7 +73,10 @@ func newWorld(t *testing.T, cal *calcomtest.Server, config stack.Config) *world 
 		t.Fatal(`KUBEBUILDER_ASSETS is not set: run "make test", or export KUBEBUILDER_ASSETS=$(hack/controlplane/assets.sh)`)
 	}
 	w := &world{T: t, cal: cal}
-	config.Dir, config.API = t.TempDir(), cal.URL()
+	config.Dir = t.TempDir()
+	if config.API == "" {
+		config.API = cal.URL()
+	}
 	config.Operator = func(line string) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
