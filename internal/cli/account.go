@@ -43,6 +43,18 @@ func (c oauthClient) String() string {
 	return kindOf(*c.ref) + " " + c.ref.Name
 }
 
+// apiURL is where its users are.
+func (c oauthClient) apiURL() string { return cmp.Or(c.credentials.APIURL, v1alpha1.DefaultAPIURL) }
+
+// use makes it the OAuth client of a spec.
+func (c oauthClient) use(spec *v1alpha1.ManagedUserSpec) {
+	if c.ref == nil {
+		spec.OAuthClient = &c.credentials
+	} else {
+		spec.OAuthClientRef = c.ref
+	}
+}
+
 func kindOf(ref v1alpha1.OAuthClientReference) string {
 	return cmp.Or(ref.Kind, v1alpha1.KindOAuthClient)
 }
@@ -104,6 +116,22 @@ func (s *session) clientOf(ctx context.Context, mu *v1alpha1.ManagedUser) (oauth
 		return s.referred(ctx, *mu.Spec.OAuthClientRef, mu.Namespace)
 	}
 	return oauthClient{}, complain(fmt.Sprintf("ManagedUser %s names no OAuth client", mu.Name), "set oauthClientRef or oauthClient")
+}
+
+// clientStatus reads what the operator knows of an OAuth client.
+func (s *session) clientStatus(ctx context.Context, of oauthClient) (v1alpha1.OAuthClientStatus, error) {
+	c, err := s.kube()
+	if err != nil {
+		return v1alpha1.OAuthClientStatus{}, err
+	}
+	if kindOf(*of.ref) == v1alpha1.KindClusterOAuthClient {
+		var object v1alpha1.ClusterOAuthClient
+		err = c.Get(ctx, client.ObjectKey{Name: of.ref.Name}, &object)
+		return object.Status, client.IgnoreNotFound(err)
+	}
+	var object v1alpha1.OAuthClient
+	err = c.Get(ctx, client.ObjectKey{Namespace: of.namespace, Name: of.ref.Name}, &object)
+	return object.Status, client.IgnoreNotFound(err)
 }
 
 // secretKey reads the secret key of an OAuth client.
@@ -169,7 +197,7 @@ func newAccount(of oauthClient, key calcom.Hidden[string], share float64, transp
 	}
 	var err error
 	a.client, err = calcom.New(calcom.Config{
-		BaseURL: cmp.Or(of.credentials.APIURL, v1alpha1.DefaultAPIURL), ClientID: of.credentials.ID, SecretKey: key,
+		BaseURL: of.apiURL(), ClientID: of.credentials.ID, SecretKey: key,
 		UserAgent: "kubectl-calcom/" + version.Version, Transport: transport, OnResponse: observe, Now: now.Now,
 	})
 	if err != nil {
@@ -250,4 +278,20 @@ func (a *account) users(ctx context.Context, limit, offset int) ([]calcom.User, 
 // update changes a user; the update must say the same however often it comes.
 func (a *account) update(ctx context.Context, id int64, update calcom.UserUpdate) (calcom.User, error) {
 	return call(ctx, a, func(ctx context.Context) (calcom.User, error) { return a.client.UpdateUser(ctx, id, update) })
+}
+
+// delete deletes a user. The call is sent once; of an unclear answer, a look tells the outcome.
+func (a *account) delete(ctx context.Context, id int64) error {
+	if err := a.admit(ctx); err != nil {
+		return err
+	}
+	_, err := a.client.DeleteUser(ctx, id)
+	failure, ok := errors.AsType[*calcom.Error](err)
+	if !ok || !failure.OutcomeUnknown() && !calcom.IsNotFound(err) {
+		return err
+	}
+	if _, lookErr := a.user(ctx, id); calcom.IsNotFound(lookErr) {
+		return nil
+	}
+	return err
 }

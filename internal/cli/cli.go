@@ -62,7 +62,7 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		SilenceUsage:  true,
 	}
 	// Help fits into the narrowest terminal.
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages |", fmt.Sprintf("FlagUsagesWrapped %d |", width)))
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages |", fmt.Sprintf("FlagUsagesWrapped %d |", narrow)))
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
@@ -75,6 +75,7 @@ func NewCommand(streams genericiooptions.IOStreams) *cobra.Command {
 
 // commands make the commands, in the order of a user's life.
 var commands = []func(*session) *cobra.Command{
+	newImportCommand,
 	newPlan,
 	newStatus,
 	newExplain,
@@ -82,6 +83,7 @@ var commands = []func(*session) *cobra.Command{
 	newSuspendCommand,
 	newResumeCommand,
 	newTokensCommand,
+	newOrphansCommand,
 	newMoveCommand,
 	newDrainCommand,
 }

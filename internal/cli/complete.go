@@ -26,6 +26,11 @@ func (s *session) completeUser(cmd *cobra.Command, args []string, _ string) ([]c
 	return s.userNames(cmd.Context(), args), cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeUsers completes the names of any number of them.
+func (s *session) completeUsers(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return s.userNames(cmd.Context(), args), cobra.ShellCompDirectiveNoFileComp
+}
+
 // userNames lists the users of the session's namespace, but for those that are named already. Whatever fails, there is nothing to complete.
 func (s *session) userNames(ctx context.Context, but []string) []cobra.Completion {
 	ctx, cancel := context.WithTimeout(ctx, completionPatience)

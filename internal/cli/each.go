@@ -26,7 +26,7 @@ const workers = 8
 // each does something with all objects, some at a time, and shows how far it is. What fails is told and does not keep the others from
 // being done. It returns the number of failures, and an error only when the command was interrupted.
 func (s *session) each(ctx context.Context, what string, objects []client.Object, do func(context.Context, client.Object) error) (failed int, err error) {
-	p := s.progressOf(what, objects)
+	p := s.progressOfMany(what, len(objects))
 	defer p.end()
 	var mu sync.Mutex
 	var group errgroup.Group
@@ -49,14 +49,6 @@ func (s *session) each(ctx context.Context, what string, objects []client.Object
 	}
 	_ = group.Wait() // Nobody returns an error.
 	return failed, ctx.Err()
-}
-
-// progressOf shows how far the command is, unless the objects are so few that nobody wonders.
-func (s *session) progressOf(what string, objects []client.Object) *progress {
-	if len(objects) > fewObjects {
-		return s.progress(what, len(objects))
-	}
-	return &progress{out: s.ErrOut, what: what}
 }
 
 // failures is the error of a command that failed for some of its objects.
@@ -94,7 +86,7 @@ func (s *session) await(ctx context.Context, what string, objects []client.Objec
 	if err != nil {
 		return nil, err
 	}
-	p := s.progressOf(what, objects)
+	p := s.progressOfMany(what, len(objects))
 	defer p.end()
 	pending := append([]client.Object(nil), objects...)
 	pause := 200 * time.Millisecond

@@ -108,9 +108,9 @@ func TestParseObject(t *testing.T) {
 }
 
 func TestWrap(t *testing.T) {
-	text := wrap(strings.Repeat("word ", 40), "    ")
+	text := wrap(strings.Repeat("word ", 40), "    ", "    ", narrow)
 	for line := range strings.SplitSeq(text, "\n") {
-		if len(line) > width || !strings.HasPrefix(line, "    word") {
+		if len(line) > narrow || !strings.HasPrefix(line, "    word") {
 			t.Errorf("a line is %q", line)
 		}
 	}
@@ -151,7 +151,7 @@ func TestHelpFits(t *testing.T) {
 		}
 	}
 	for line := range strings.SplitSeq(out.String(), "\n") {
-		if len(line) > width {
+		if len(line) > narrow {
 			t.Errorf("a line has %d columns: %s", len(line), line)
 		}
 	}

@@ -39,7 +39,7 @@ const fewThings = 50
 // progressOfMany is progress, shown only where there are many things.
 func (s *session) progressOfMany(what string, total int) *progress {
 	if total < fewThings {
-		return &progress{out: io.Discard, what: what, total: total}
+		return &progress{out: s.ErrOut, what: what} // It says nothing by itself.
 	}
 	return s.progress(what, total)
 }

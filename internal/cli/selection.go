@@ -6,7 +6,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -153,27 +152,4 @@ func statusOf(object client.Object) (handledAt string, ready status) {
 		return o.Status.LastHandledReconcileAt, status{meta.FindStatusCondition(o.Status.Conditions, v1alpha1.ConditionReady)}
 	}
 	return "", status{}
-}
-
-// completeUsers completes the names of managed users that are not on the command line yet.
-func (s *session) completeUsers(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	c, err := s.kube()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	namespace, err := s.namespace()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	users, err := listUsers(cmd.Context(), c, namespace, "")
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for i := range users {
-		if !slices.Contains(args, users[i].Name) {
-			names = append(names, users[i].Name)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -36,19 +36,7 @@ func (s *session) width() int {
 
 // paragraph writes a text in lines that begin with an indent; the first one with a label instead, which has to be as long.
 func (s *session) paragraph(label, indent, text string) {
-	line := label
-	empty := true
-	for word := range strings.FieldsSeq(text) {
-		if !empty && len(line)+1+len(word) > s.width() {
-			s.printf("%s\n", line)
-			line, empty = indent, true
-		}
-		if !empty {
-			line += " "
-		}
-		line, empty = line+word, false
-	}
-	s.printf("%s\n", strings.TrimRight(line, " "))
+	s.printf("%s\n", wrap(text, label, indent, s.width()))
 }
 
 // shown is a value as a person may see it: quoted where it could be taken for something else, or act upon the terminal, and not too
@@ -98,8 +86,5 @@ func age(then, now time.Time) string {
 
 // count is a number of things.
 func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
+	return fmt.Sprintf("%d %s", n, plural(n, one, many))
 }

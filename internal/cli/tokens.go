@@ -77,7 +77,7 @@ func (s *session) tokens(ctx context.Context, name, show string) error {
 	if ready := meta.FindStatusCondition(mu.Status.Conditions, v1alpha1.ConditionTokensReady); ready != nil {
 		s.printf("TokensReady:    %s, %s\n", ready.Status, ready.Reason)
 		if ready.Status != metav1.ConditionTrue {
-			s.printf("%s\n", wrap(ready.Message, "                "))
+			s.printf("%s\n", wrap(ready.Message, "                ", "                ", narrow))
 		}
 	}
 	return nil

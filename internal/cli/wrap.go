@@ -11,28 +11,22 @@ import (
 	"golang.org/x/term"
 )
 
-// width is that of the narrowest terminal that output is made for.
-const width = 80
-
-// wrap breaks a text into lines that begin with an indent and fit into a terminal.
-func wrap(text, indent string) string {
-	var b strings.Builder
-	b.WriteString(indent)
-	used := len(indent)
-	for i, word := range strings.Fields(text) {
-		if i > 0 {
-			if used+1+len(word) > width {
-				b.WriteString("\n" + indent)
-				used = len(indent)
-			} else {
-				b.WriteString(" ")
-				used++
-			}
+// wrap breaks a text into lines that are no longer than width, if their words are not, and begin with an indent; the first one with
+// a label instead, which has to be as long.
+func wrap(text, label, indent string, width int) string {
+	var lines []string
+	line, empty := label, true
+	for word := range strings.FieldsSeq(text) {
+		if !empty && len(line)+1+len(word) > width {
+			lines = append(lines, line)
+			line, empty = indent, true
 		}
-		b.WriteString(word)
-		used += len(word)
+		if !empty {
+			line += " "
+		}
+		line, empty = line+word, false
 	}
-	return b.String()
+	return strings.Join(append(lines, strings.TrimRight(line, " ")), "\n")
 }
 
 // fitted is a message as it is written to out: broken into lines that fit, where out is a terminal.
@@ -43,8 +37,8 @@ func fitted(out io.Writer, message string) string {
 	}
 	lines := strings.Split(message, "\n")
 	for i, line := range lines {
-		if len(line) > width {
-			lines[i] = wrap(line, "")
+		if len(line) > narrow {
+			lines[i] = wrap(line, "", "", narrow)
 		}
 	}
 	return strings.Join(lines, "\n")
