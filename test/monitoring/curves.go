@@ -58,10 +58,10 @@ func drawCurve(c *canvas, s curve, plot area, yOf func(float64) float64, r *Reco
 		path := pathOf(s.points[begin:end], plot, yOf, r)
 		if filled {
 			base := yOf(0)
-			fmt.Fprintf(c, `<path d="M%.1f,%.1fL%sL%.1f,%.1fZ" fill=%q/>`+"\n",
+			c.add(`<path d="M%.1f,%.1fL%sL%.1f,%.1fZ" fill=%q/>`+"\n",
 				plot.xOf(s.points[begin].T, r), base, path, plot.xOf(s.points[end-1].T, r), base, s.colour)
 		} else {
-			fmt.Fprintf(c, `<path d="M%sh.1" fill="none" stroke=%q stroke-width="1.6" stroke-linecap="round"/>`+"\n", path, s.colour)
+			c.add(`<path d="M%sh.1" fill="none" stroke=%q stroke-width="1.6" stroke-linecap="round"/>`+"\n", path, s.colour)
 		}
 		begin = end
 	}

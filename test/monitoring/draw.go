@@ -30,19 +30,23 @@ var palette = []string{"#73BF69", "#F2CC0C", "#8AB8FF", "#FF780A", "#F2495C", "#
 var named = map[string]string{"green": "#73BF69", "orange": "#FF9830", "red": "#F2495C"}
 
 // canvas collects the picture.
-type canvas struct{ strings.Builder }
+type canvas struct{ svg strings.Builder }
+
+func (c *canvas) add(format string, args ...any) {
+	_, _ = fmt.Fprintf(&c.svg, format, args...) // It cannot fail.
+}
 
 func (c *canvas) rect(x, y, w, h float64, fill string) {
-	fmt.Fprintf(c, `<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill=%q/>`+"\n", x, y, w, h, fill)
+	c.add(`<rect x="%.1f" y="%.1f" width="%.1f" height="%.1f" fill=%q/>`+"\n", x, y, w, h, fill)
 }
 
 // text writes at a baseline. class is one of those of the style sheet.
 func (c *canvas) text(x, y float64, class, anchor, text string) {
-	fmt.Fprintf(c, `<text x="%.1f" y="%.1f" class=%q text-anchor=%q>%s</text>`+"\n", x, y, class, anchor, html.EscapeString(text))
+	c.add(`<text x="%.1f" y="%.1f" class=%q text-anchor=%q>%s</text>`+"\n", x, y, class, anchor, html.EscapeString(text))
 }
 
 func (c *canvas) line(x1, y1, x2, y2 float64, style string) {
-	fmt.Fprintf(c, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" %s/>`+"\n", x1, y1, x2, y2, style)
+	c.add(`<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" %s/>`+"\n", x1, y1, x2, y2, style)
 }
 
 const style = `<style>
@@ -60,7 +64,7 @@ func Draw(ctx context.Context, d *Dashboard, r *Recording) (string, error) {
 	}
 	width, height := columns*cellWidth+gap, heading+lines*cellHeight+gap
 	c := &canvas{}
-	fmt.Fprintf(c, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d">`+"\n%s", width, height, width, height, style)
+	c.add(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d">`+"\n%s", width, height, width, height, style)
 	c.rect(0, 0, float64(width), float64(height), "#111217")
 	c.text(gap+4, 28, "page", "start", d.Title)
 	c.text(float64(width-gap-4), 28, "note", "end",
@@ -70,8 +74,8 @@ func Draw(ctx context.Context, d *Dashboard, r *Recording) (string, error) {
 			return "", fmt.Errorf("drawing %s: %w", d.Panels[i].Title, err)
 		}
 	}
-	c.WriteString("</svg>\n")
-	return c.String(), nil
+	c.add("</svg>\n")
+	return c.svg.String(), nil
 }
 
 // columns is how many Grafana's grid has.
@@ -165,7 +169,7 @@ func drawStat(c *canvas, p *Panel, a area, all []curve) {
 		last := all[0].points[len(all[0].points)-1].F
 		text, colour = format(p.FieldConfig.Defaults.Unit, last), colourOf(p, last)
 	}
-	fmt.Fprintf(c, `<text x="%.1f" y="%.1f" class="big" text-anchor="middle" style="fill:%s">%s</text>`+"\n", a.x+a.w/2, a.y+a.h/2+10, colour, html.EscapeString(text))
+	c.add(`<text x="%.1f" y="%.1f" class="big" text-anchor="middle" style="fill:%s">%s</text>`+"\n", a.x+a.w/2, a.y+a.h/2+10, colour, html.EscapeString(text))
 }
 
 // drawStates draws a line for each series, coloured where it has a value.
@@ -184,7 +188,9 @@ func drawStates(c *canvas, p *Panel, a area, all []curve, r *Recording) {
 		width := plot.w * float64(30_000) / float64(r.End.Sub(r.Begin).Milliseconds())
 		for j := 0; j < len(s.points); { // Neighbours are one bar.
 			first := j
-			for j++; j < len(s.points) && s.points[j].T-s.points[j-1].T <= 30_000; j++ {
+			j++
+			for j < len(s.points) && s.points[j].T-s.points[j-1].T <= 30_000 {
+				j++
 			}
 			begin := plot.xOf(s.points[first].T, r)
 			c.rect(begin, y+2, min(plot.xOf(s.points[j-1].T, r)+width, plot.x+plot.w)-begin, height-4, colourOf(p, s.points[first].F))

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -88,6 +89,7 @@ func shows(t *testing.T, r *Recording, expr string) bool {
 
 // A query that is wrong is found, whatever is wrong with it.
 func testMistakes(t *testing.T, served *served) {
+	t.Helper()
 	for expr, want := range map[string]string{
 		`calcom_operator_managed_user`:                                           "there is no metric calcom_operator_managed_user",
 		`sum(rate(calcom_operator_api_request_duration_seconds_buckets[5m]))`:    "there is no metric calcom_operator_api_request_duration_seconds_buckets",
@@ -164,7 +166,7 @@ func servedBy(t *testing.T, r *Recording) *served {
 	}
 	s := &served{metrics: make(map[string]map[string][]string), reasons: reasons(t)}
 	for _, series := range matrix {
-		name := series.Metric.Get(labels.MetricName)
+		name := series.Metric.Get(model.MetricNameLabel)
 		if s.metrics[name] == nil {
 			s.metrics[name] = make(map[string][]string)
 		}
@@ -227,7 +229,7 @@ func (s *served) checkSelector(selector *parser.VectorSelector) []string {
 	}
 	var mistakes []string
 	for _, m := range selector.LabelMatchers {
-		if m.Name == labels.MetricName || slices.Contains(targetLabels, m.Name) || m.Name == "alertname" {
+		if m.Name == model.MetricNameLabel || slices.Contains(targetLabels, m.Name) || m.Name == "alertname" {
 			continue
 		}
 		known, ok := metric[m.Name]

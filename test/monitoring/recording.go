@@ -59,9 +59,9 @@ func newRecording(scale float64, now time.Time) (*Recording, error) {
 // Close removes the recording.
 func (r *Recording) Close() error { return errors.Join(r.engine.Close(), r.storage.Close()) }
 
-// at returns a moment in the recording's time.
-func (r *Recording) at(real time.Time) time.Time {
-	return r.Begin.Add(time.Duration(float64(real.Sub(r.began)) * r.scale))
+// at returns a real moment in the recording's time.
+func (r *Recording) at(moment time.Time) time.Time {
+	return r.Begin.Add(time.Duration(float64(moment.Sub(r.began)) * r.scale))
 }
 
 // add stores what a pod answered to a scrape.

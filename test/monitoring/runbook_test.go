@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -74,7 +75,7 @@ func tells(t *testing.T, a alert, condition map[string]string) bool {
 			return nil
 		}
 		found = found || !slices.ContainsFunc(selector.LabelMatchers, func(m *labels.Matcher) bool {
-			return m.Name != labels.MetricName && !m.Matches(condition[m.Name])
+			return m.Name != model.MetricNameLabel && !m.Matches(condition[m.Name])
 		})
 		return nil
 	})
