@@ -16,6 +16,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -112,6 +113,12 @@ func (c *cluster) reset(t *testing.T) {
 	})
 	if err != nil {
 		t.Fatalf("cleaning up after the page: %v", errors.Join(err, last))
+	}
+	// Pages annotate the namespace, which stays.
+	namespace := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
+	namespace.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "Namespace"})
+	if err := c.client.Patch(t.Context(), namespace, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":null}}`))); err != nil {
+		t.Fatalf("cleaning up after the page: %v", err)
 	}
 	c.remote.reset() // Now that nobody asks for anything any more.
 }

@@ -42,7 +42,7 @@ func exchanges(block string) []exchange {
 }
 
 // volatile are the columns of kubectl's tables that differ each time.
-var volatile = []string{"AGE", "USER ID", "LAST SEEN"}
+var volatile = []string{"AGE", "USER ID", "CREATED", "LAST SEEN"}
 
 var (
 	column    = regexp.MustCompile(`\S+(?: \S+)*(?:\s{2,}|$)`)

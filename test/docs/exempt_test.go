@@ -21,6 +21,7 @@ var reasons = []string{
 	"needs a container registry", // It pushes or pulls an image.
 	"needs a published release",  // It takes what only a release has.
 	"needs a kubelet",            // It looks at, or waits for, running pods.
+	"needs a second cluster",     // test/cli has two.
 	"needs the argocd CLI",
 	"needs the flux CLI",
 	"needs the internet",

@@ -137,21 +137,38 @@ func (r *reader) environment() []string {
 	)
 }
 
-// tools returns a folder with Helm, if any block uses it.
+// tools returns a folder with Helm and the kubectl plugin, if any block uses them.
 func (r *reader) tools() string {
 	dir := r.TempDir()
-	usesHelm := func(s step) bool { return s.needsCluster() && strings.Contains(s.text, "helm ") }
-	if !slices.ContainsFunc(r.page.steps, usesHelm) {
-		return dir
+	var errs []error
+	if r.uses("helm ") {
+		binary, err := helm(r.Context())
+		errs = append(errs, err, os.Symlink(binary, filepath.Join(dir, "helm")))
 	}
-	binary, err := helm(r.Context())
-	if err == nil {
-		err = os.Symlink(binary, filepath.Join(dir, "helm"))
+	if r.uses("kubectl calcom ") {
+		errs = append(errs, r.plugin(dir))
 	}
-	if err != nil {
+	if err := errors.Join(errs...); err != nil {
 		r.Fatal(err)
 	}
 	return dir
+}
+
+// uses tells whether a block that is run has these words.
+func (r *reader) uses(words string) bool {
+	return slices.ContainsFunc(r.page.steps, func(s step) bool { return s.needsCluster() && strings.Contains(s.text, words) })
+}
+
+// plugin puts kubectl-calcom into a folder, in a script that leads it, and nobody else, to the look-alike.
+func (r *reader) plugin(dir string) error {
+	binary := filepath.Join(r.TempDir(), "kubectl-calcom")
+	build := exec.CommandContext(r.Context(), "go", "build", "-o", binary, "./cmd/kubectl-calcom")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the plugin: %w\n%s", err, out)
+	}
+	script := "#!/bin/sh\n" + strings.Join(r.cluster.remote.environment(), " ") + ` exec '` + binary + `' "$@"` + "\n"
+	return os.WriteFile(filepath.Join(dir, "kubectl-calcom"), []byte(script), 0o700)
 }
 
 // prepare does a setup: "clean" removes everything, lines that begin with cal.com change the look-alike, and all others are

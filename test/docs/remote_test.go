@@ -136,7 +136,8 @@ func certificate(t *testing.T, path, host string) tls.Certificate {
 //
 //	cal.com client ID SECRET                    a further OAuth client
 //	cal.com secret ID SECRET                    another secret key for a client
-//	cal.com user ID EMAIL [KEY=VALUE …]         a user that others created, with metadata; KEY={} is a nested value
+//	cal.com user ID EMAIL [KEY=VALUE …]         a user that others created, with metadata; KEY={} is a nested value, .KEY=VALUE a field
+//	cal.com edit ID EMAIL .KEY=VALUE …          what others change of a user
 //	cal.com half-made ID EMAIL                  what a crash leaves
 //	cal.com answer OPERATION STATUS [TIMES]     an error instead of an answer; without TIMES until the end of the page
 //	cal.com well                                no errors any more
@@ -154,7 +155,14 @@ func (r *remote) change(line string) (err error) {
 	case "secret":
 		server.SetSecret(words[1], words[2])
 	case "user":
-		server.AddUser(words[1], calcomtest.User{Email: words[2], Metadata: metadata(words[3:])})
+		user := calcomtest.User{Email: words[2], Metadata: metadata(words[3:])}
+		setFields(&user, words[3:])
+		server.AddUser(words[1], user)
+	case "edit":
+		user, _ := server.UserByEmail(words[1], words[2])
+		if !server.UpdateUser(words[1], user.ID, func(u *calcomtest.User) { setFields(u, words[3:]) }) {
+			return fmt.Errorf("%s: there is no such user", line)
+		}
 	case "half-made":
 		server.AddHalfMadeUser(words[1], words[2])
 	case "answer":
@@ -181,12 +189,23 @@ func (r *remote) change(line string) (err error) {
 	return nil
 }
 
+func setFields(user *calcomtest.User, pairs []string) {
+	for _, pair := range pairs {
+		switch key, value, _ := strings.Cut(pair, "="); key {
+		case ".name":
+			user.Name = &value
+		case ".timeZone":
+			user.TimeZone = value
+		}
+	}
+}
+
 func metadata(pairs []string) map[string]any {
 	values := make(map[string]any)
 	for _, pair := range pairs {
 		key, value, ok := strings.Cut(pair, "=")
 		switch {
-		case !ok:
+		case !ok, strings.HasPrefix(key, "."):
 		case value == "{}":
 			values[key] = map[string]any{"nested": true}
 		default:

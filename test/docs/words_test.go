@@ -103,6 +103,9 @@ func (v *vocabulary) readFlags() error {
 			}
 		}
 	}
+	if err := v.readPluginFlags(); err != nil {
+		return err
+	}
 	for _, command := range append([]string{"options"}, kubectl...) {
 		args := append(strings.Fields(command), "--help")
 		if command == "options" {
@@ -117,6 +120,33 @@ func (v *vocabulary) readFlags() error {
 		}
 	}
 	return nil
+}
+
+// subcommand is a line in the list of commands that a plugin's help shows.
+var subcommand = regexp.MustCompile(`(?m)^  ([a-z]+) {2,}`)
+
+// readPluginFlags reads the flags of all commands of kubectl calcom.
+func (v *vocabulary) readPluginFlags() error {
+	help := func(args ...string) (string, error) {
+		cmd := exec.Command("go", append([]string{"run", "./cmd/kubectl-calcom"}, args...)...)
+		cmd.Dir = root
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return "", fmt.Errorf("asking the plugin for its flags: %w\n%s", err, out)
+		}
+		return string(out), nil
+	}
+	overview, err := help("--help")
+	for _, command := range subcommand.FindAllStringSubmatch(overview, -1) {
+		var text string
+		if err == nil {
+			text, err = help(command[1], "--help")
+		}
+		for _, match := range helpFlag.FindAllStringSubmatch(text, -1) {
+			v.flags[match[1]] = true
+		}
+	}
+	return err
 }
 
 func (v *vocabulary) readTargets() error {
