@@ -42,7 +42,7 @@ func (s *session) requireOperator(ctx context.Context) (operator, error) {
 		return o, err
 	}
 	return o, complain(fmt.Sprintf("the operator in namespace %s does not run, and without it nothing moves", o.namespace),
-		fmt.Sprintf("start it, by kubectl -n %s scale deployment/calcom-operator --replicas=1, or see why it does not start", o.namespace))
+		fmt.Sprintf("start it, by kubectl -n %s scale deployment/%s --replicas=1, or see why it does not start", o.namespace, o.deployment))
 }
 
 // isAlive reports whether an operator runs, by its lease, or by its Deployment where it takes none.

@@ -18,6 +18,8 @@ import (
 type operator struct {
 	// namespace that it runs in; empty when nobody could tell.
 	namespace string
+	// deployment is the name of its Deployment, if that was found.
+	deployment string
 	// ownerID begins the marks of its users.
 	ownerID string
 	// sure is set when ownerID was given or read off the operator's Deployment. Otherwise it is what an operator takes that was
@@ -30,7 +32,7 @@ type operator struct {
 }
 
 // operatorLabels are on the Deployment, whether it comes from config/ or from the chart.
-var operatorLabels = client.MatchingLabels{"app.kubernetes.io/name": "calcom-operator"}
+var operatorLabels = client.MatchingLabels{"app.kubernetes.io/part-of": "calcom-operator"}
 
 // operator finds out about the operator of the session's cluster.
 func (s *session) operator(ctx context.Context) (operator, error) {
@@ -53,6 +55,7 @@ func findOperator(ctx context.Context, c client.Reader, namespace, ownerID strin
 	case 0:
 	case 1:
 		deployment := &deployments.Items[0]
+		o.deployment = deployment.Name
 		o.namespace, o.args, o.available = deployment.Namespace, argsOf(deployment), deployment.Status.AvailableReplicas
 		if ownerID == "" {
 			o.ownerID = o.args["owner-id"]
