@@ -5,6 +5,7 @@ package cli
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,6 +67,7 @@ func TestOrphans(t *testing.T) {
 	for _, user := range f.Users {
 		names = append(names, user.Namespace+"/"+user.Name)
 	}
+	slices.Sort(names) // Who is created first gets the smaller id.
 	if d := cmp.Diff([]string{"team/canary-1", "team/canary-2"}, names); d != "" || code != 1 || len(f.Objects) != 0 {
 		t.Errorf("exit code %d, %+v\n%s", code, f, d)
 	}
