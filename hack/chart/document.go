@@ -170,7 +170,7 @@ func writeTable(entries []entry, values, schema map[string]any) error {
 	if !begun || !ended {
 		return fmt.Errorf("%s: the lines around the table are missing: %s%s", path, tableBegin, tableEnd)
 	}
-	return os.WriteFile(path, []byte(before+tableBegin+"\n"+table.String()+"\n"+tableEnd+after), 0o644) //nolint:gosec // A file of this repository.
+	return os.WriteFile(path, []byte(before+tableBegin+"\n"+table.String()+"\n"+tableEnd+after), 0o644)
 }
 
 func typeOf(property map[string]any) string {

@@ -132,9 +132,9 @@ func valuesFiles(t *testing.T) map[string]string {
 }
 
 // render renders the chart with values, which are YAML, and further arguments of helm.
-func render(t *testing.T, by *stack.Helm, values string, args ...string) []*unstructured.Unstructured {
+func render(t *testing.T, by *stack.Helm, values string) []*unstructured.Unstructured {
 	t.Helper()
-	out, err := template(t, by, values, args...)
+	out, err := template(t, by, values)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

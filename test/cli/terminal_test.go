@@ -19,7 +19,7 @@ func (w *world) screen(t *testing.T, args ...string) []string {
 	socket := filepath.Join(t.TempDir(), "tmux")
 	tmux := func(args ...string) string {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), "tmux", append([]string{"-S", socket, "-f", os.DevNull}, args...)...) //nolint:gosec // The arguments are the test's own.
+		cmd := exec.CommandContext(t.Context(), "tmux", append([]string{"-S", socket, "-f", os.DevNull}, args...)...)
 		cmd.Env = append(os.Environ(), "KUBECONFIG="+w.Kubeconfig, "TERM=xterm-256color", "LC_ALL=C.UTF-8")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
@@ -80,7 +80,7 @@ func (w *world) completion(t *testing.T) {
 		"status\t": {"__complete", "calcom", "sta"},
 		"\ngus\n":  {"__complete", "calcom", "explain", "-n", "team", ""},
 	} {
-		cmd := exec.CommandContext(t.Context(), filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...) //nolint:gosec // The control plane's own kubectl.
+		cmd := exec.CommandContext(t.Context(), filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...)
 		cmd.Env = append(os.Environ(), "KUBECONFIG="+w.Kubeconfig, "PATH="+filepath.Dir(plugin)+":"+script+":"+os.Getenv("PATH"))
 		out, err := cmd.Output()
 		if err != nil || !strings.Contains("\n"+string(out), want) {

@@ -176,7 +176,7 @@ var foreignFlags = []string{"certificate-identity", "create-namespace", "take-ow
 
 var (
 	flagWord   = regexp.MustCompile(`^--([a-z][a-z0-9-]*)(?:=.*)?$`)
-	makeWord   = regexp.MustCompile(`\bmake ((?:[a-z][a-z-]*(?: |$))+)`)
+	makeWord   = regexp.MustCompile(`(?:^|[$;&|(])\s*make ((?:[a-z][a-z-]*(?: |$))+)`)
 	metricWord = regexp.MustCompile(`calcom_operator_\w+`)
 	groupWord  = regexp.MustCompile(`\bplatform\.cal\.com/[a-z0-9-]*[a-z0-9]`)
 	testWord   = regexp.MustCompile(`^((?:Test|Fuzz)\w+)(…?)$`)

@@ -249,7 +249,7 @@ func olderChart(t *testing.T, chart string) string {
 	if !strings.Contains(string(text), column) {
 		t.Fatalf("the CRD has no such column:\n%s", column)
 	}
-	if err := os.WriteFile(file, []byte(strings.Replace(string(text), column, "", 1)), 0o600); err != nil { //nolint:gosec // In a folder of this test.
+	if err := os.WriteFile(file, []byte(strings.Replace(string(text), column, "", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return older
