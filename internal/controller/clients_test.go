@@ -390,8 +390,9 @@ func TestAllowedNamespacesUnderAManager(t *testing.T) {
 	s.must(s.client.Create(t.Context(), mu))
 	s.eventuallyReason(mu, v1alpha1.ReasonNamespaceNotAllowed)
 	s.eventuallyClient(c, "its state", func(status *v1alpha1.OAuthClientStatus) bool { return len(status.Conditions) > 0 })
+	before := c.DeepCopy()
 	c.Spec.AllowedNamespaces = v1alpha1.NamespaceSelection{Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"calcom": "yes"}}}
-	s.must(s.client.Update(t.Context(), c))
+	s.must(s.client.Patch(t.Context(), c, client.MergeFrom(before))) // The operator writes the status meanwhile.
 	patch := client.RawPatch(client.Merge.Type(), []byte(`{"metadata":{"labels":{"calcom":"yes"}}}`))
 	s.must(s.client.Patch(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace}}, patch))
 	s.eventuallyReady(mu)

@@ -141,10 +141,10 @@ func render(t *testing.T, by *stack.Helm, values string) []*unstructured.Unstruc
 	return parse(t, out)
 }
 
-func template(t *testing.T, by *stack.Helm, values string, args ...string) ([]byte, error) {
+func template(t *testing.T, by *stack.Helm, values string) ([]byte, error) {
 	t.Helper()
 	all := []string{"template", releaseName, by.Chart(), "--namespace=" + namespace, "--kube-version=" + kubeVersion, "--values=-"}
-	return by.Run(t.Context(), values, append(all, args...)...)
+	return by.Run(t.Context(), values, all...)
 }
 
 // parse reads a stream of objects strictly: a key that is there twice is an error.
