@@ -76,6 +76,14 @@ func (r status) String() string {
 	return fmt.Sprintf("not Ready, %s: %s", r.Reason, strings.TrimRight(r.Message, "."))
 }
 
+// short says in a word how an object is that is as the command wants it.
+func (r status) short() string {
+	if r.Condition == nil {
+		return r.String()
+	}
+	return r.Reason
+}
+
 // fewObjects is how many objects are read one by one while they are waited for; more are listed.
 const fewObjects = 20
 

@@ -138,7 +138,7 @@ func (s *session) outcome(objects, late []client.Object, o *waiting, done string
 			s.tell("%s: %s", nameOf(object), ready)
 			continue
 		case len(objects) <= manyObjects:
-			s.printf("%s: %s\n", nameOf(object), ready)
+			s.printf("%s: %s\n", nameOf(object), ready.short())
 		}
 		well++
 	}

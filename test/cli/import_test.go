@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -62,6 +63,7 @@ func TestImport(t *testing.T) {
 	const users = 600
 	cal := newSandbox(t, calcomtest.Options{})
 	w := newWorld(t, cal, stack.Config{})
+	w.allowSandbox()
 	w.client("team")
 	addresses := crowd(cal, users)
 	before := unmarked(cal)
@@ -85,6 +87,15 @@ func TestImport(t *testing.T) {
 		t.Error("an import has written to Cal.com")
 	}
 
+	// What applying would do is foretold, by a few calls.
+	cal.ResetCalls()
+	if r = w.calcom("", "plan", "-f", dir); r.code != 1 || !strings.Contains(r.out, "Plan: 0 to create, 600 to adopt, 0 to change, 0 unchanged, 0 conflicts.") {
+		t.Errorf("the plan ends with %d\n%s%s", r.code, r.out, r.err)
+	}
+	if calls := cal.Calls(); len(calls) > 4 {
+		t.Errorf("the plan took %d calls", len(calls))
+	}
+
 	cal.ResetCalls()
 	w.kubectl("", "apply", "-k", dir)
 	w.ready("team")
@@ -104,6 +115,13 @@ func TestImport(t *testing.T) {
 	}
 	if d := cmp.Diff(before, unmarked(cal)); d != "" {
 		t.Errorf("users have changed by more than their marks:\n%s", d)
+	}
+
+	if r = w.calcom("", "plan", "-f", dir); r.code != 0 || !strings.Contains(r.out, "600 unchanged") {
+		t.Errorf("the plan afterwards ends with %d\n%s%s", r.code, r.out, r.err)
+	}
+	if out := w.must("status", "-n", "team"); !strings.Contains(out, "600/600") {
+		t.Errorf("status says\n%s", out)
 	}
 
 	// Another import, wherever to, finds nobody new.
@@ -162,6 +180,16 @@ func TestImportOfTheUnusual(t *testing.T) {
 	}
 	w.kubectl("", "apply", "-k", dir)
 	w.ready("team")
+	if _, err := exec.LookPath("tmux"); err == nil {
+		for _, args := range [][]string{
+			{"import", "--client", "acme", "-n", "team", "-o", "-"}, {"import", "--client", "acme", "-o", "-", "--emails-from", "/nowhere"},
+			{"orphans", "--client", "acme", "-n", "team"}, {"suspend", "--all", "-n", "team"}, {"reconcile", "--all", "-n", "team"},
+			{"tokens", "alice", "-n", "team"}, {"drain", "-n", "team", "--yes", "--dry-run"},
+		} {
+			t.Logf("$ kubectl calcom %s\n%s", strings.Join(args, " "), strings.Join(w.screen(t, args...), "\n"))
+		}
+		w.must("resume", "--all", "-n", "team")
+	}
 
 	r = w.calcom("", "import", "--client-id", acme.ID, "--secret", "calcom", "--api-url", w.API, "-n", "team", "-o", "-")
 	if r.code != 1 || r.out != "" {
