@@ -157,9 +157,12 @@ func (s *session) addresses(path, clientID string) ([]line, error) {
 	known := make(map[string]bool)
 	scanner := bufio.NewScanner(in)
 	for number := 1; scanner.Scan(); number++ {
-		text, _, _ := strings.Cut(strings.TrimSpace(scanner.Text()), "#")
-		if i := strings.IndexAny(text, ",;\t"); i >= 0 {
+		text := strings.TrimSpace(scanner.Text())
+		if i := strings.IndexAny(text, ",;\t "); i >= 0 {
 			text = text[:i]
+		}
+		if strings.HasPrefix(text, "#") { // It can stand in an address, but hardly begins one.
+			continue
 		}
 		text = strings.Trim(strings.TrimSpace(text), `"'`)
 		text = calcom.PlainEmail(text, clientID)
