@@ -22,6 +22,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -124,8 +125,11 @@ func (s *Stack) build(ctx context.Context) error {
 	return nil
 }
 
+// silence drops what envtest logs. Several stacks may start at once, and the logger of the process is set only once.
+var silence = sync.OnceFunc(func() { log.SetLogger(logr.Discard()) })
+
 func (s *Stack) startControlPlane(context.Context) error {
-	log.SetLogger(logr.Discard()) // envtest's; without this it complains after a while.
+	silence()
 	s.controlPlane = &envtest.Environment{}
 	if err := s.configureAudit(s.controlPlane); err != nil {
 		return err
