@@ -86,7 +86,9 @@ func (w *world) repairPhase() phase {
 			m.gauge("acted upon: a call with the right key, or a user Ready", min(firstCall.Seconds(), firstReady), "s", "<", most)
 			m.latency("until a user is Ready")
 			m.count(Count, "calls", m.calls.of(calcomtest.OpAny), "≤", w.users+m.sweeps())
-			m.perUser(w.users, 1)
+			// The Secret wakes a user, and so does the news that Cal.com accepts its key. Where that comes before the cache has heard of
+			// what the first look wrote, the same status is written once more.
+			m.perUserAndMore(w.users, 1, w.users/10)
 			m.noOtherWrites()
 		},
 	}
