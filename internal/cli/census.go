@@ -157,15 +157,7 @@ func (s *session) addresses(path, clientID string) ([]line, error) {
 	known := make(map[string]bool)
 	scanner := bufio.NewScanner(in)
 	for number := 1; scanner.Scan(); number++ {
-		text := strings.TrimSpace(scanner.Text())
-		if i := strings.IndexAny(text, ",;\t "); i >= 0 {
-			text = text[:i]
-		}
-		if strings.HasPrefix(text, "#") { // It can stand in an address, but hardly begins one.
-			continue
-		}
-		text = strings.Trim(strings.TrimSpace(text), `"'`)
-		text = calcom.PlainEmail(text, clientID)
+		text := calcom.PlainEmail(firstColumn(scanner.Text()), clientID)
 		if text == "" || number == 1 && !strings.Contains(text, "@") || known[text] {
 			continue
 		}
@@ -182,4 +174,16 @@ func (s *session) addresses(path, clientID string) ([]line, error) {
 		return nil, complain("there are no addresses in "+path, "give one per line")
 	}
 	return lines, nil
+}
+
+// firstColumn returns the address in a line, nothing for a comment.
+func firstColumn(text string) string {
+	text = strings.TrimSpace(text)
+	if i := strings.IndexAny(text, ",;\t "); i >= 0 {
+		text = text[:i]
+	}
+	if strings.HasPrefix(text, "#") { // It can stand in an address, but hardly begins one.
+		return ""
+	}
+	return strings.Trim(text, `"'`)
 }

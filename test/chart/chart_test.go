@@ -109,7 +109,7 @@ func prepare(ctx context.Context, dir string) (err error) {
 }
 
 func kubectl(ctx context.Context, stdin string, args ...string) (string, error) {
-	command := exec.CommandContext(ctx, filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...) //nolint:gosec // Arguments of these tests.
+	command := exec.CommandContext(ctx, filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	command.Stdin = strings.NewReader(stdin)
 	out, err := command.CombinedOutput()

@@ -111,7 +111,7 @@ func (c *cluster) listen(reader io.Reader, running chan<- struct{}) {
 
 // tryKubectl returns what kubectl printed to its standard output.
 func (c *cluster) tryKubectl(stdin string, args ...string) (string, error) {
-	kubectl := exec.CommandContext(c.Context(), filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...) //nolint:gosec // The arguments are the tests' own.
+	kubectl := exec.CommandContext(c.Context(), filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...)
 	kubectl.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
 	kubectl.Stdin = strings.NewReader(stdin)
 	var out, problems bytes.Buffer

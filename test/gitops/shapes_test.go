@@ -140,7 +140,7 @@ func writeTable(t *testing.T, name string, table map[string][]string) {
 	for _, first := range slices.Sorted(maps.Keys(table)) {
 		b.WriteString(strings.Join(append([]string{first}, table[first]...), "\t") + "\n")
 	}
-	if err := os.WriteFile(filepath.Join("testdata", name), []byte(b.String()), 0o644); err != nil { //nolint:gosec // Everybody may read it.
+	if err := os.WriteFile(filepath.Join("testdata", name), []byte(b.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
