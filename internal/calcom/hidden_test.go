@@ -166,7 +166,7 @@ func TestPanic(t *testing.T) {
 	for _, name := range []string{
 		"Config", "Client", "User", "NewUser", "UserUpdate", "Tokens", "HiddenString", "HiddenBytes", "UnexportedFields", "InACall",
 	} {
-		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPanic$") //nolint:gosec // This very binary.
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPanic$")
 		child.Env = append(os.Environ(), variable+"="+name, "GOTRACEBACK=all")
 		output, err := child.CombinedOutput()
 		if err == nil || !strings.Contains(string(output), "goroutine ") {

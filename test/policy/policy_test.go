@@ -167,7 +167,7 @@ func ignoreForbidden(err error) error {
 }
 
 func kubectl(ctx context.Context, args ...string) (string, error) {
-	command := exec.CommandContext(ctx, filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...) //nolint:gosec // Arguments of these tests.
+	command := exec.CommandContext(ctx, filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	out, err := command.CombinedOutput()
 	return string(out), err
