@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/term"
@@ -18,16 +19,52 @@ func (s *session) confirm(question string, yes bool) error {
 	if yes {
 		return nil
 	}
-	if file, ok := s.In.(*os.File); !ok || !term.IsTerminal(int(file.Fd())) {
+	if !isTerminal(s.In) {
 		return complain("nobody can be asked whether to go on", "say so by --yes, or see by --dry-run what would be done")
 	}
-	_, _ = fmt.Fprintf(s.ErrOut, "%s [y/N] ", question)
-	answer, err := bufio.NewReader(s.In).ReadString('\n')
-	if err != nil && err != io.EOF {
-		return fmt.Errorf("reading the answer: %w", err)
+	answer, err := s.ask(question + " [y/N] ")
+	if err != nil {
+		return err
 	}
-	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
 		return complain("nothing was done", "answer y to go on")
 	}
 	return nil
+}
+
+// confirmNumber has a person type how many things a command is about to do away with. A program gives the number beforehand.
+func (s *session) confirmNumber(given, want int, what string) error {
+	if given != 0 {
+		if given != want {
+			return complain(fmt.Sprintf("--confirm=%d, and there are %d %s", given, want, what), "look at the list again")
+		}
+		return nil
+	}
+	if !isTerminal(s.In) {
+		return complain(fmt.Sprintf("nobody is here to confirm %d %s", want, what), fmt.Sprintf("give --confirm %d after a look at the list", want))
+	}
+	answer, err := s.ask(fmt.Sprintf("Type the number of %s (%d): ", what, want))
+	if err != nil {
+		return err
+	}
+	if answer != strconv.Itoa(want) {
+		return complain("the number is another one", "nothing was done")
+	}
+	return nil
+}
+
+// ask puts a question and returns the answer; who ends the input answers nothing.
+func (s *session) ask(question string) (string, error) {
+	_, _ = fmt.Fprint(s.ErrOut, question)
+	answer, err := bufio.NewReader(s.In).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return "", fmt.Errorf("reading the answer: %w", err)
+	}
+	return strings.TrimSpace(answer), nil
+}
+
+// isTerminal reports whether a person is at the other end of a stream.
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -6,11 +6,9 @@ package cli
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 )
 
 // progress shows how far a command is: a bar on a terminal, and elsewhere a line for every tenth of the way.
@@ -25,9 +23,9 @@ type progress struct {
 // progress begins to show how far the command is with total things. what is said with them, as "Reading users".
 func (s *session) progress(what string, total int) *progress {
 	p := &progress{out: s.ErrOut, what: what, total: total}
-	if file, ok := s.ErrOut.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+	if isTerminal(s.ErrOut) {
 		p.bar = progressbar.NewOptions(total,
-			progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(file), progressbar.OptionSetWidth(24),
+			progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(s.ErrOut), progressbar.OptionSetWidth(24),
 			progressbar.OptionShowCount(), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 	}
 	return p

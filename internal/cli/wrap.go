@@ -5,10 +5,7 @@ package cli
 
 import (
 	"io"
-	"os"
 	"strings"
-
-	"golang.org/x/term"
 )
 
 // wrap breaks a text into lines that are no longer than width, if their words are not, and begin with an indent; the first one with
@@ -31,8 +28,7 @@ func wrap(text, label, indent string, width int) string {
 
 // fitted is a message as it is written to out: broken into lines that fit, where out is a terminal.
 func fitted(out io.Writer, message string) string {
-	file, ok := out.(*os.File)
-	if !ok || !term.IsTerminal(int(file.Fd())) {
+	if !isTerminal(out) {
 		return message
 	}
 	lines := strings.Split(message, "\n")
