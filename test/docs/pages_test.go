@@ -98,7 +98,7 @@ func follow(t *testing.T, p *page, c *cluster) {
 		case "":
 			err = r.prepare(s.text)
 		case "sh":
-			err = r.run(s.text)
+			err = r.perform(s.text)
 		case "console":
 			printed[i], err = r.converse(s)
 		case "yaml":
@@ -201,6 +201,32 @@ func (r *reader) prepare(script string) error {
 	return flush()
 }
 
+// onlyLooks matches commands that change nothing, and whose answers may need some time: the API server publishes what kubectl
+// explain reads some time after it knows a kind.
+var onlyLooks = regexp.MustCompile(`\A(\s*kubectl (get|explain) [^|;&><]*\n)+\z`)
+
+// poll does what is only looked at again until it is as expected, as a reader would.
+func (r *reader) poll(commands string, limit time.Duration, done func() bool) error {
+	again := onlyLooks.MatchString(strings.TrimSpace(commands) + "\n")
+	err := wait.PollUntilContextTimeout(r.Context(), 200*time.Millisecond, limit, true, func(context.Context) (bool, error) {
+		return done() || !again, nil
+	})
+	if wait.Interrupted(err) && r.Context().Err() == nil {
+		return nil // The last answer counts.
+	}
+	return err
+}
+
+// perform runs a script that has to succeed in the end.
+func (r *reader) perform(script string) error {
+	var last error
+	err := r.poll(script, patience, func() bool {
+		last = r.run(script)
+		return last == nil
+	})
+	return errors.Join(err, last)
+}
+
 // run runs a script that has to succeed.
 func (r *reader) run(script string) error {
 	out, err := r.bash("set -euo pipefail", script)
@@ -264,20 +290,16 @@ func (r *reader) converse(s *step) (string, error) {
 	return now.String(), nil
 }
 
-// answer runs a command. What is only looked at is looked at again until it is as expected, as a reader would.
+// answer runs a command and returns what it prints.
 func (r *reader) answer(e exchange) (string, error) {
 	limit := patience
 	if *update {
 		limit = 2 * time.Second // What is there then is what is printed.
 	}
 	var got string
-	err := wait.PollUntilContextTimeout(r.Context(), 200*time.Millisecond, limit, true, func(context.Context) (bool, error) {
-		// A failure shows in what is printed.
-		got, _ = r.bash("set -uo pipefail", e.command)
-		return matches(e.output, got) || !strings.HasPrefix(e.command, "kubectl get "), nil
+	err := r.poll(e.command, limit, func() bool {
+		got, _ = r.bash("set -uo pipefail", e.command) // A failure shows in what is printed.
+		return matches(e.output, got)
 	})
-	if wait.Interrupted(err) && r.Context().Err() == nil {
-		err = nil
-	}
 	return got, err
 }
