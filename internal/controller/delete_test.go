@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -329,11 +330,7 @@ func TestDeleteWhileAStrangerHasTheAddress(t *testing.T) {
 func TestObjectThatWasLetGoIsNotLookedAtAgain(t *testing.T) {
 	s := newStory(t)
 	mu := s.create()
-	stale := &staleReads{Client: s.reconciler.client}
-	s.reconciler.client = stale
-	s.must(s.client.Delete(t.Context(), mu))
-	s.reload(mu)
-	stale.object = mu.DeepCopy()
+	cache := s.deletedInTheCache(mu)
 	s.reconcile(mu)
 	s.wantGone(mu)
 	s.wantCalls(calcomtest.OpCreate, calcomtest.OpGet, calcomtest.OpDelete)
@@ -342,10 +339,56 @@ func TestObjectThatWasLetGoIsNotLookedAtAgain(t *testing.T) {
 	s.wantCalls()
 	s.wantEvents()
 
-	stale.object = nil // The cache has heard of it; and the object is applied anew.
+	cache.object = nil // The cache has heard of it; and the object is applied anew.
 	s.reconcile(mu)
 	again := s.create()
 	s.wantReady(again, "Created")
+}
+
+// Somebody labels the object while its user is being deleted: the user is gone, and nobody has to wonder where it is.
+func TestDeleteOfAnObjectThatIsWrittenMeanwhile(t *testing.T) {
+	for name, policy := range map[string]func(*v1alpha1.ManagedUserSpec){"Delete": func(*v1alpha1.ManagedUserSpec) {}, "Orphan": orphan} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t)
+			mu := s.create(policy)
+			s.deletedInTheCache(mu)
+			s.must(s.client.Patch(t.Context(), mu.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"team":"a"}}}`))))
+			s.sandbox.ResetCalls()
+			s.events.take()
+			if err := s.reconcile(mu).err; err != nil {
+				t.Error(err)
+			}
+			s.wantGone(mu)
+			s.wantEvents(map[string]string{"Delete": "Deleted", "Orphan": "Orphaned"}[name])
+		})
+	}
+}
+
+// Whoever takes back the order to leave the user there, while it is carried out, is not passed over.
+func TestOrphanThatIsTakenBack(t *testing.T) {
+	s := newStory(t)
+	mu := s.create(orphan)
+	cache := s.deletedInTheCache(mu)
+	s.edit(mu.DeepCopy(), func(spec *v1alpha1.ManagedUserSpec) { spec.ReconcilePolicy = v1alpha1.ReconcilePolicySuspend })
+	s.events.take()
+	s.reconcile(mu)
+	if !s.reload(mu) {
+		t.Fatal("the object is gone")
+	}
+	s.wantEvents()
+	cache.object = nil
+	s.reconcile(mu)
+	s.wantConditions(mu, "Ready=False/Suspended")
+}
+
+// deletedInTheCache asks for the deletion of an object, and leaves the operator with a cache that knows that, and nothing later.
+func (s *story) deletedInTheCache(mu *v1alpha1.ManagedUser) *staleReads {
+	s.Helper()
+	s.must(s.client.Delete(s.Context(), mu))
+	s.reload(mu)
+	cache := &staleReads{Client: s.reconciler.client, object: mu.DeepCopy()}
+	s.reconciler.client = cache
+	return cache
 }
 
 // staleReads is a cache that shows an object as it was.

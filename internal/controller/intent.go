@@ -148,17 +148,31 @@ func (r *ManagedUserReconciler) retractIntent(ctx context.Context, mu *v1alpha1.
 	if !apierrors.IsConflict(err) {
 		return err
 	}
-	// Somebody edited the object meanwhile. If the record is still this call's, it is still this call's to take back. In any
-	// case, what was refused may not be what the spec says by now, so nothing is said about it.
-	fresh := &v1alpha1.ManagedUser{}
-	if err := r.reader.Get(ctx, client.ObjectKeyFromObject(mu), fresh); err != nil {
+	// If the record is still this call's, it is still this call's to take back. In any case, what was refused may not be what the
+	// spec says by now, so nothing is said about it.
+	if err := r.renew(ctx, mu, func(now *v1alpha1.ManagedUser) bool { return sameRecord(mu, now) }); err != nil {
 		return errors.Join(errAgain, err)
 	}
-	if key := v1alpha1.CreateIntentAnnotation; fresh.UID != mu.UID || fresh.Annotations[key] != mu.Annotations[key] {
+	return errors.Join(errAgain, retract())
+}
+
+// renew takes over, after a conflict, the metadata that the object has now, if it is the object that was read and still holds
+// what counts.
+func (r *ManagedUserReconciler) renew(ctx context.Context, mu *v1alpha1.ManagedUser, holds func(now *v1alpha1.ManagedUser) bool) error {
+	now := &v1alpha1.ManagedUser{}
+	if err := r.reader.Get(ctx, client.ObjectKeyFromObject(mu), now); err != nil {
+		return fmt.Errorf("reading the object again: %w", err)
+	}
+	if now.UID != mu.UID || !holds(now) {
 		return errAgain
 	}
-	mu.ResourceVersion, mu.Finalizers, mu.Annotations = fresh.ResourceVersion, fresh.Finalizers, fresh.Annotations
-	return errors.Join(errAgain, retract())
+	mu.ResourceVersion, mu.Finalizers, mu.Annotations = now.ResourceVersion, now.Finalizers, now.Annotations
+	return nil
+}
+
+// sameRecord reports whether two states of an object tell of the same create call.
+func sameRecord(a, b *v1alpha1.ManagedUser) bool {
+	return a.Annotations[v1alpha1.CreateIntentAnnotation] == b.Annotations[v1alpha1.CreateIntentAnnotation]
 }
 
 // claim adds the finalizer before the first change to a user that exists already; adopted says that the user is
@@ -178,11 +192,23 @@ func (r *ManagedUserReconciler) claim(ctx context.Context, mu *v1alpha1.ManagedU
 	})
 }
 
-// release removes the finalizer: from here on the object stands for nothing in Cal.com.
+// release removes the finalizer: from here on the object stands for nothing in Cal.com. What was done in Cal.com before is done:
+// another look, at an object that somebody else wrote meanwhile, could only wonder where the user is.
 func (r *ManagedUserReconciler) release(ctx context.Context, v *visit) error {
-	err := r.patchMetadata(ctx, v.mu, "removing the finalizer", func(mu *v1alpha1.ManagedUser) {
-		controllerutil.RemoveFinalizer(mu, v1alpha1.ManagedUserFinalizer)
-	})
+	let := func() error {
+		return r.patchMetadata(ctx, v.mu, "removing the finalizer", func(mu *v1alpha1.ManagedUser) {
+			controllerutil.RemoveFinalizer(mu, v1alpha1.ManagedUserFinalizer)
+		})
+	}
+	err := let()
+	if apierrors.IsConflict(err) {
+		err = r.renew(ctx, v.mu, func(now *v1alpha1.ManagedUser) bool {
+			return now.Generation == v.mu.Generation && sameRecord(v.mu, now)
+		})
+		if err == nil {
+			err = let()
+		}
+	}
 	if err := client.IgnoreNotFound(err); err != nil {
 		return err
 	}
