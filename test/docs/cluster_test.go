@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/calcom-operator/calcom-operator/test/stack"
+	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
 // patience bounds every wait.
@@ -31,45 +31,22 @@ const patience = time.Minute
 
 // cluster is where a page is tried.
 type cluster struct {
-	*stack.Stack
+	*stacktest.World
 	remote *remote
 	client client.Client
 	dir    string // Holds the operator's binary.
-
-	mu  sync.Mutex
-	log []string // What the operator printed.
 }
 
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Fatal(`KUBEBUILDER_ASSETS is not set: run "make test", or export KUBEBUILDER_ASSETS=$(hack/controlplane/assets.sh kube-controller-manager)`)
-	}
 	c := &cluster{dir: t.TempDir()}
 	c.remote = newRemote(t, c.dir)
-	started, err := stack.Start(t.Context(), stack.Config{
-		Dir: c.dir, ControllerManager: true,
-		Operator: func(line string) {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			if !strings.Contains(line, `"msg":"Starting`) {
-				c.log = append(c.log, line)
-			}
-		},
-		OperatorEnv: c.remote.environment(),
+	c.World = stacktest.Start(t, stack.Config{
+		Dir: c.dir, ControllerManager: true, OperatorEnv: c.remote.environment(),
 		// As it is shipped, and the limit that docs/troubleshooting.md shows.
 		OperatorArgs: []string{"--allowed-api-urls=https://", "--mass-delete-limit=10"},
 	})
-	if err != nil {
-		t.Fatalf("%v\n%s", err, strings.Join(c.log, "\n"))
-	}
-	c.Stack = started
-	t.Cleanup(func() {
-		if err := started.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	kubeconfig, err := os.ReadFile(started.Kubeconfig)
+	kubeconfig, err := os.ReadFile(c.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,10 +143,9 @@ func stays(object client.Object) bool {
 
 // lines returns the end of the operator's log.
 func (c *cluster) lines() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	const shown = 30
-	return strings.Join(c.log[max(0, len(c.log)-shown):], "\n")
+	printed := slices.DeleteFunc(c.Printed(), func(line string) bool { return strings.Contains(line, `"msg":"Starting`) })
+	return strings.Join(printed[max(0, len(printed)-shown):], "\n")
 }
 
 // namespaced tells whether the API server has a kind, and whether its objects are in namespaces.

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/calcom-operator/calcom-operator/test/stack"
+	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
 // The hook before an uninstall releases everybody and deletes nobody, with no more rights than the chart gives it. There is no kubelet
@@ -32,8 +33,8 @@ func TestChartDrainsBeforeUninstall(t *testing.T) {
 				Install:     func(ctx context.Context, s *stack.Stack) error { return r.install(ctx, s) },
 			})
 			w.createSecret("default")
-			w.kubectl(w.users(5), "apply", "-f", "-")
-			w.kubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "--timeout="+patience.String())
+			w.MustKubectl(w.users(5), "apply", "-f", "-")
+			w.MustKubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "--timeout="+stacktest.Patience.String())
 
 			job := w.hooks(r)
 			kubeconfig := w.kubeconfigOf(job.Spec.Template.Spec.ServiceAccountName)
@@ -48,7 +49,7 @@ func TestChartDrainsBeforeUninstall(t *testing.T) {
 					t.Errorf("the hook prints\n%s", out)
 				}
 			}
-			if left := w.kubectl("", "get", "managedusers", "-o", "name"); left != "" {
+			if left := w.MustKubectl("", "get", "managedusers", "-o", "name"); left != "" {
 				t.Errorf("objects are left:\n%s", left)
 			}
 			w.wantUsers(5)
@@ -69,9 +70,9 @@ func (w *world) hooks(r *release) batchv1.Job {
 			if err := yaml.UnmarshalStrict([]byte(document), &job); err != nil {
 				w.Fatal(err)
 			}
-			w.kubectl(document, "apply", "--dry-run=server", "-f", "-")
+			w.MustKubectl(document, "apply", "--dry-run=server", "-f", "-")
 		} else {
-			w.kubectl(document, "apply", "-f", "-")
+			w.MustKubectl(document, "apply", "-f", "-")
 		}
 	}
 	if len(job.Spec.Template.Spec.Containers) == 0 {
@@ -91,9 +92,9 @@ func (w *world) kubeconfigOf(account string) string {
 	if err := os.WriteFile(path, admin, 0o600); err != nil {
 		w.Fatal(err)
 	}
-	token := strings.TrimSpace(w.kubectl("", "create", "token", account, "-n", stack.Namespace))
-	w.kubectl("", "config", "set-credentials", "account", "--token="+token, "--kubeconfig="+path)
-	w.kubectl("", "config", "set-context", "--current", "--user=account", "--namespace="+stack.Namespace, "--kubeconfig="+path)
+	token := strings.TrimSpace(w.MustKubectl("", "create", "token", account, "-n", stack.Namespace))
+	w.MustKubectl("", "config", "set-credentials", "account", "--token="+token, "--kubeconfig="+path)
+	w.MustKubectl("", "config", "set-context", "--current", "--user=account", "--namespace="+stack.Namespace, "--kubeconfig="+path)
 	return path
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 	"github.com/calcom-operator/calcom-operator/test/stack"
+	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
 // release is helm, at work on the release calcom-operator in the operator's namespace.
@@ -124,9 +125,9 @@ rbac: {namespacedOnly: true}
 // stranger makes a user, and all that it needs, where the operator does not look.
 func (w *world) stranger() string {
 	w.Helper()
-	w.kubectl("", "create", "namespace", "elsewhere")
-	w.kubectl("", "create", "secret", "generic", "calcom", "-n", "elsewhere", "--from-literal=secretKey="+calcomtest.DefaultClient().Secret)
-	w.kubectl(strings.ReplaceAll(w.users(1), "canary-0", "stranger"), "apply", "-n", "elsewhere", "-f", "-")
+	w.MustKubectl("", "create", "namespace", "elsewhere")
+	w.MustKubectl("", "create", "secret", "generic", "calcom", "-n", "elsewhere", "--from-literal=secretKey="+calcomtest.DefaultClient().Secret)
+	w.MustKubectl(strings.ReplaceAll(w.users(1), "canary-0", "stranger"), "apply", "-n", "elsewhere", "-f", "-")
 	return w.strangerNow("elsewhere")
 }
 
@@ -135,15 +136,15 @@ func (w *world) strangerNow(before string) string {
 	if before == "" {
 		return ""
 	}
-	return w.kubectl("", "get", "managedusers,secrets", "-n", "elsewhere", "-o", `jsonpath={range .items[*]}{.kind} {.metadata.resourceVersion} {.metadata.finalizers}{"; "}{end}`)
+	return w.MustKubectl("", "get", "managedusers,secrets", "-n", "elsewhere", "-o", `jsonpath={range .items[*]}{.kind} {.metadata.resourceVersion} {.metadata.finalizers}{"; "}{end}`)
 }
 
 // policiesHold tries what the policies refuse.
 func (w *world) policiesHold() {
 	w.Helper()
-	w.kubectl(w.users(1), "apply", "-f", "-")
-	w.kubectl("", "wait", "--for=condition=Ready", "manageduser/canary-0", "--timeout="+patience.String())
-	w.kubectl("", "label", "manageduser", "canary-0", "platform.cal.com/deletion-protection=true")
+	w.MustKubectl(w.users(1), "apply", "-f", "-")
+	w.MustKubectl("", "wait", "--for=condition=Ready", "manageduser/canary-0", "--timeout="+stacktest.Patience.String())
+	w.MustKubectl("", "label", "manageduser", "canary-0", "platform.cal.com/deletion-protection=true")
 	for _, try := range [][]string{
 		{"delete", "manageduser", "canary-0", "--dry-run=server"},
 		{"patch", "manageduser", "canary-0", "--type=merge", `--patch={"metadata":{"finalizers":null}}`, "--dry-run=server"},
@@ -158,8 +159,8 @@ func (w *world) policiesHold() {
 	if out, err := w.Kubectl(w.Context(), elsewhere, "create", "-f", "-"); err == nil || !strings.Contains(string(out), "ConfigMap calcom-operator-allowed-api-urls in namespace "+stack.Namespace) {
 		w.Errorf("another server is not refused by the policy: %v\n%s", err, out)
 	}
-	w.kubectl("", "label", "manageduser", "canary-0", "platform.cal.com/deletion-protection-")
-	w.kubectl("", "delete", "manageduser", "canary-0", "--timeout="+patience.String())
+	w.MustKubectl("", "label", "manageduser", "canary-0", "platform.cal.com/deletion-protection-")
+	w.MustKubectl("", "delete", "manageduser", "canary-0", "--timeout="+stacktest.Patience.String())
 }
 
 // An older chart is upgraded, the release is uninstalled and installed anew: CRDs change with the chart, and stay without it, and so do
@@ -181,9 +182,9 @@ func TestChartIsUpgradedAndUninstalled(t *testing.T) {
 		},
 	})
 	w.createSecret("default")
-	w.kubectl(w.users(3), "apply", "-f", "-")
-	w.kubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "--timeout="+patience.String())
-	if table := w.kubectl("", "get", "managedusers"); strings.Contains(table, "USER ID") {
+	w.MustKubectl(w.users(3), "apply", "-f", "-")
+	w.MustKubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "--timeout="+stacktest.Patience.String())
+	if table := w.MustKubectl("", "get", "managedusers"); strings.Contains(table, "USER ID") {
 		t.Fatalf("the older chart's CRD has all columns:\n%s", table)
 	}
 	before := w.identities()
@@ -201,14 +202,14 @@ func TestChartIsUpgradedAndUninstalled(t *testing.T) {
 	r.values += "resyncInterval: 1s\ncommonLabels: {example.com/stage: upgraded}\n"
 	restart("upgrading", func() error { return r.run(t.Context(), "upgrade") })
 	w.startOperator()
-	if table := w.kubectl("", "get", "managedusers"); !strings.Contains(table, "USER ID") {
+	if table := w.MustKubectl("", "get", "managedusers"); !strings.Contains(table, "USER ID") {
 		t.Errorf("the CRD was not upgraded:\n%s", table)
 	}
-	if labels := w.kubectl("", "get", "crd", "managedusers.platform.cal.com", "-o", "jsonpath={.metadata.labels}"); !strings.Contains(labels, "upgraded") {
+	if labels := w.MustKubectl("", "get", "crd", "managedusers.platform.cal.com", "-o", "jsonpath={.metadata.labels}"); !strings.Contains(labels, "upgraded") {
 		t.Errorf("the CRD has the labels %s", labels)
 	}
 	w.drift(0)
-	w.eventually("the drift to be corrected within the new interval", func() bool { return w.remote(0).Bio == "Canary Bio" })
+	w.Eventually("the drift to be corrected within the new interval", func() bool { return w.remote(0).Bio == "Canary Bio" })
 	w.wantIdentities(before)
 
 	// CRDs that are not the chart's any more stay.
@@ -219,7 +220,7 @@ func TestChartIsUpgradedAndUninstalled(t *testing.T) {
 
 	// Uninstalled, and installed anew: nobody noticed, and deletions work.
 	restart("uninstalling", func() error { return r.run(t.Context(), "uninstall") })
-	if left := w.kubectl("", "get", "all,roles,rolebindings,poddisruptionbudgets", "-n", stack.Namespace, "-o", "name"); strings.TrimSpace(left) != "" {
+	if left := w.MustKubectl("", "get", "all,roles,rolebindings,poddisruptionbudgets", "-n", stack.Namespace, "-o", "name"); strings.TrimSpace(left) != "" {
 		t.Errorf("the release left behind:\n%s", left)
 	}
 	w.wantIdentities(before)
@@ -229,7 +230,7 @@ func TestChartIsUpgradedAndUninstalled(t *testing.T) {
 	}
 	w.startOperator()
 	w.wantIdentities(before)
-	w.kubectl("", "delete", "managedusers", "--all", "--timeout="+patience.String())
+	w.MustKubectl("", "delete", "managedusers", "--all", "--timeout="+stacktest.Patience.String())
 	w.wantUsers(0)
 }
 
@@ -264,7 +265,7 @@ func (w *world) identities() map[string]string {
 			Status   struct{ User struct{ ID int64 } }
 		}
 	}
-	if err := json.Unmarshal([]byte(w.kubectl("", "get", "managedusers", "-o", "json")), &list); err != nil {
+	if err := json.Unmarshal([]byte(w.MustKubectl("", "get", "managedusers", "-o", "json")), &list); err != nil {
 		w.Fatal(err)
 	}
 	identities := make(map[string]string)

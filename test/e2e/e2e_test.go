@@ -6,93 +6,29 @@
 package e2e
 
 import (
-	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
-	"time"
-
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 	"github.com/calcom-operator/calcom-operator/test/stack"
+	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
-
-// patience bounds every wait; see the operator's benchmarks for how long things take.
-const patience = 2 * time.Minute
 
 // defaultClient is the OAuth client that the sandbox has.
 var defaultClient = calcomtest.DefaultClient()
 
-// world is the stack with what its processes said.
-type world struct {
-	*testing.T
-	*stack.Stack
-
-	mu  sync.Mutex
-	log []string
-}
+// world is a stack and what users of it do.
+type world struct{ *stacktest.World }
 
 func newWorld(t *testing.T, config stack.Config) *world {
 	t.Helper()
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Fatal(`KUBEBUILDER_ASSETS is not set: run "make test", or export KUBEBUILDER_ASSETS=$(hack/controlplane/assets.sh)`)
-	}
-	w := &world{T: t}
-	config.Dir = t.TempDir()
-	config.Operator = func(line string) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.log = append(w.log, line)
-	}
-	started, err := stack.Start(t.Context(), config)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, strings.Join(w.lines(), "\n"))
-	}
-	w.Stack = started
-	t.Cleanup(func() {
-		if err := started.Stop(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("the operator's log:\n%s", strings.Join(w.lines(), "\n"))
-		}
-	})
-	return w
-}
-
-func (w *world) lines() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return append([]string(nil), w.log...)
-}
-
-// kubectl runs a command that has to succeed.
-func (w *world) kubectl(stdin string, args ...string) string {
-	w.Helper()
-	out, err := w.Kubectl(w.Context(), stdin, args...)
-	if err != nil {
-		w.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
-// eventually waits until a condition holds.
-func (w *world) eventually(what string, holds func() bool) {
-	w.Helper()
-	err := wait.PollUntilContextTimeout(w.Context(), 100*time.Millisecond, patience, true, func(context.Context) (bool, error) {
-		return holds(), nil
-	})
-	if err != nil {
-		w.Fatalf("waiting for %s: %v", what, err)
-	}
+	return &world{stacktest.Start(t, config)}
 }
 
 // remoteUser is a user as the sandbox shows it to any client.
@@ -159,13 +95,13 @@ func TestKilledWhileCreatingAndDeleting(t *testing.T) {
 		OperatorArgs: []string{"--leader-elect=false", "--unknown-outcome-grace=5s", "--zap-log-level=7"},
 	})
 	w.createSecret("default")
-	w.kubectl(w.users(n), "apply", "-f", "-")
+	w.MustKubectl(w.users(n), "apply", "-f", "-")
 	for _, atLeast := range []int{2, 8, 14} {
-		w.eventually("some users", func() bool { return len(w.remoteUsers()) >= atLeast })
+		w.Eventually("some users", func() bool { return len(w.remoteUsers()) >= atLeast })
 		w.KillOperator()
 		w.startOperator()
 	}
-	w.kubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "--timeout="+patience.String())
+	w.MustKubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "--timeout="+stacktest.Patience.String())
 	seen := make(map[string]bool)
 	for _, user := range w.remoteUsers() {
 		if seen[user.Email] {
@@ -177,21 +113,21 @@ func TestKilledWhileCreatingAndDeleting(t *testing.T) {
 		t.Errorf("Cal.com has %d users, want %d", len(seen), n)
 	}
 
-	w.kubectl("", "delete", "managedusers", "--all", "--wait=false")
-	w.eventually("some deletions", func() bool { return len(w.remoteUsers()) < n-4 })
+	w.MustKubectl("", "delete", "managedusers", "--all", "--wait=false")
+	w.Eventually("some deletions", func() bool { return len(w.remoteUsers()) < n-4 })
 	w.KillOperator()
 	w.startOperator()
-	w.kubectl("", "wait", "--for=delete", "managedusers", "--all", "--timeout="+patience.String())
+	w.MustKubectl("", "wait", "--for=delete", "managedusers", "--all", "--timeout="+stacktest.Patience.String())
 	w.wantUsers(0)
 
 	if err := w.StopOperator(); err != nil {
 		t.Error(err)
 	}
-	events := w.kubectl("", "get", "events", "-o", "json")
+	events := w.MustKubectl("", "get", "events", "-o", "json")
 	if !strings.Contains(events, "Created user") {
 		t.Error("there is no event of a creation to look into")
 	}
-	w.wantNothingShown("the operator's log", strings.Join(w.lines(), "\n"))
+	w.wantNothingShown("the operator's log", strings.Join(w.Printed(), "\n"))
 	w.wantNothingShown("events", events)
 }
 
@@ -211,15 +147,15 @@ func TestWhatUsersSee(t *testing.T) {
 	t.Parallel()
 	const metrics = "127.0.0.1:18443"
 	w := newWorld(t, stack.Config{OperatorArgs: []string{"--metrics-bind-address=" + metrics}})
-	w.eventually("the documentation", func() bool { // Published some time after the CRD is established.
+	w.Eventually("the documentation", func() bool { // Published some time after the CRD is established.
 		text, err := w.Kubectl(t.Context(), "", "explain", "manageduser.spec.createOnly")
 		return err == nil && strings.Contains(strings.Join(strings.Fields(string(text)), " "), "time zone from the browser")
 	})
-	w.kubectl(w.users(1), "apply", "-f", "-")
-	w.eventually("the reason", func() bool {
-		return strings.Contains(w.kubectl("", "get", "calusr"), "SecretNotFound")
+	w.MustKubectl(w.users(1), "apply", "-f", "-")
+	w.Eventually("the reason", func() bool {
+		return strings.Contains(w.MustKubectl("", "get", "calusr"), "SecretNotFound")
 	})
-	table := w.kubectl("", "get", "calcom", "-o", "wide")
+	table := w.MustKubectl("", "get", "calcom", "-o", "wide")
 	for _, part := range []string{"NAME", "READY", "REASON", "USER ID", "AGE", "CLIENT", "POLICY", "MESSAGE", "False", "There is no Secret calcom"} {
 		if !strings.Contains(table, part) {
 			t.Errorf("the table lacks %q:\n%s", part, table)
@@ -234,8 +170,8 @@ func TestWhatUsersSee(t *testing.T) {
 		t.Errorf("metrics without the role answer %d, want 403", status)
 	}
 	token := w.token("prometheus")
-	w.kubectl("", "create", "clusterrolebinding", "prometheus", "--clusterrole=calcom-operator-metrics-reader", "--serviceaccount=default:prometheus")
-	w.eventually("the metrics", func() bool {
+	w.MustKubectl("", "create", "clusterrolebinding", "prometheus", "--clusterrole=calcom-operator-metrics-reader", "--serviceaccount=default:prometheus")
+	w.Eventually("the metrics", func() bool {
 		status, body := w.getMetrics(metrics, token)
 		w.wantNothingShown("metrics", body)
 		for _, name := range []string{ // One of each collector.
@@ -253,8 +189,8 @@ func TestWhatUsersSee(t *testing.T) {
 // token makes a ServiceAccount and returns a token for it.
 func (w *world) token(name string) string {
 	w.Helper()
-	w.kubectl("", "create", "serviceaccount", name)
-	return strings.TrimSpace(w.kubectl("", "create", "token", name))
+	w.MustKubectl("", "create", "serviceaccount", name)
+	return strings.TrimSpace(w.MustKubectl("", "create", "token", name))
 }
 
 func (w *world) getMetrics(address, token string) (int, string) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/calcom-operator/calcom-operator/test/stack"
+	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
 // The worst accident: somebody deletes the CRD, and with it every object at once. With a limit, no more than that number of
@@ -22,31 +23,31 @@ func TestDeletedCRDLosesNoMoreThanTheLimit(t *testing.T) {
 		OperatorArgs: []string{"--leader-elect=false", fmt.Sprintf("--mass-delete-limit=%d", limit)},
 	})
 	w.createSecret("default")
-	w.kubectl("", "create", "namespace", "kept")
+	w.MustKubectl("", "create", "namespace", "kept")
 	w.createSecret("kept")
-	w.kubectl(w.usersOf("canary", users-kept), "apply", "--server-side", "-f", "-")
-	w.kubectl(w.usersOf("kept", kept), "apply", "--server-side", "-n", "kept", "-f", "-")
+	w.MustKubectl(w.usersOf("canary", users-kept), "apply", "--server-side", "-f", "-")
+	w.MustKubectl(w.usersOf("kept", kept), "apply", "--server-side", "-n", "kept", "-f", "-")
 	// kubectl wait would ask for each of them one after the other.
-	w.eventually("all users", func() bool {
-		return strings.Count(w.kubectl("", "get", "managedusers", "-A"), "Available") == users
+	w.Eventually("all users", func() bool {
+		return strings.Count(w.MustKubectl("", "get", "managedusers", "-A"), "Available") == users
 	})
 	w.wantUsers(users)
 
-	w.kubectl("", "delete", "crd", "managedusers.platform.cal.com", "--wait=false")
+	w.MustKubectl("", "delete", "crd", "managedusers.platform.cal.com", "--wait=false")
 	held := func() bool {
-		table := w.kubectl("", "get", "managedusers", "-A")
+		table := w.MustKubectl("", "get", "managedusers", "-A")
 		return strings.Count(table, "MassDeletion") == users-limit
 	}
-	w.eventually("the others to be held", held)
+	w.Eventually("the others to be held", held)
 	w.wantUsers(users - limit)
 	for range 2 {
 		w.KillOperator()
 		w.startOperator()
-		w.eventually("the others to be held still", held)
+		w.Eventually("the others to be held still", held)
 		w.wantUsers(users - limit)
 	}
 	lost := limit
-	for range strings.Lines(w.kubectl("", "get", "managedusers", "-A", "-o", "name")) {
+	for range strings.Lines(w.MustKubectl("", "get", "managedusers", "-A", "-o", "name")) {
 		lost++
 	}
 	if lost != users {
@@ -54,9 +55,9 @@ func TestDeletedCRDLosesNoMoreThanTheLimit(t *testing.T) {
 	}
 
 	// Somebody noticed: one team keeps its users, the other's may go.
-	left := strings.Fields(w.kubectl("", "get", "managedusers", "-n", "kept", "-o", "name"))
-	w.kubectl("", append([]string{"patch", "-n", "kept", "--type=merge", "-p", `{"spec":{"deletionPolicy":"Orphan"}}`}, left...)...)
-	w.kubectl("", "annotate", "namespace", "default", "platform.cal.com/allow-mass-deletion=true")
-	w.kubectl("", "wait", "--for=delete", "crd/managedusers.platform.cal.com", "--timeout="+patience.String())
+	left := strings.Fields(w.MustKubectl("", "get", "managedusers", "-n", "kept", "-o", "name"))
+	w.MustKubectl("", append([]string{"patch", "-n", "kept", "--type=merge", "-p", `{"spec":{"deletionPolicy":"Orphan"}}`}, left...)...)
+	w.MustKubectl("", "annotate", "namespace", "default", "platform.cal.com/allow-mass-deletion=true")
+	w.MustKubectl("", "wait", "--for=delete", "crd/managedusers.platform.cal.com", "--timeout="+stacktest.Patience.String())
 	w.wantUsers(len(left))
 }

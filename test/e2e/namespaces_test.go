@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/calcom-operator/calcom-operator/test/stack"
+	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
 // perNamespace is how many users each namespace has.
@@ -27,21 +28,21 @@ func TestNamespacesGo(t *testing.T) {
 			w.fillNamespace(namespace)
 		}
 		for _, namespace := range namespaces {
-			w.kubectl("", "wait", "-n", namespace, "--for=condition=Ready", "managedusers", "--all", "--timeout="+patience.String())
+			w.MustKubectl("", "wait", "-n", namespace, "--for=condition=Ready", "managedusers", "--all", "--timeout="+stacktest.Patience.String())
 		}
 	}
 	deleteNamespaces := func(namespaces ...string) {
-		w.kubectl("", append([]string{"delete", "namespace", "--wait=false"}, namespaces...)...)
+		w.MustKubectl("", append([]string{"delete", "namespace", "--wait=false"}, namespaces...)...)
 	}
 	secretFirst := func(namespaces ...string) {
 		for _, namespace := range namespaces {
-			w.kubectl("", "delete", "secret", "calcom", "-n", namespace, "--wait=false")
+			w.MustKubectl("", "delete", "secret", "calcom", "-n", namespace, "--wait=false")
 		}
 		deleteNamespaces(namespaces...)
 	}
 	usersFirst := func(namespaces ...string) {
 		for _, namespace := range namespaces {
-			w.kubectl("", "delete", "managedusers", "--all", "-n", namespace, "--wait=false")
+			w.MustKubectl("", "delete", "managedusers", "--all", "-n", namespace, "--wait=false")
 		}
 		deleteNamespaces(namespaces...)
 	}
@@ -60,7 +61,7 @@ func TestNamespacesGo(t *testing.T) {
 	usersFirst("down-users-first")
 	// The namespace controller has done what it can, and what is left waits for the operator.
 	for _, namespace := range []string{"down", "down-secret-first", "down-users-first"} {
-		w.kubectl("", "wait", "namespace", namespace, "--for=condition=NamespaceFinalizersRemaining", "--timeout="+patience.String())
+		w.MustKubectl("", "wait", "namespace", namespace, "--for=condition=NamespaceFinalizersRemaining", "--timeout="+stacktest.Patience.String())
 	}
 	w.wantUsers(3 * perNamespace)
 	w.startOperator()
@@ -72,13 +73,13 @@ func TestNamespacesGo(t *testing.T) {
 	secretFirst("restarted-secret-first")
 	usersFirst("restarted-users-first")
 	for _, atMost := range []int{50, 35, 20} {
-		w.eventually("some deletions", func() bool { return len(w.remoteUsers()) <= atMost })
+		w.Eventually("some deletions", func() bool { return len(w.remoteUsers()) <= atMost })
 		w.KillOperator()
 		w.startOperator()
 	}
 	w.gone("restarted", "restarted-secret-first", "restarted-users-first")
 	w.wantUsers(0)
-	w.wantNothingShown("the operator's log", strings.Join(w.lines(), "\n"))
+	w.wantNothingShown("the operator's log", strings.Join(w.Printed(), "\n"))
 }
 
 // What a person holds back stays until the person lets it go, says so, and takes nothing else with it.
@@ -91,32 +92,32 @@ func TestNamespaceWithHeldUsers(t *testing.T) {
 	})
 	const namespace = "held"
 	w.fillNamespace(namespace)
-	w.kubectl("", "wait", "-n", namespace, "--for=condition=Ready", "managedusers", "--all", "--timeout="+patience.String())
-	w.kubectl("", "apply", "-k", "../../config/policy") // Its list of servers would refuse the sandbox to new users.
+	w.MustKubectl("", "wait", "-n", namespace, "--for=condition=Ready", "managedusers", "--all", "--timeout="+stacktest.Patience.String())
+	w.MustKubectl("", "apply", "-k", "../../config/policy") // Its list of servers would refuse the sandbox to new users.
 	patch := func(name, spec string) {
-		w.kubectl("", "patch", "manageduser", name, "-n", namespace, "--type=merge", "-p", `{"spec":`+spec+`}`)
+		w.MustKubectl("", "patch", "manageduser", name, "-n", namespace, "--type=merge", "-p", `{"spec":`+spec+`}`)
 	}
 	patch("canary-0", `{"reconcilePolicy":"Suspend"}`)
 	patch("canary-1", `{"deletionPolicy":"Orphan"}`)
 	// Protection from a deletion of its own; with the whole namespace it goes, since nothing could let it go later.
-	w.kubectl("", "label", "manageduser", "canary-2", "-n", namespace, "platform.cal.com/deletion-protection=true")
-	w.eventually("the protection", func() bool {
+	w.MustKubectl("", "label", "manageduser", "canary-2", "-n", namespace, "platform.cal.com/deletion-protection=true")
+	w.Eventually("the protection", func() bool {
 		out, err := w.Kubectl(t.Context(), "", "delete", "manageduser", "canary-2", "-n", namespace, "--dry-run=server")
 		return err != nil && strings.Contains(string(out), "deletion-protection")
 	})
-	w.kubectl("", "wait", "-n", namespace, "--for=jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}=Suspended", "manageduser/canary-0", "--timeout="+patience.String())
+	w.MustKubectl("", "wait", "-n", namespace, "--for=jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}=Suspended", "manageduser/canary-0", "--timeout="+stacktest.Patience.String())
 
-	w.kubectl("", "delete", "namespace", namespace, "--wait=false")
-	w.eventually("the others' deletion", func() bool {
-		return w.kubectl("", "get", "managedusers", "-n", namespace, "-o", "name") == "manageduser.platform.cal.com/canary-0\n"
+	w.MustKubectl("", "delete", "namespace", namespace, "--wait=false")
+	w.Eventually("the others' deletion", func() bool {
+		return w.MustKubectl("", "get", "managedusers", "-n", namespace, "-o", "name") == "manageduser.platform.cal.com/canary-0\n"
 	})
 	w.wantUsers(2) // The suspended one and the orphan.
 	// The Secret waits for the suspended user, which will need it.
-	if finalizers := w.kubectl("", "get", "secret", "calcom", "-n", namespace, "-o", "jsonpath={.metadata.finalizers}"); !strings.Contains(finalizers, "platform.cal.com/in-use") {
+	if finalizers := w.MustKubectl("", "get", "secret", "calcom", "-n", namespace, "-o", "jsonpath={.metadata.finalizers}"); !strings.Contains(finalizers, "platform.cal.com/in-use") {
 		t.Errorf("the Secret has the finalizers %s", finalizers)
 	}
-	w.eventually("the reason", func() bool {
-		return strings.Contains(w.kubectl("", "get", "managedusers", "-n", namespace, "-o", "wide"), "The deletion waits while reconcilePolicy is Suspend")
+	w.Eventually("the reason", func() bool {
+		return strings.Contains(w.MustKubectl("", "get", "managedusers", "-n", namespace, "-o", "wide"), "The deletion waits while reconcilePolicy is Suspend")
 	})
 
 	// Somebody takes the protection off by force: the credentials are lost. Now the deletion needs a person.
@@ -124,12 +125,12 @@ func TestNamespaceWithHeldUsers(t *testing.T) {
 	if out, err := w.Kubectl(t.Context(), "", "patch", "secret", "calcom", "-n", namespace, "--type=json", "-p", unprotect); err == nil {
 		t.Errorf("anybody can take the protection off the Secret: %s", out)
 	}
-	w.kubectl("", "patch", "secret", "calcom", "-n", namespace, "--type=json", "-p", unprotect,
+	w.MustKubectl("", "patch", "secret", "calcom", "-n", namespace, "--type=json", "-p", unprotect,
 		"--as=somebody", "--as-group=system:masters", "--as-group=calcom-operator:break-glass")
-	w.kubectl("", "wait", "--for=delete", "secret/calcom", "-n", namespace, "--timeout="+patience.String())
+	w.MustKubectl("", "wait", "--for=delete", "secret/calcom", "-n", namespace, "--timeout="+stacktest.Patience.String())
 	patch("canary-0", `{"reconcilePolicy":"Manage"}`)
-	w.eventually("DeletionBlocked", func() bool {
-		table := w.kubectl("", "get", "managedusers", "-n", namespace, "-o", "wide")
+	w.Eventually("DeletionBlocked", func() bool {
+		table := w.MustKubectl("", "get", "managedusers", "-n", namespace, "-o", "wide")
 		return strings.Contains(table, "DeletionBlocked") && strings.Contains(table, "There is no Secret calcom") &&
 			strings.Contains(table, "set deletionPolicy to Orphan")
 	})
@@ -142,16 +143,16 @@ func TestNamespaceWithHeldUsers(t *testing.T) {
 // fillNamespace makes a namespace with a Secret and users whose addresses are their own.
 func (w *world) fillNamespace(namespace string) {
 	w.Helper()
-	w.kubectl("", "create", "namespace", namespace)
+	w.MustKubectl("", "create", "namespace", namespace)
 	w.createSecret(namespace)
-	w.kubectl(w.usersOf(namespace, perNamespace), "apply", "-n", namespace, "-f", "-")
+	w.MustKubectl(w.usersOf(namespace, perNamespace), "apply", "-n", namespace, "-f", "-")
 }
 
 // gone waits until namespaces are gone, and says what holds one that stays.
 func (w *world) gone(namespaces ...string) {
 	w.Helper()
 	for _, namespace := range namespaces {
-		if out, err := w.Kubectl(w.Context(), "", "wait", "--for=delete", "namespace/"+namespace, "--timeout="+patience.String()); err != nil {
+		if out, err := w.Kubectl(w.Context(), "", "wait", "--for=delete", "namespace/"+namespace, "--timeout="+stacktest.Patience.String()); err != nil {
 			left, _ := w.Kubectl(w.Context(), "", "get", "managedusers,secrets", "-n", namespace, "-o", "wide")
 			w.Fatalf("namespace %s stays: %v\n%s\n%s", namespace, err, out, left)
 		}
@@ -174,5 +175,5 @@ func (w *world) startOperator() {
 
 func (w *world) createSecret(namespace string) {
 	w.Helper()
-	w.kubectl("", "create", "secret", "generic", "calcom", "-n", namespace, "--from-literal=secretKey="+defaultClient.Secret)
+	w.MustKubectl("", "create", "secret", "generic", "calcom", "-n", namespace, "--from-literal=secretKey="+defaultClient.Secret)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 	"github.com/calcom-operator/calcom-operator/test/stack"
+	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
 // grant is one thing that the operator's roles let it do.
@@ -53,7 +54,7 @@ type rights struct {
 func (w *world) granted() []grant {
 	w.Helper()
 	var all rights
-	if err := json.Unmarshal([]byte(w.kubectl("", "get", "roles,rolebindings,clusterroles,clusterrolebindings", "-A", "-o", "json")), &all); err != nil {
+	if err := json.Unmarshal([]byte(w.MustKubectl("", "get", "roles,rolebindings,clusterroles,clusterrolebindings", "-A", "-o", "json")), &all); err != nil {
 		w.Fatal(err)
 	}
 	bound := make(map[string]bool)
@@ -110,8 +111,8 @@ func TestRights(t *testing.T) {
 			"--mass-delete-limit=10", "--operator-namespace=" + stack.Namespace,
 		},
 	})
-	w.kubectl("", "apply", "--server-side", "-k", filepath.Join("..", "..", "config", "policy"))
-	w.kubectl("", "patch", "configmap", "calcom-operator-allowed-api-urls", "-n", stack.Namespace, "--type=merge", `--patch={"data":{"prefixes":"`+w.API+`"}}`)
+	w.MustKubectl("", "apply", "--server-side", "-k", filepath.Join("..", "..", "config", "policy"))
+	w.MustKubectl("", "patch", "configmap", "calcom-operator-allowed-api-urls", "-n", stack.Namespace, "--type=merge", `--patch={"data":{"prefixes":"`+w.API+`"}}`)
 	w.live(life{metrics: metrics, clusterClients: true})
 	w.checkRights()
 }
@@ -133,7 +134,7 @@ func (w *world) checkRights() {
 			w.Errorf("the operator was refused (%d): %s of %s/%s, %s", r.Code, r.Operation, r.Namespace, r.Name, r.URI)
 		}
 	}
-	for _, line := range w.lines() {
+	for _, line := range w.Printed() {
 		if strings.Contains(line, "unknown namespace") {
 			w.Errorf("the operator looked where it does not watch: %s", line)
 		}
@@ -171,25 +172,25 @@ type life struct {
 func (w *world) live(in life) {
 	w.Helper()
 	// A Secret that comes late, and is marked as in use.
-	w.eventually("the API URL to be allowed", func() bool {
+	w.Eventually("the API URL to be allowed", func() bool {
 		_, err := w.Kubectl(w.Context(), w.users(3), "apply", "-f", "-")
 		return err == nil
 	})
-	w.eventually("the missing Secret to be noticed", func() bool {
-		return strings.Contains(w.kubectl("", "get", "managedusers"), "SecretNotFound")
+	w.Eventually("the missing Secret to be noticed", func() bool {
+		return strings.Contains(w.MustKubectl("", "get", "managedusers"), "SecretNotFound")
 	})
-	w.kubectl("", "create", "secret", "generic", "calcom", "--from-literal=secretKey="+calcomtest.DefaultClient().Secret)
-	w.kubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "--timeout="+patience.String())
+	w.MustKubectl("", "create", "secret", "generic", "calcom", "--from-literal=secretKey="+calcomtest.DefaultClient().Secret)
+	w.MustKubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "--timeout="+stacktest.Patience.String())
 	if got := w.finalizers("secret/calcom"); !strings.Contains(got, "platform.cal.com/in-use") {
 		w.Errorf("the Secret has the finalizers %q", got)
 	}
 
 	// An update, and then drift again and again: events of one kind become a series.
-	w.kubectl("", "patch", "manageduser", "canary-0", "--type=merge", `--patch={"spec":{"bio":"Another"}}`)
-	w.eventually("the update", func() bool { return w.remote(0).Bio == "Another" })
-	w.eventually("a series of events", func() bool {
+	w.MustKubectl("", "patch", "manageduser", "canary-0", "--type=merge", `--patch={"spec":{"bio":"Another"}}`)
+	w.Eventually("the update", func() bool { return w.remote(0).Bio == "Another" })
+	w.Eventually("a series of events", func() bool {
 		w.drift(0)
-		w.eventually("the drift to be corrected", func() bool { return w.remote(0).Bio == "Another" })
+		w.Eventually("the drift to be corrected", func() bool { return w.remote(0).Bio == "Another" })
 		return slices.ContainsFunc(w.requests(), func(r stack.Request) bool {
 			return r.Operation == stack.Operation{Verb: "patch", APIGroup: "events.k8s.io", Resource: "events"}
 		})
@@ -203,12 +204,12 @@ func (w *world) live(in life) {
 	}
 
 	// One user is left in Cal.com, the others are deleted, which goes on record; the Secret is free.
-	w.kubectl("", "patch", "manageduser", "canary-1", "--type=merge", `--patch={"spec":{"deletionPolicy":"Orphan"}}`)
-	w.kubectl("", "delete", "managedusers", "--all", "--timeout="+patience.String())
+	w.MustKubectl("", "patch", "manageduser", "canary-1", "--type=merge", `--patch={"spec":{"deletionPolicy":"Orphan"}}`)
+	w.MustKubectl("", "delete", "managedusers", "--all", "--timeout="+stacktest.Patience.String())
 	if left := w.remoteUsers(); len(left) != 1 || !strings.HasPrefix(left[0].Email, "canary.1") {
 		w.Errorf("Cal.com has %v, want just the orphan", left)
 	}
-	w.eventually("the Secret to be let go", func() bool { return w.finalizers("secret/calcom") == "" })
+	w.Eventually("the Secret to be let go", func() bool { return w.finalizers("secret/calcom") == "" })
 
 	// A second leader finds the lease of the first. It lists before it watches, as client-go does where the API server
 	// cannot stream a list: before Kubernetes 1.34 it often cannot.
@@ -219,9 +220,9 @@ func (w *world) live(in life) {
 	if err := w.StartOperator(w.Context()); err != nil {
 		w.Fatal(err)
 	}
-	w.eventually("the lease to be taken again", func() bool {
-		return w.kubectl("", "get", "lease", "-n", stack.Namespace, "-o", "jsonpath={.items[0].spec.leaseTransitions}") != "0" &&
-			w.kubectl("", "get", "lease", "-n", stack.Namespace, "-o", "jsonpath={.items[0].spec.holderIdentity}") != ""
+	w.Eventually("the lease to be taken again", func() bool {
+		return w.MustKubectl("", "get", "lease", "-n", stack.Namespace, "-o", "jsonpath={.items[0].spec.leaseTransitions}") != "0" &&
+			w.MustKubectl("", "get", "lease", "-n", stack.Namespace, "-o", "jsonpath={.items[0].spec.holderIdentity}") != ""
 	})
 }
 
@@ -233,18 +234,18 @@ func (w *world) clients(clusterClients bool) {
 		kinds = append(kinds, "ClusterOAuthClient")
 	}
 	secret := "--from-literal=secretKey=" + calcomtest.DefaultClient().Secret
-	w.kubectl("", "create", "secret", "generic", "calcom", secret, "-n", stack.Namespace)
+	w.MustKubectl("", "create", "secret", "generic", "calcom", secret, "-n", stack.Namespace)
 	for n, kind := range kinds {
 		acme, user := strings.ToLower(kind)+"/acme", fmt.Sprintf("manageduser/canary-%d", 50+n)
-		w.kubectl(w.clientManifests(kind, 50+n), "apply", "-f", "-")
-		w.kubectl("", "wait", "--for=condition=Ready", acme, user, "--timeout="+patience.String())
-		w.kubectl("", "delete", acme, "--wait=false")
-		w.eventually("the client to be held", func() bool { return strings.Contains(w.kubectl("", "get", acme), "Deleting") })
-		w.kubectl("", "delete", user, "--timeout="+patience.String())
-		w.kubectl("", "wait", "--for=delete", acme, "--timeout="+patience.String())
+		w.MustKubectl(w.clientManifests(kind, 50+n), "apply", "-f", "-")
+		w.MustKubectl("", "wait", "--for=condition=Ready", acme, user, "--timeout="+stacktest.Patience.String())
+		w.MustKubectl("", "delete", acme, "--wait=false")
+		w.Eventually("the client to be held", func() bool { return strings.Contains(w.MustKubectl("", "get", acme), "Deleting") })
+		w.MustKubectl("", "delete", user, "--timeout="+stacktest.Patience.String())
+		w.MustKubectl("", "wait", "--for=delete", acme, "--timeout="+stacktest.Patience.String())
 	}
-	w.eventually("the operator's Secret to be let go", func() bool {
-		return w.kubectl("", "get", "secret", "calcom", "-n", stack.Namespace, "-o", "jsonpath={.metadata.finalizers}") == ""
+	w.Eventually("the operator's Secret to be let go", func() bool {
+		return w.MustKubectl("", "get", "secret", "calcom", "-n", stack.Namespace, "-o", "jsonpath={.metadata.finalizers}") == ""
 	})
 }
 
@@ -253,24 +254,24 @@ func (w *world) tokens() {
 	w.Helper()
 	const user = "manageduser/canary-2"
 	patch := func(tokens string) {
-		w.kubectl("", "patch", user, "--type=merge", `--patch={"spec":{"tokens":`+tokens+`}}`)
+		w.MustKubectl("", "patch", user, "--type=merge", `--patch={"spec":{"tokens":`+tokens+`}}`)
 	}
 	secrets := func() string {
-		return w.kubectl("", "get", "secrets", "--field-selector=type=platform.cal.com/managed-user-tokens", "-o", "name")
+		return w.MustKubectl("", "get", "secrets", "--field-selector=type=platform.cal.com/managed-user-tokens", "-o", "name")
 	}
 	patch(`{"secretName":"canary-tokens"}`)
-	w.kubectl("", "wait", "--for=condition=TokensReady", user, "--timeout="+patience.String())
-	w.kubectl("", "annotate", user, "--overwrite", "platform.cal.com/reconcile-requested-at=tokens")
+	w.MustKubectl("", "wait", "--for=condition=TokensReady", user, "--timeout="+stacktest.Patience.String())
+	w.MustKubectl("", "annotate", user, "--overwrite", "platform.cal.com/reconcile-requested-at=tokens")
 	patch(`{"secretName":"canary-moved"}`)
-	w.eventually("the Secret to move", func() bool { return strings.TrimSpace(secrets()) == "secret/canary-moved" })
-	w.kubectl("", "delete", "secret", "canary-moved")
-	w.eventually("the Secret to be put back", func() bool { return strings.TrimSpace(secrets()) == "secret/canary-moved" })
-	w.kubectl("", "patch", "secret", "canary-moved", "--type=merge", `--patch={"stringData":{"email":"edited"}}`)
-	w.eventually("the edit to be undone", func() bool {
-		return w.kubectl("", "get", "secret", "canary-moved", "-o", `go-template={{.data.email | base64decode}}`) == "canary.2@example.com"
+	w.Eventually("the Secret to move", func() bool { return strings.TrimSpace(secrets()) == "secret/canary-moved" })
+	w.MustKubectl("", "delete", "secret", "canary-moved")
+	w.Eventually("the Secret to be put back", func() bool { return strings.TrimSpace(secrets()) == "secret/canary-moved" })
+	w.MustKubectl("", "patch", "secret", "canary-moved", "--type=merge", `--patch={"stringData":{"email":"edited"}}`)
+	w.Eventually("the edit to be undone", func() bool {
+		return w.MustKubectl("", "get", "secret", "canary-moved", "-o", `go-template={{.data.email | base64decode}}`) == "canary.2@example.com"
 	})
 	patch("null")
-	w.eventually("the Secret to go", func() bool { return strings.TrimSpace(secrets()) == "" })
+	w.Eventually("the Secret to go", func() bool { return strings.TrimSpace(secrets()) == "" })
 }
 
 // clientManifests are an OAuth client and a user of it.
@@ -300,7 +301,7 @@ spec:
 
 func (w *world) finalizers(object string) string {
 	w.Helper()
-	return w.kubectl("", "get", object, "-o", "jsonpath={.metadata.finalizers[*]}")
+	return w.MustKubectl("", "get", object, "-o", "jsonpath={.metadata.finalizers[*]}")
 }
 
 // editedWhileRefused has Cal.com refuse to create a user whose object is edited at the same moment: the operator reads
@@ -308,17 +309,17 @@ func (w *world) finalizers(object string) string {
 func (w *world) editedWhileRefused() {
 	w.Helper()
 	n := 100
-	w.eventually("an edit during a call", func() bool {
+	w.Eventually("an edit during a call", func() bool {
 		n++
 		name := fmt.Sprintf("manageduser/canary-%d", n)
-		w.kubectl(strings.ReplaceAll(strings.ReplaceAll(w.users(1), "canary-0", fmt.Sprintf("canary-%d", n)), "canary.0", fmt.Sprintf("canary.%d", n))+
+		w.MustKubectl(strings.ReplaceAll(strings.ReplaceAll(w.users(1), "canary-0", fmt.Sprintf("canary-%d", n)), "canary.0", fmt.Sprintf("canary.%d", n))+
 			"  avatarURL: https://nodot/picture.png\n", "apply", "-f", "-")
-		w.eventually("the record of intent or the refusal", func() bool {
-			return w.finalizers(name) != "" || strings.Contains(w.kubectl("", "get", name), "InvalidSpec")
+		w.Eventually("the record of intent or the refusal", func() bool {
+			return w.finalizers(name) != "" || strings.Contains(w.MustKubectl("", "get", name), "InvalidSpec")
 		})
-		w.kubectl("", "annotate", name, "example.com/edit=now")
-		w.eventually("the refusal", func() bool { return strings.Contains(w.kubectl("", "get", name), "InvalidSpec") })
-		w.kubectl("", "delete", name, "--timeout="+patience.String())
+		w.MustKubectl("", "annotate", name, "example.com/edit=now")
+		w.Eventually("the refusal", func() bool { return strings.Contains(w.MustKubectl("", "get", name), "InvalidSpec") })
+		w.MustKubectl("", "delete", name, "--timeout="+stacktest.Patience.String())
 		return slices.ContainsFunc(w.requests(), func(r stack.Request) bool {
 			return r.Operation == stack.Operation{Verb: "get", APIGroup: "platform.cal.com", Resource: "managedusers"}
 		})
@@ -329,8 +330,8 @@ func (w *world) editedWhileRefused() {
 func (w *world) scrape(metrics string) {
 	w.Helper()
 	token := w.token("prometheus")
-	w.kubectl("", "create", "clusterrolebinding", "prometheus", "--clusterrole=calcom-operator-metrics-reader", "--serviceaccount=default:prometheus")
-	w.eventually("the metrics", func() bool {
+	w.MustKubectl("", "create", "clusterrolebinding", "prometheus", "--clusterrole=calcom-operator-metrics-reader", "--serviceaccount=default:prometheus")
+	w.Eventually("the metrics", func() bool {
 		status, _ := w.getMetrics(metrics, token)
 		return status == http.StatusOK
 	})

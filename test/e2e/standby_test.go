@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/calcom-operator/calcom-operator/test/stack"
+	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
 // standbyMetrics is where the standby serves its metrics.
@@ -32,13 +33,13 @@ func TestStandbyTakesOver(t *testing.T) {
 		Sandbox:     func(string) { calls.Add(1) },
 	})
 	w.createSecret("default")
-	w.kubectl(w.users(n), "apply", "-f", "-")
-	w.kubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "--timeout="+patience.String())
+	w.MustKubectl(w.users(n), "apply", "-f", "-")
+	w.MustKubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "--timeout="+stacktest.Patience.String())
 
 	if err := w.StartStandby(t.Context(), "--metrics-bind-address="+standbyMetrics, "--metrics-secure=false"); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually("the standby to know all users", func() bool {
+	w.Eventually("the standby to know all users", func() bool {
 		return w.metric(`workqueue_depth{controller="manageduser"`) == n
 	})
 	if w.hasMetric("calcom_operator_managed_users") {
@@ -48,8 +49,8 @@ func TestStandbyTakesOver(t *testing.T) {
 	before, called := len(w.requests()), calls.Load()
 	w.KillOperator()
 	killed := time.Now()
-	w.eventually("another leader", func() bool { return w.leader() != leader })
-	w.eventually("all users to be looked at", func() bool {
+	w.Eventually("another leader", func() bool { return w.leader() != leader })
+	w.Eventually("all users to be looked at", func() bool {
 		return w.metric(`controller_runtime_reconcile_total{controller="manageduser"`) >= n &&
 			w.metric(`workqueue_depth{controller="manageduser"`) == 0
 	})
@@ -67,15 +68,15 @@ func TestStandbyTakesOver(t *testing.T) {
 		t.Errorf("the new leader counts %v users, want %d", got, n)
 	}
 
-	w.kubectl(w.users(n+1), "apply", "-f", "-")
-	w.kubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "--timeout="+patience.String())
+	w.MustKubectl(w.users(n+1), "apply", "-f", "-")
+	w.MustKubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "--timeout="+stacktest.Patience.String())
 	w.wantUsers(n + 1)
 }
 
 // leader is who holds the lease.
 func (w *world) leader() string {
 	w.Helper()
-	return w.kubectl("", "get", "lease", "-n", stack.Namespace, "-o", "jsonpath={.items[0].spec.holderIdentity}")
+	return w.MustKubectl("", "get", "lease", "-n", stack.Namespace, "-o", "jsonpath={.items[0].spec.holderIdentity}")
 }
 
 // metric returns the sum of the standby's series whose text begins in some way.
@@ -123,18 +124,18 @@ func TestLastAppliedStays(t *testing.T) {
 	w := newWorld(t, stack.Config{OperatorArgs: []string{"--leader-elect=false"}})
 	w.createSecret("default")
 	lastApplied := func() string {
-		return w.kubectl("", "get", "manageduser", "canary-0", "-o", `jsonpath={.metadata.annotations.kubectl\.kubernetes\.io/last-applied-configuration}`)
+		return w.MustKubectl("", "get", "manageduser", "canary-0", "-o", `jsonpath={.metadata.annotations.kubectl\.kubernetes\.io/last-applied-configuration}`)
 	}
-	w.kubectl(w.users(1), "apply", "-f", "-") // The finalizer and the record of intent are merge patches.
-	w.kubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "--timeout="+patience.String())
+	w.MustKubectl(w.users(1), "apply", "-f", "-") // The finalizer and the record of intent are merge patches.
+	w.MustKubectl("", "wait", "--for=condition=Ready", "managedusers", "--all", "--timeout="+stacktest.Patience.String())
 	if !strings.Contains(lastApplied(), `"bio":"Canary Bio"`) {
 		t.Fatalf("the annotation is %q", lastApplied())
 	}
 	without := regexp.MustCompile(`(?m)^  bio: .*\n`).ReplaceAllString(w.users(1), "")
-	w.kubectl(without, "apply", "-f", "-")
-	if spec := w.kubectl("", "get", "manageduser", "canary-0", "-o", "jsonpath={.spec}"); strings.Contains(spec, "bio") {
+	w.MustKubectl(without, "apply", "-f", "-")
+	if spec := w.MustKubectl("", "get", "manageduser", "canary-0", "-o", "jsonpath={.spec}"); strings.Contains(spec, "bio") {
 		t.Errorf("the bio is still in the spec: %s", spec)
 	}
-	w.kubectl("", "delete", "managedusers", "--all", "--timeout="+patience.String())
+	w.MustKubectl("", "delete", "managedusers", "--all", "--timeout="+stacktest.Patience.String())
 	w.wantUsers(0)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/calcom-operator/calcom-operator/test/stack"
+	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
 // kubectl wait ends when an object is Ready at its present generation: a spec that the operator has not seen yet is not taken for one
@@ -19,7 +20,7 @@ func TestKubectlWait(t *testing.T) {
 	w.createSecret("default")
 	w.createSecret(stack.Namespace)
 	credentials := fmt.Sprintf("{id: %s, apiURL: %s, secretKeyRef: {name: calcom, key: secretKey}", defaultClient.ID, w.API)
-	w.kubectl(`apiVersion: platform.cal.com/v1alpha1
+	w.MustKubectl(`apiVersion: platform.cal.com/v1alpha1
 kind: OAuthClient
 metadata: {name: acme}
 spec: `+credentials+`}
@@ -40,22 +41,22 @@ spec: {oauthClientRef: {name: acme}, email: canary.wait@example.com, name: Canar
 		"manageduser/alice":       `{"spec":{"bio":"Canary Bio"}}`,
 	}
 	for object := range changes {
-		w.kubectl("", "wait", "--for=condition=Ready", object, "--timeout="+patience.String())
+		w.MustKubectl("", "wait", "--for=condition=Ready", object, "--timeout="+stacktest.Patience.String())
 		w.wantGenerations(object)
 	}
-	w.kubectl("", "patch", "secret", "calcom", "-p", fmt.Sprintf(`{"stringData":{"alsoSecretKey":%q}}`, defaultClient.Secret))
+	w.MustKubectl("", "patch", "secret", "calcom", "-p", fmt.Sprintf(`{"stringData":{"alsoSecretKey":%q}}`, defaultClient.Secret))
 	if err := w.StopOperator(); err != nil {
 		t.Fatal(err)
 	}
 	for object, change := range changes {
-		w.kubectl("", "patch", object, "--type=merge", "-p", change)
+		w.MustKubectl("", "patch", object, "--type=merge", "-p", change)
 		if out, err := w.Kubectl(t.Context(), "", "wait", "--for=condition=Ready", object, "--timeout=1s"); err == nil {
 			t.Errorf("kubectl takes %s for Ready with a spec that nobody has seen: %s", object, out)
 		}
 	}
 	w.startOperator()
 	for object := range changes {
-		w.kubectl("", "wait", "--for=condition=Ready", object, "--timeout="+patience.String())
+		w.MustKubectl("", "wait", "--for=condition=Ready", object, "--timeout="+stacktest.Patience.String())
 		w.wantGenerations(object)
 	}
 }
@@ -73,7 +74,7 @@ func (w *world) wantGenerations(object string) {
 			}
 		}
 	}
-	if err := json.Unmarshal([]byte(w.kubectl("", "get", object, "-o", "json")), &is); err != nil {
+	if err := json.Unmarshal([]byte(w.MustKubectl("", "get", object, "-o", "json")), &is); err != nil {
 		w.Fatal(err)
 	}
 	if is.Status.ObservedGeneration != is.Metadata.Generation {

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
@@ -199,11 +200,25 @@ func (s *Stack) install(ctx context.Context) error {
 	if err := install(ctx, s); err != nil {
 		return err
 	}
-	if out, err := s.Kubectl(ctx, "", "wait", "--for=condition=Established",
-		"crd/managedusers.platform.cal.com", "crd/oauthclients.platform.cal.com", "crd/clusteroauthclients.platform.cal.com", "--timeout=30s"); err != nil {
-		return fmt.Errorf("waiting for the CRDs: %w\n%s", err, out)
+	if err := s.awaitCRDs(ctx); err != nil {
+		return err
 	}
 	return s.Authorize(ctx)
+}
+
+// awaitCRDs waits until the API server serves the kinds. kubectl wait gives up at once on a CRD so new that it has no conditions.
+func (s *Stack) awaitCRDs(ctx context.Context) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		out, err := s.Kubectl(ctx, "", "wait", "--for=condition=Established",
+			"crd/managedusers.platform.cal.com", "crd/oauthclients.platform.cal.com", "crd/clusteroauthclients.platform.cal.com", "--timeout=30s")
+		last = fmt.Errorf("waiting for the CRDs: %w\n%s", err, out)
+		return err == nil, nil
+	})
+	if err != nil {
+		return errors.Join(err, last)
+	}
+	return nil
 }
 
 // Authorize makes a kubeconfig for the operator's ServiceAccount, as is needed when that was made anew.

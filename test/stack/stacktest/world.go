@@ -1,0 +1,91 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package stacktest runs a stack for a test, and stops it at its end.
+package stacktest
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/calcom-operator/calcom-operator/test/stack"
+)
+
+// Patience bounds every wait; see the operator's benchmarks for how long things take.
+const Patience = 2 * time.Minute
+
+// World is a test's stack, with what its operator printed.
+type World struct {
+	*testing.T
+	*stack.Stack
+
+	mu      sync.Mutex
+	printed []string
+}
+
+// Start starts a stack, in a folder of its own unless the configuration names one. The log of its operator is kept, and shown if
+// the test fails.
+func Start(t *testing.T, config stack.Config) *World {
+	t.Helper()
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		t.Fatal(`KUBEBUILDER_ASSETS is not set: run "make test", or export KUBEBUILDER_ASSETS=$(hack/controlplane/assets.sh kube-controller-manager)`)
+	}
+	w := &World{T: t}
+	if config.Dir == "" {
+		config.Dir = t.TempDir()
+	}
+	config.Operator = func(line string) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.printed = append(w.printed, line)
+	}
+	started, err := stack.Start(t.Context(), config)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(w.Printed(), "\n"))
+	}
+	w.Stack = started
+	t.Cleanup(func() {
+		if err := started.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the operator's log:\n%s", strings.Join(w.Printed(), "\n"))
+		}
+	})
+	return w
+}
+
+// Printed returns the lines of the operator's log.
+func (w *World) Printed() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.printed)
+}
+
+// MustKubectl runs a command that has to succeed.
+func (w *World) MustKubectl(stdin string, args ...string) string {
+	w.Helper()
+	out, err := w.Kubectl(w.Context(), stdin, args...)
+	if err != nil {
+		w.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// Eventually waits until a condition holds.
+func (w *World) Eventually(what string, holds func() bool) {
+	w.Helper()
+	err := wait.PollUntilContextTimeout(w.Context(), 100*time.Millisecond, Patience, true, func(context.Context) (bool, error) {
+		return holds(), nil
+	})
+	if err != nil {
+		w.Fatalf("waiting for %s: %v", what, err)
+	}
+}
