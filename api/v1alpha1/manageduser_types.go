@@ -181,6 +181,11 @@ type ManagedUserStatus struct {
 	// +optional
 	OAuthClientID string `json:"oauthClientID,omitempty"`
 
+	// apiURL is the base URL of the Cal.com API at which the user exists.
+	//
+	// +optional
+	APIURL string `json:"apiURL,omitempty"`
+
 	// user is the user exactly as Cal.com last returned it.
 	//
 	// +optional

@@ -63,6 +63,7 @@ type Config struct {
 // Client calls the API in the name of one OAuth client. It is safe for concurrent use.
 type Client struct {
 	base       *url.URL
+	apiURL     string // The same as text.
 	clientID   string
 	secretKey  Hidden[string]
 	userAgent  string
@@ -100,6 +101,7 @@ func New(c Config) (*Client, error) {
 	}
 	return &Client{
 		base:      base,
+		apiURL:    base.String(),
 		clientID:  c.ClientID,
 		secretKey: c.SecretKey,
 		userAgent: c.UserAgent,

@@ -24,6 +24,8 @@ const MaxOffset = 250
 type User struct {
 	// ClientID is the OAuth client under which the server returned the user.
 	ClientID string `json:"-"`
+	// APIURL is where it did, in the form of BaseURL.
+	APIURL string `json:"-"`
 
 	ID                int64           `json:"id"`
 	Email             Hidden[string]  `json:"email"` // In the stored form, with +<client id>.
@@ -195,10 +197,10 @@ func (c *Client) one(ctx context.Context, id int64, call call) (User, error) {
 // the server or by somebody in between.
 const maxID = 1<<53 - 1
 
-// accept notes whose a user is, and refuses a success that is none: without an id nothing could ever be done with the user
+// accept notes whose a user is, and where, and refuses a success that is none: without an id nothing could ever be done with the user
 // again.
 func (c *Client) accept(call call, user *User) error {
-	user.ClientID = c.clientID
+	user.ClientID, user.APIURL = c.clientID, c.apiURL
 	switch {
 	case user.ID <= 0:
 		return unreadable(call, "answer shows a user without an id")

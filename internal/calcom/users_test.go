@@ -213,8 +213,8 @@ func TestLifeOfAUser(t *testing.T) {
 	}
 	stored := StoredEmail("alice@example.com", testClientID)
 	want := User{
-		ClientID: testClientID,
-		ID:       1, Email: Hide(stored), Username: Hide(new("alice-" + testClientID + "-example-com")), Name: Hide(new("Alice")), Bio: Hide(new("")),
+		ClientID: testClientID, APIURL: server.URL(),
+		ID: 1, Email: Hide(stored), Username: Hide(new("alice-" + testClientID + "-example-com")), Name: Hide(new("Alice")), Bio: Hide(new("")),
 		TimeZone: "America/Port-au-prince", WeekStart: "Sunday", CreatedDate: created.CreatedDate, TimeFormat: new(int32(12)),
 		DefaultScheduleID: new(int64(1)), Metadata: Hide(Metadata{"k": raw(`"v"`)}),
 	}
@@ -277,13 +277,14 @@ func TestCodesOfTheServer(t *testing.T) {
 func TestLargeNumbersSurvive(t *testing.T) {
 	const body = `{"status":"success","data":{"id":9007199254740991,"email":"a@b.c","defaultScheduleId":9007199254740993,` +
 		`"metadata":{"n":12345678901234567890,"f":1.10,"o":{"a":[1]}}}}`
-	got, err := serve(t, answering(http.StatusOK, body)).User(t.Context(), maxID)
+	c := serve(t, answering(http.StatusOK, body))
+	got, err := c.User(t.Context(), maxID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := User{
-		ClientID: testClientID,
-		ID:       maxID, Email: Hide("a@b.c"), DefaultScheduleID: new(int64(9007199254740993)),
+		ClientID: testClientID, APIURL: c.apiURL,
+		ID: maxID, Email: Hide("a@b.c"), DefaultScheduleID: new(int64(9007199254740993)),
 		Metadata: Hide(Metadata{"n": raw("12345678901234567890"), "f": raw("1.10"), "o": raw(`{"a":[1]}`)}),
 	}
 	if d := cmp.Diff(want, got, revealed); d != "" {

@@ -35,6 +35,8 @@ type intent struct {
 	Email calcom.Hidden[string] `json:"email"`
 	// Client is the id of the OAuth client that the call goes to.
 	Client string `json:"client,omitempty"`
+	// APIURL is where.
+	APIURL string `json:"apiURL,omitempty"`
 	// Replaces is the id of the user that was gone from Cal.com and is created anew.
 	Replaces int64 `json:"replaces,omitempty"`
 }
@@ -95,8 +97,9 @@ func (i intent) encode() string {
 		Time     time.Time `json:"time"`
 		Email    string    `json:"email"`
 		Client   string    `json:"client,omitempty"`
+		APIURL   string    `json:"apiURL,omitempty"`
 		Replaces int64     `json:"replaces,omitempty"`
-	}{i.Time, i.Email.Reveal(), i.Client, i.Replaces})
+	}{i.Time, i.Email.Reveal(), i.Client, i.APIURL, i.Replaces})
 	if err != nil { // Not possible for these fields.
 		panic(err)
 	}
@@ -126,7 +129,10 @@ func absenceCountsIn(mu *v1alpha1.ManagedUser, grace time.Duration, now time.Tim
 // recordIntent is the last write before a create call: the finalizer and the record of the call, in one patch
 // with an optimistic lock, so that a reconcile that works on a stale copy of the object stops here.
 func (r *ManagedUserReconciler) recordIntent(ctx context.Context, v *visit) error {
-	i := intent{Time: r.clock.Now().UTC().Truncate(time.Second), Email: calcom.Hide(v.mu.Spec.Email), Client: v.account.clientID}
+	i := intent{
+		Time: r.clock.Now().UTC().Truncate(time.Second), Email: calcom.Hide(v.mu.Spec.Email),
+		Client: v.account.clientID, APIURL: v.account.apiURL,
+	}
 	i.Replaces, _ = identity(v.mu)
 	return r.patchMetadata(ctx, v.mu, "recording the create intent", func(mu *v1alpha1.ManagedUser) {
 		controllerutil.AddFinalizer(mu, v1alpha1.ManagedUserFinalizer)

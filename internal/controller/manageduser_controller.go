@@ -221,7 +221,7 @@ var errAgain = errors.New("the object was written and has to be read again")
 // forgetObserved drops a user that the object merely observed, before it comes to own one: with the finalizer, the id
 // in status would pass for the object's own.
 func (r *ManagedUserReconciler) forgetObserved(ctx context.Context, v *visit) error {
-	v.mu.Status.User, v.mu.Status.OAuthClientID = nil, ""
+	v.mu.Status.User, v.mu.Status.OAuthClientID, v.mu.Status.APIURL = nil, "", ""
 	if err := r.writeStatus(ctx, v); err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func mirror(mu *v1alpha1.ManagedUser, user calcom.User) {
 		mirrored.Metadata = &runtime.RawExtension{Raw: raw}
 	}
 	mu.Status.User = mirrored
-	mu.Status.OAuthClientID = user.ClientID
+	mu.Status.OAuthClientID, mu.Status.APIURL = user.ClientID, user.APIURL
 }
 
 // sameJSON reports whether two JSON texts mean the same value. An absent one equals only another absent one.

@@ -27,6 +27,14 @@ type sighting struct {
 // observe finds the object's user in Cal.com. It returns nil when there is none: proved to be gone, or never
 // created. A user that may be there is an error, and the object waits.
 func (r *ManagedUserReconciler) observe(ctx context.Context, v *visit) (*sighting, error) {
+	found, err := r.find(ctx, v)
+	if v.hasMoved() {
+		return atAnotherServer(v, found, err)
+	}
+	return found, err
+}
+
+func (r *ManagedUserReconciler) find(ctx context.Context, v *visit) (*sighting, error) {
 	if err := r.repairIntent(ctx, v.mu); err != nil {
 		return nil, err
 	}

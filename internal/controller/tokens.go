@@ -61,6 +61,9 @@ func (r *ManagedUserReconciler) tend(ctx context.Context, v *visit, synced error
 	if v.cal == nil && r.connect(ctx, v) != nil {
 		return nil // The spec was at fault before the credentials were looked at; these are told of when it is mended.
 	}
+	if v.hasMoved() {
+		return nil // The tokens are another server's, and not to be shown to this one.
+	}
 	v.tokens = tokensVisit{userID: id, cal: v.cal}
 	if !v.seen || !v.cal.called { // Else it goes on with what began with the look: apart, each would wait for the other.
 		v.tokens.cal = &session{login: v.cal.login, turn: tokensTurn(v), probing: v.requested()}

@@ -189,6 +189,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.calcom-operator.calcom-operator.api.v1alpha1.ManagedUserStatus
   map:
     fields:
+    - name: apiURL
+      type:
+        scalar: string
     - name: conditions
       type:
         list:

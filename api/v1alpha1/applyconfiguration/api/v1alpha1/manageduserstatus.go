@@ -21,6 +21,8 @@ type ManagedUserStatusApplyConfiguration struct {
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// oauthClientID is the OAuth client under which the user exists.
 	OAuthClientID *string `json:"oauthClientID,omitempty"`
+	// apiURL is the base URL of the Cal.com API at which the user exists.
+	APIURL *string `json:"apiURL,omitempty"`
 	// user is the user exactly as Cal.com last returned it.
 	User *CalcomUserApplyConfiguration `json:"user,omitempty"`
 	// tokens says where the user's tokens are published, and how long they live.
@@ -62,6 +64,14 @@ func (b *ManagedUserStatusApplyConfiguration) WithObservedGeneration(value int64
 // If called multiple times, the OAuthClientID field is set to the value of the last call.
 func (b *ManagedUserStatusApplyConfiguration) WithOAuthClientID(value string) *ManagedUserStatusApplyConfiguration {
 	b.OAuthClientID = &value
+	return b
+}
+
+// WithAPIURL sets the APIURL field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the APIURL field is set to the value of the last call.
+func (b *ManagedUserStatusApplyConfiguration) WithAPIURL(value string) *ManagedUserStatusApplyConfiguration {
+	b.APIURL = &value
 	return b
 }
 
