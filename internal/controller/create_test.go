@@ -446,7 +446,7 @@ func TestCreateWithAWrongSecretThatIsCorrected(t *testing.T) {
 	s.wantCalls()
 	s.due(mu)
 	s.reconcile(bob)
-	s.wantCalls(calcomtest.OpCreate)
+	s.wantCalls(calcomtest.OpList)
 	s.setSecret(calcomtest.DefaultClient().Secret)
 	s.reconcile(mu)
 	s.wantReady(mu, "Created")
@@ -481,4 +481,28 @@ func TestQuotaIsKept(t *testing.T) {
 	if got := conditions(mu); !strings.Contains(strings.Join(got, " "), "Ready=True") {
 		t.Errorf("conditions are %v", got)
 	}
+}
+
+// Somebody new whose credentials are refused costs no write at each attempt, neither to the object nor to what it would need.
+func TestRefusedCredentialsCostNoWrites(t *testing.T) {
+	s := newStory(t)
+	s.config.ProtectSecrets = true
+	s.restart()
+	s.setSecret("wrong")
+	mu := s.create()
+	s.wantConditions(mu, "Ready=False/Unauthorized", "CredentialsReady=False/Unauthorized", "Synced=Unknown/Progressing", "Stalled=True/Unauthorized")
+	s.writes.take()
+	s.sandbox.ResetCalls()
+	for range 3 {
+		s.advance(2 * resync)
+		s.reconcile(mu)
+		s.wantCalls(calcomtest.OpList)
+	}
+	s.restart()
+	s.reconcile(mu)
+	s.wantCalls(calcomtest.OpList)
+	s.wantWrites()
+	s.setSecret(calcomtest.DefaultClient().Secret)
+	s.reconcile(mu)
+	s.wantReady(mu, "Created")
 }

@@ -139,9 +139,13 @@ func (r *ManagedUserReconciler) observeByID(ctx context.Context, v *visit, id in
 
 // mayExist reports whether an object without the finalizer has to look for its user before it creates one. A new one has not: the create
 // call itself says when the e-mail is taken, and that saves a call for each of ten thousand users. After a
-// failure the look-up comes first, so that a server that is down costs no write to the object at each attempt.
+// failure the look-up comes first, so that a server that is down, or refuses the credentials, costs no write to the object at each attempt.
 func mayExist(v *visit) bool {
 	if v.policy() == v1alpha1.ReconcilePolicyObserve || !v.mu.DeletionTimestamp.IsZero() || v.mu.Spec.Name == "" {
+		return true
+	}
+	verdict := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionCredentialsReady)
+	if verdict != nil && slices.Contains([]string{v1alpha1.ReasonUnauthorized, v1alpha1.ReasonForbidden}, verdict.Reason) && !v.cal.isVerified() {
 		return true
 	}
 	last := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionSynced)
