@@ -160,15 +160,10 @@ func (r *OAuthClientReconciler) tell(ctx context.Context, v *clientVisit) (ctrl.
 
 // resume says when to look again. Nothing has to be asked then: it is for what changed without a watch telling of it.
 func (r *OAuthClientReconciler) resume(p *problem) (ctrl.Result, error) {
-	switch {
-	case p == nil, p.pace == slowly, p.pace == onChange:
+	if p == nil || p.pace == onChange {
 		return ctrl.Result{RequeueAfter: r.users.slowPace()}, nil
-	case p.pace == later && !p.at.IsZero():
-		return ctrl.Result{RequeueAfter: max(p.at.Sub(r.users.clock.Now()), 1)}, nil
-	case p.pace == later:
-		return ctrl.Result{RequeueAfter: p.after}, nil
 	}
-	return ctrl.Result{}, p
+	return r.users.resume(p)
 }
 
 // ticket is the key under which a client waits for the quota. No user has such a name.

@@ -48,7 +48,6 @@ type Sweeper struct {
 	lastDemand uint64
 	wake       func(types.NamespacedName)
 	schedule   func(SweepRequest, time.Duration)
-	listeners  []func(accountName)
 }
 
 // SweepRequest asks for the next step of one OAuth client's round.

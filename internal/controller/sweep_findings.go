@@ -86,25 +86,10 @@ func (r *ManagedUserReconciler) Sweeper() *Sweeper { return r.sweeper }
 // Sweeps returns what the sweeps of all OAuth clients found, in order, for metrics.
 func (r *ManagedUserReconciler) Sweeps() []ClientSweep { return r.sweeper.sweeps() }
 
-// OnFindings has a function called, with API URL and client id, whenever Sweeps has news of an OAuth client. It must not block.
-func (r *ManagedUserReconciler) OnFindings(listener func(apiURL, clientID string)) {
-	r.sweeper.onFindings(func(name accountName) { listener(name.apiURL, name.clientID) })
-}
-
-func (s *Sweeper) onFindings(listener func(accountName)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.listeners = append(s.listeners, listener)
-}
-
-func (s *Sweeper) notify(name accountName) {
-	s.mu.Lock()
-	listeners := slices.Clone(s.listeners)
-	s.mu.Unlock()
-	for _, listener := range listeners {
-		listener(name)
-	}
-	s.accounts.notify(name)
+// OnNews has a function called, with API URL and client id, whenever there is something new to say of an OAuth client: of its sweep,
+// or of its credentials. It must not block, and has to be set before the first reconcile.
+func (r *ManagedUserReconciler) OnNews(listener func(apiURL, clientID string)) {
+	r.accounts.listeners = append(r.accounts.listeners, func(name accountName) { listener(name.apiURL, name.clientID) })
 }
 
 // findings returns what the sweep of an account found; false before it has a member.
@@ -164,7 +149,7 @@ func (s *Sweeper) complete(ctx context.Context, name accountName, sw *swept, now
 	if risen {
 		log.FromContext(ctx).Info("There are users with the mark of objects that do not exist; nothing is done with them", "users", len(ids), "userIDs", ids[:min(len(ids), mostLeakedIDs)])
 	}
-	s.notify(name)
+	s.accounts.notify(name)
 }
 
 // verifyLeaks asks the API server itself whether the objects are missing that some users stand for. What cannot be found out

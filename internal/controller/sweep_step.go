@@ -246,7 +246,7 @@ func (s *Sweeper) tellRecovery(name accountName, sw *swept) {
 	sw.findings.LastError = ""
 	s.mu.Unlock()
 	if news {
-		s.notify(name)
+		s.accounts.notify(name)
 	}
 }
 
@@ -258,6 +258,6 @@ func (s *Sweeper) tell(ctx context.Context, name accountName, sw *swept, p *prob
 	s.mu.Unlock()
 	if news {
 		log.FromContext(ctx).Info("Sweeping failed and is tried again", "reason", p.reason, "message", p.message)
-		s.notify(name)
+		s.accounts.notify(name)
 	}
 }

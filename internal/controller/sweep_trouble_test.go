@@ -51,7 +51,7 @@ func TestSweepGoesOnAfterAFailure(t *testing.T) {
 			s.round()
 			s.forgetCalls()
 			var told []string
-			s.reconciler.OnFindings(func(_, clientID string) { told = append(told, clientID) })
+			s.reconciler.OnNews(func(_, clientID string) { told = append(told, clientID) })
 			s.changed(s.users[0], renamed)
 			s.changed(s.users[519], renamed)
 			completed := s.findings().Completed

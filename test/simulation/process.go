@@ -98,7 +98,7 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 	p.keeper = p.reconciler.OAuthClients(v1alpha1.KindOAuthClient)
 	p.protector = controller.NewSecretReconciler(kube, live, config)
 	p.reconciler.Sweeper().Connect(p.wake, p.schedule)
-	p.reconciler.OnFindings(func(string, string) { p.enqueue(clientName, w.now()) })
+	p.reconciler.OnNews(func(string, string) { p.enqueue(clientName, w.now()) })
 	p.seen = max(0, len(c.api.log)-lag)
 	for _, e := range c.api.log[:p.seen] {
 		switch {
