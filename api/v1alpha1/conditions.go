@@ -117,8 +117,8 @@ const (
 	EventDeleted = "Deleted"
 	// EventOrphaned: the object let go of a user that stays in Cal.com.
 	EventOrphaned = "Orphaned"
-	// EventUsersLeaked: a sweep found more users than before that carry the mark of an object that does not exist. Of an OAuth
-	// client.
+	// EventUsersLeaked: a sweep found more users than before that carry the mark of an object that does not exist, or has
+	// another user. Of an OAuth client.
 	EventUsersLeaked = "UsersLeaked"
 	// EventTokensForceRefreshed: all tokens of the user were ended and a new pair was issued; the message says why.
 	EventTokensForceRefreshed = "TokensForceRefreshed"

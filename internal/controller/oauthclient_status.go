@@ -141,7 +141,7 @@ func (r *OAuthClientReconciler) warnOf(v *clientVisit) {
 	}
 	if n := leakedIn(v.status); n > leakedIn(&v.before) {
 		r.warn(v, v1alpha1.EventUsersLeaked, fmt.Sprintf(
-			"%d users in Cal.com carry the mark of an object that does not exist; apply the object again to take a user over, or remove the user in Cal.com. Their ids are in status.sweep", n))
+			"%d users in Cal.com carry the mark of an object that does not exist, or that has another user; apply the missing object again to take its user over, or remove the user in Cal.com. Their ids are in status.sweep", n))
 	}
 }
 

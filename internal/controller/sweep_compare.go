@@ -154,7 +154,7 @@ func sameMetadata(was *runtime.RawExtension, is calcom.Metadata) bool {
 }
 
 // inspect looks at the mark of a user. It reports whether it is one of this cluster's, and notes the user if its object does
-// not exist. Marks are text that anybody with the secret key can write.
+// not exist, or has another one. Marks are text that anybody with the secret key can write.
 func (s *Sweeper) inspect(ctx context.Context, sw *swept, row *calcom.User) (ours bool) {
 	raw, ok := row.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]
 	if !ok {
@@ -166,18 +166,27 @@ func (s *Sweeper) inspect(ctx context.Context, sw *swept, row *calcom.User) (our
 	}
 	object := types.NamespacedName{Namespace: m.namespace, Name: m.name}
 	// Of other namespaces it cannot be told whether the object exists.
-	if s.config.watches(m.namespace) && !s.isMember(object) {
+	if s.config.watches(m.namespace) && !s.isMemberWith(object, row.ID) {
 		var mu v1alpha1.ManagedUser
-		if err := s.client.Get(ctx, object, &mu, client.UnsafeDisableDeepCopy); apierrors.IsNotFound(err) {
+		err := s.client.Get(ctx, object, &mu, client.UnsafeDisableDeepCopy)
+		if apierrors.IsNotFound(err) || err == nil && hasAnother(&mu, row.ID) {
 			sw.round.Suspect(row.ID, object)
 		}
 	}
 	return true
 }
 
-func (s *Sweeper) isMember(object types.NamespacedName) bool {
+// isMemberWith reports whether an object is looked after and a user is its own.
+func (s *Sweeper) isMemberWith(object types.NamespacedName, id int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, ok := s.accountOf[object]
-	return ok
+	account, ok := s.accountOf[object]
+	return ok && s.swept[account].members[object].id == id
+}
+
+// hasAnother reports whether an object has a user, and that is not the one with an id. So it is after a restore from a backup that is
+// older than a change of the e-mail: under the old one the operator found nobody, and created a user anew.
+func hasAnother(mu *v1alpha1.ManagedUser, id int64) bool {
+	own, ok := identity(mu)
+	return ok && own != id && mu.Spec.UserID != id
 }

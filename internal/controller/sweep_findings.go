@@ -36,7 +36,7 @@ type Findings struct {
 	Drifted, Missing int
 	// Strangers are listed users without this cluster's mark.
 	Strangers int
-	// Leaked users carry the mark of an object, in a namespace that is watched, that did not exist in two rounds. LeakedIDs are
+	// Leaked users carry the mark of an object, in a namespace that is watched, that did not exist, or had another user, in two rounds. LeakedIDs are
 	// the ids of the first ten, in order.
 	Leaked    int
 	LeakedIDs []int64
@@ -147,19 +147,19 @@ func (s *Sweeper) complete(ctx context.Context, name accountName, sw *swept, now
 	s.config.Metrics.DriftFound(metrics.DriftChanged, round.Drifted)
 	s.config.Metrics.DriftFound(metrics.DriftMissing, round.Missing)
 	if risen {
-		log.FromContext(ctx).Info("There are users with the mark of objects that do not exist; nothing is done with them", "users", len(ids), "userIDs", ids[:min(len(ids), mostLeakedIDs)])
+		log.FromContext(ctx).Info("There are users with the mark of objects that do not exist, or that have another user; nothing is done with them", "users", len(ids), "userIDs", ids[:min(len(ids), mostLeakedIDs)])
 	}
 	s.accounts.notify(name)
 }
 
-// verifyLeaks asks the API server itself whether the objects are missing that some users stand for. What cannot be found out
+// verifyLeaks asks the API server itself whether the objects are missing that some users stand for, or have others. What cannot be found out
 // now stays as it was.
 func (s *Sweeper) verifyLeaks(ctx context.Context, sw *swept, ids []int64) map[int64]bool {
 	leaked := make(map[int64]bool)
 	for _, id := range ids {
 		var mu v1alpha1.ManagedUser
 		err := s.reader.Get(ctx, sw.round.Suspects()[id], &mu)
-		if apierrors.IsNotFound(err) || err != nil && sw.leaked[id] {
+		if apierrors.IsNotFound(err) || err == nil && hasAnother(&mu, id) || err != nil && sw.leaked[id] {
 			leaked[id] = true
 		}
 	}

@@ -228,6 +228,34 @@ func TestSweepReportsLeaks(t *testing.T) {
 	}
 }
 
+// An object that came back from a backup in which its user had an older address finds nobody under that, and creates a user anew. The
+// one that it had before is reported, and not touched.
+func TestSweepReportsTheUserThatARestoreLost(t *testing.T) {
+	s := newSweepStory(t, 1)
+	mu := s.users[0]
+	lost := mu.Status.User.ID
+	s.sandbox.UpdateUser(s.clientID(), lost, func(u *calcomtest.User) {
+		u.Email, u.Username = "newer+"+s.clientID()+"@example.com", new("newer")
+	})
+	mu.Status = v1alpha1.ManagedUserStatus{ObservedGeneration: -1}
+	s.must(s.client.Status().Update(t.Context(), mu))
+	s.begin()
+	s.advance(time.Hour)
+	s.settle(mu)
+	if mu.Status.User.ID == lost {
+		t.Fatal("the user was found")
+	}
+	if f := s.round(); f.Leaked != 0 {
+		t.Errorf("after one round, findings are %+v", f)
+	}
+	if f := s.round(); !cmp.Equal(f.LeakedIDs, []int64{lost}) {
+		t.Errorf("after two rounds, findings are %+v, want user %d leaked", f, lost)
+	}
+	if _, ok := s.sandbox.User(s.clientID(), lost); !ok {
+		t.Error("the leak was removed")
+	}
+}
+
 func TestSweepNamesTenLeaks(t *testing.T) {
 	s := newSweepStory(t, 1)
 	for i := range 12 {

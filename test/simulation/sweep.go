@@ -47,7 +47,7 @@ func (w *World) checkDrift(ctx context.Context) {
 }
 
 // checkSweep checks, after a rest, what the drift sweeps did meanwhile: one call in each interval, which looked at everybody, so
-// that nobody else had to call; and that they report the users whose objects do not exist, all of them and nobody else.
+// that nobody else had to call; and that they report the users whose objects do not exist or have others, all of them and nobody else.
 func (w *World) checkSweep() {
 	if len(w.restless) > 0 {
 		w.violate("at rest, although it is Ready, %s", w.restless[0])
@@ -83,7 +83,13 @@ func (w *World) checkFindings(c *cluster, ready int) {
 	}
 }
 
-// leaks returns, in order, the users that carry the mark of an object of a cluster that does not exist.
+// hasAnother reports whether an object owns a user, and that is not the one with an id.
+func hasAnother(mu *v1alpha1.ManagedUser, id int64) bool {
+	own := knownID(mu)
+	return slices.Contains(mu.Finalizers, v1alpha1.ManagedUserFinalizer) && own != 0 && own != id && mu.Spec.UserID != id
+}
+
+// leaks returns, in order, the users that carry the mark of an object of a cluster that does not exist, or has another user.
 func (w *World) leaks(c *cluster) []int64 {
 	var ids []int64
 	for id, u := range w.ledger.users {
@@ -92,7 +98,8 @@ func (w *World) leaks(c *cluster) []int64 {
 		if len(parts) != 4 || parts[0] != c.ownerID {
 			continue
 		}
-		if _, exists := c.api.users[types.NamespacedName{Namespace: parts[1], Name: parts[2]}]; !exists {
+		mu, exists := c.api.users[types.NamespacedName{Namespace: parts[1], Name: parts[2]}]
+		if !exists || hasAnother(mu, id) {
 			ids = append(ids, id)
 		}
 	}
