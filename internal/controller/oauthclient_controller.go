@@ -140,7 +140,7 @@ func (r *OAuthClientReconciler) tell(ctx context.Context, v *clientVisit) (ctrl.
 	}
 	v.status.Users = int32(len(users)) //nolint:gosec // Nobody has two thousand million users.
 	if account != (accountName{}) {
-		r.users.sweeper.keep(r.ticket(v.key), account)
+		r.users.sweeper.keep(r.ticket(v.key), account, lackOf(p))
 	}
 	r.judge(v, p)
 	r.measure(v, account)
@@ -156,6 +156,14 @@ func (r *OAuthClientReconciler) tell(ctx context.Context, v *clientVisit) (ctrl.
 		again.RequeueAfter = min(wait, again.RequeueAfter)
 	}
 	return again, err
+}
+
+// lackOf is the reason of a problem with the credentials, if it is one.
+func lackOf(p *problem) string {
+	if p == nil || p.condition != v1alpha1.ConditionCredentialsReady {
+		return ""
+	}
+	return p.reason
 }
 
 // resume says when to look again. Nothing has to be asked then: it is for what changed without a watch telling of it.

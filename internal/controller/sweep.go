@@ -42,12 +42,18 @@ type Sweeper struct {
 	swept     map[accountName]*swept
 	accountOf map[types.NamespacedName]accountName
 	// kept are the accounts, by OAuth client objects, that are swept though nobody may be a member: users may have leaked.
-	kept map[string]accountName
+	kept map[string]keptAccount
 	// demands are the objects for which the sweep wants a look at Cal.com; the numbers tell one demand from the next.
 	demands    map[types.NamespacedName]uint64
 	lastDemand uint64
 	wake       func(types.NamespacedName)
 	schedule   func(SweepRequest, time.Duration)
+}
+
+// keptAccount is what an OAuth client object stands for, and the reason why it has no secret key, if it has none.
+type keptAccount struct {
+	account accountName
+	lacks   string
 }
 
 // SweepRequest asks for the next step of one OAuth client's round.
@@ -88,7 +94,7 @@ type member struct {
 func newSweeper(c client.Client, reader client.Reader, accounts *accounts, config Config) *Sweeper {
 	return &Sweeper{
 		client: c, reader: reader, config: config, clock: config.Clock, accounts: accounts,
-		swept: make(map[accountName]*swept), kept: make(map[string]accountName),
+		swept: make(map[accountName]*swept), kept: make(map[string]keptAccount),
 		accountOf: make(map[types.NamespacedName]accountName), demands: make(map[types.NamespacedName]uint64),
 		wake: func(types.NamespacedName) {}, schedule: func(SweepRequest, time.Duration) {},
 	}
@@ -167,15 +173,15 @@ func (s *Sweeper) begins(account accountName, sw *swept) {
 	}
 }
 
-// keep has an account swept for as long as an OAuth client object stands for it.
-func (s *Sweeper) keep(object string, account accountName) {
+// keep has an account swept for as long as an OAuth client object stands for it. lacks is why the object has no secret key.
+func (s *Sweeper) keep(object string, account accountName, lacks string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sw := s.sweptOf(account)
 	if !s.isWatched(account, sw) {
 		sw.watched = s.clock.Now()
 	}
-	s.kept[object] = account
+	s.kept[object] = keptAccount{account, lacks}
 	s.begins(account, sw)
 }
 
@@ -194,7 +200,7 @@ func (s *Sweeper) isWatched(name accountName, sw *swept) bool {
 // isKept reports whether an account is swept without members. The lock is held.
 func (s *Sweeper) isKept(account accountName) bool {
 	for _, kept := range s.kept {
-		if kept == account {
+		if kept.account == account {
 			return true
 		}
 	}

@@ -74,11 +74,11 @@ func TestSweepIsAwaited(t *testing.T) {
 	s.advance(time.Hour)
 	wantAwaited(time.Time{})
 	name := accountName{s.reconciler.Sweeps()[0].APIURL, s.reconciler.Sweeps()[0].ClientID}
-	s.reconciler.sweeper.keep("OAuthClient", name)
+	s.reconciler.sweeper.keep("OAuthClient", name, "")
 	kept := s.clock.Now()
 	wantAwaited(kept)
 	s.advance(time.Minute)
-	s.reconciler.sweeper.keep("OAuthClient", name)
+	s.reconciler.sweeper.keep("OAuthClient", name, "")
 	wantAwaited(kept)
 	s.reconciler.sweeper.unkeep("OAuthClient")
 	wantAwaited(time.Time{})

@@ -77,7 +77,7 @@ func (s *Sweeper) begin(name accountName) (*swept, time.Duration) {
 func (s *Sweeper) step(ctx context.Context, name accountName, sw *swept) error {
 	login := s.accounts.sweepLogin(name)
 	if login == nil {
-		return &problem{condition: v1alpha1.ConditionCredentialsReady, reason: v1alpha1.ReasonProgressing, pace: later, after: noLoginRetry, silent: true}
+		return s.lacksLogin(name)
 	}
 	cal := &session{login: login, turn: turn{class: quota.Drift, key: sweepTicket, first: 1}}
 	defer cal.giveBack()
@@ -97,7 +97,7 @@ func (s *Sweeper) step(ctx context.Context, name accountName, sw *swept) error {
 	}
 	remaining := s.remaining(name, sw)
 	if len(remaining) == 0 {
-		return nil
+		return s.deserted(sw, login)
 	}
 	asked := remaining[:sweep.Batch(addressesOf(remaining), sw.round.Most, sweep.Room(name.apiURL, name.clientID))]
 	rows, err := cal.UsersByEmail(ctx, addressesOf(asked)...)
@@ -108,6 +108,37 @@ func (s *Sweeper) step(ctx context.Context, name accountName, sw *swept) error {
 	sw.round.Answered()
 	s.compareBatch(ctx, sw, asked, rows, began)
 	return nil
+}
+
+// deserted ends a round in which nobody is left to be asked for: because all were looked at, or because Cal.com refused somebody
+// else's call and they have left. Then the round has found out nothing, and another one begins.
+func (s *Sweeper) deserted(sw *swept, login *login) error {
+	login.mu.Lock()
+	refusal := login.refusal
+	login.mu.Unlock()
+	if refusal == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sw.round = nil
+	return refusal
+}
+
+// lacksLogin is why there is no secret key to call with, as far as an OAuth client object knows.
+func (s *Sweeper) lacksLogin(name accountName) *problem {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &problem{
+		condition: v1alpha1.ConditionCredentialsReady, reason: v1alpha1.ReasonProgressing, pace: later, after: noLoginRetry, silent: true,
+		message: "There is no secret key to call with",
+	}
+	for _, kept := range s.kept {
+		if kept.account == name && kept.lacks != "" {
+			p.reason, p.silent = kept.lacks, false
+		}
+	}
+	return p
 }
 
 func (s *Sweeper) count(sw *swept, cal *session) {

@@ -34,7 +34,7 @@ type Sweep struct {
 // heldUpReasons are what may stand in the label; anything else is other.
 var heldUpReasons = []string{
 	v1alpha1.ReasonUnauthorized, v1alpha1.ReasonForbidden, v1alpha1.ReasonRateLimited,
-	v1alpha1.ReasonRemoteUnavailable, v1alpha1.ReasonUnexpectedResponse, other,
+	v1alpha1.ReasonRemoteUnavailable, v1alpha1.ReasonUnexpectedResponse, v1alpha1.ReasonSecretNotFound, v1alpha1.ReasonKeyNotFound, other,
 }
 
 // The metrics of the sweep. They are of the last completed sweep of each OAuth client that is swept, and summed where that means
@@ -45,7 +45,7 @@ var (
 		"Since when a complete sweep has been awaited, in seconds since 1970, of the OAuth client where this is longest ago: since the last one, or since there was somebody to look after. It is not there while no OAuth client is swept.")
 	sweepLastSuccess = gauge("sweep_last_success_timestamp_seconds",
 		"When a sweep was last completed, in seconds since 1970, of the OAuth client where this is longest ago. Those without one yet are counted in sweep_pending_clients.")
-	sweepHeldUp   = gauge("sweep_held_up_clients", "OAuth clients whose sweep is held up at the moment, by reason: that of the last call that failed.", "reason")
+	sweepHeldUp   = gauge("sweep_held_up_clients", "OAuth clients whose sweep is held up at the moment, by reason: that of the last call that failed, or why there is no secret key to call with.", "reason")
 	sweepPending  = gauge("sweep_pending_clients", "OAuth clients of which no sweep was completed since the start.")
 	sweepDuration = gauge("sweep_duration_seconds", "Time that the last completed sweep took, of the OAuth client where it took longest.")
 	sweepCalls    = gauge("sweep_calls", "Calls that the last completed sweeps took, summed over OAuth clients.")
