@@ -112,6 +112,9 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit) error {
 			return errors.Join(err, r.retractIntent(ctx, v.mu))
 		}
 	}
+	if err := r.checkIntentIsNew(v.mu); err != nil {
+		return err
+	}
 	user, tokens, err := v.cal.CreateUser(ctx, newUser(v.mu, v.mark))
 	r.measureCreate(v, err)
 	if err == nil {

@@ -141,6 +141,19 @@ func (r *ManagedUserReconciler) recordIntent(ctx context.Context, v *visit) erro
 	})
 }
 
+// freshness is how old the record of a create call may be when the call is sent. The call may take another 30 s, its effect come later
+// still, and whoever finds the record counts the grace from its time.
+const freshness = 30 * time.Second
+
+// checkIntentIsNew holds a create call back whose record has grown old before the call was sent: the API server was slow, or the
+// process stood still. Another process may be about to send its own. The record stays and is waited for like any other.
+func (r *ManagedUserReconciler) checkIntentIsNew(mu *v1alpha1.ManagedUser) error {
+	if i, ok := recordedIntent(mu); ok && r.clock.Since(i.Time) <= freshness {
+		return nil
+	}
+	return errAgain
+}
+
 // retractIntent undoes recordIntent after a first create call that certainly had no effect, so that the object can
 // be deleted at once: it stands for nothing in Cal.com.
 func (r *ManagedUserReconciler) retractIntent(ctx context.Context, mu *v1alpha1.ManagedUser) error {

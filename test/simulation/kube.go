@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -221,8 +222,11 @@ func (k *kubeClient) write(ctx context.Context, object client.Object, wr *write)
 		w.tracef("%s cannot write %s %s: %s", k.process.name, wr, key.Name, apierrors.ReasonForError(err))
 		return err
 	}
-	lost := w.strikes(30, "kubernetes answer lost")
-	if err := t.pause(); err != nil {
+	lost, slow := w.strikes(30, "kubernetes answer lost"), time.Duration(0)
+	if w.strikes(10, "kubernetes answer slow") {
+		slow = time.Duration(w.random.Int64N(int64(2 * time.Minute)))
+	}
+	if err := t.sleep(slow); err != nil {
 		return err
 	}
 	if lost {
