@@ -51,6 +51,7 @@ func parse(args []string) (*options, error) {
 	flags.IntVar(&o.config.LateUsers, "late-users", 20, "`users` that are created one by one while the others are being swept")
 	flags.IntVar(&o.config.UnrelatedSecrets, "unrelated-secrets", -1, "`Secrets` of 1 MB that are created to see what they cost; 0 for none (default 1000 from 10,000 users on, else 0)")
 	flags.StringVar(&o.config.ClientKind, "client-kind", "inline", "how users name their OAuth client: "+strings.Join(bench.ClientKinds(), " or "))
+	flags.BoolVar(&o.config.Tokens, "tokens", false, "have the tokens of every user published in a Secret; with -time-scale 1, since scaled ones are renewed amid the run")
 	flags.StringVar(&operator, "operator-flags", "", "`flags` for the operator, separated by spaces, such as --max-concurrent-reconciles=16")
 	flags.StringVar(&o.config.ProfileDir, "pprof", "", "existing `folder` for the operator's CPU and heap profiles")
 	flags.StringVar(&o.version, "version", "unknown", "version of the operator, for the report")

@@ -56,6 +56,9 @@ type Config struct {
 	UnrelatedSecrets int
 	// ClientKind says how users name their OAuth client: one of ClientKinds.
 	ClientKind string
+	// Tokens has every user's tokens published in a Secret of its own. A run has to be over before they are renewed, which is
+	// after 42 minutes with a TimeScale of 1.
+	Tokens bool
 	// OperatorFlags are added to the operator's, and win over them.
 	OperatorFlags []string
 	// ProfileDir is an existing folder for the operator's CPU profile of the first phase and for its heap profile of the second;
@@ -95,6 +98,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("profile: %q; it is %q or %q", c.Profile, Free, Quota)
 	case !(c.TimeScale > 0) || c.window() < time.Second:
 		return fmt.Errorf("time scale: %v; it must be above 0 and at most 60", c.TimeScale)
+	case c.Tokens && c.TimeScale != 1:
+		return errors.New("tokens: their life is scaled too, and they are renewed amid the run; measure them with time scale 1")
 	case c.Interval < time.Second:
 		return fmt.Errorf("interval: %v; it must be at least 1s", c.Interval)
 	case c.LateUsers < 1:
@@ -128,7 +133,7 @@ func Measure(ctx context.Context, config Config) (run *Run, err error) {
 	defer func() { err = errors.Join(err, w.close()) }()
 	run = &Run{
 		Users: config.Users, Profile: config.Profile, LatencySeconds: config.Latency.Seconds(), TimeScale: config.TimeScale,
-		IntervalSeconds: config.Interval.Seconds(), ClientKind: config.ClientKind, OperatorFlags: config.OperatorFlags,
+		IntervalSeconds: config.Interval.Seconds(), ClientKind: config.ClientKind, Tokens: config.Tokens, OperatorFlags: config.OperatorFlags,
 	}
 	for _, phase := range w.phases() {
 		config.Say(fmt.Sprintf("%s: %s", config.Profile, phase.name))

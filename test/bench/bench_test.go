@@ -66,6 +66,7 @@ func TestConfig(t *testing.T) {
 		"late users":        func(c *Config) { c.LateUsers = 0 },
 		"unrelated Secrets": func(c *Config) { c.UnrelatedSecrets = -1 },
 		"inline":            func(c *Config) { c.ClientKind = "none" },
+		"tokens":            func(c *Config) { c.Tokens = true },
 	} {
 		bad := good
 		spoil(&bad)

@@ -50,7 +50,7 @@ func (m *measurement) firstOnes() {
 	// An OAuthClient tries its key by listing.
 	m.count(SweepCount, "list calls", m.calls.of(calcomtest.OpList), "≤", m.sweeps()+m.world.clients())
 	m.perUser(namespaces, 2)
-	m.count(Count, "writes to Secrets", m.written("secrets"), "=", namespaces)
+	m.count(Count, "writes to Secrets", m.written("secrets"), "=", namespaces+m.world.tokensOf(namespaces))
 	m.noOtherWrites()
 }
 
@@ -100,7 +100,7 @@ func (m *measurement) created() {
 	m.count(SweepCount, "list calls", m.calls.of(calcomtest.OpList), "≤", m.sweeps())
 	m.count(SweepCount, "other calls", m.calls.but(calcomtest.OpCreate)-m.calls.of(calcomtest.OpList), "=", 0)
 	m.perUser(n, 2)
-	m.count(Count, "writes to Secrets", m.written("secrets"), "=", 0)
+	m.count(Count, "writes to Secrets", m.written("secrets"), "=", m.world.tokensOf(n))
 	m.noOtherWrites()
 }
 
@@ -212,6 +212,9 @@ func (m *measurement) late() {
 	m.count(Count, "update calls", m.calls.of(calcomtest.OpUpdate), "≤", drifted)
 	m.count(SweepCount, "get calls", m.calls.of(calcomtest.OpGet), "≤", drifted)
 	m.perUser(n+drifted, 2)
+	if m.world.config.Tokens {
+		m.count(Count, "writes to Secrets", m.written("secrets"), "=", n)
+	}
 }
 
 func (w *world) doDelete(ctx context.Context, _ *measurement) error {

@@ -29,6 +29,7 @@ type Run struct {
 	TimeScale       float64  `json:"timeScale"`
 	IntervalSeconds float64  `json:"intervalSeconds"`
 	ClientKind      string   `json:"clientKind"`
+	Tokens          bool     `json:"tokens,omitempty"`
 	OperatorFlags   []string `json:"operatorFlags,omitempty"`
 	Phases          []Phase  `json:"phases"`
 }

@@ -37,6 +37,9 @@ func (r *Run) heading() []string {
 	interval := time.Duration(r.IntervalSeconds * float64(time.Second))
 	lines := []string{fmt.Sprintf("%s users, %s, %.0f ms a call, drift checks every %v",
 		number(r.Users), r.quota(), r.LatencySeconds*1000, interval)}
+	if r.Tokens {
+		lines = append(lines, "Every user's tokens are published in a Secret.")
+	}
 	if len(r.OperatorFlags) > 0 {
 		lines = append(lines, "The operator has "+strings.Join(r.OperatorFlags, " ")+".")
 	}

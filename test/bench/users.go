@@ -86,6 +86,9 @@ func (w *world) user(i int) *v1alpha1.ManagedUser {
 		},
 	}
 	clientKinds[w.config.ClientKind].name(w, &mu.Spec)
+	if w.config.Tokens {
+		mu.Spec.Tokens = &v1alpha1.TokensSpec{SecretName: key.Name + "-tokens"}
+	}
 	return mu
 }
 
@@ -101,6 +104,14 @@ func (w *world) create(ctx context.Context, n int) error {
 		}
 		return nil
 	})
+}
+
+// tokensOf is the number of Secrets with tokens that so many users have.
+func (w *world) tokensOf(users int) int {
+	if w.config.Tokens {
+		return users
+	}
+	return 0
 }
 
 // change edits the spec of every user.
