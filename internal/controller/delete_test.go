@@ -378,7 +378,7 @@ func TestOrphanThatIsTakenBack(t *testing.T) {
 	s.wantEvents()
 	cache.object = nil
 	s.reconcile(mu)
-	s.wantConditions(mu, "Ready=False/Suspended")
+	s.wantConditions(mu, "Ready=False/Suspended", "Synced=True/Created", "CredentialsReady=True/Verified")
 }
 
 // deletedInTheCache asks for the deletion of an object, and leaves the operator with a cache that knows that, and nothing later.
