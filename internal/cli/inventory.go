@@ -15,10 +15,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/handover"
+	"github.com/calcom-operator/calcom-operator/internal/importer"
 	"github.com/calcom-operator/calcom-operator/internal/version"
 )
 
@@ -83,7 +83,7 @@ func inventory(ownerID string, now time.Time, users, clients []client.Object) ([
 			return nil, fmt.Errorf("writing the inventory: %w", err)
 		}
 		delete(manifest, "status") // Some of it is there even when it is empty.
-		text, err := yaml.Marshal(manifest)
+		text, err := importer.Marshal(manifest)
 		if err != nil {
 			return nil, fmt.Errorf("writing the inventory: %w", err)
 		}

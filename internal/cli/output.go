@@ -11,7 +11,8 @@ import (
 
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/printers"
-	"sigs.k8s.io/yaml"
+
+	"github.com/calcom-operator/calcom-operator/internal/importer"
 )
 
 // output is the flag -o of commands that people and programs read.
@@ -33,7 +34,7 @@ func (o *output) print(out io.Writer, value any) (bool, error) {
 			text = append(text, '\n')
 		}
 	case "yaml":
-		text, err = yaml.Marshal(value)
+		text, err = importer.Marshal(value)
 	default:
 		return false, complain(fmt.Sprintf("--output=%s is unknown", o.format), "give json or yaml, or leave it out for a table")
 	}

@@ -144,7 +144,15 @@ func take[T comparable](c *Converted, field v1alpha1.SpecField, have *T, usual T
 func anything(string) bool { return true }
 
 func atMost(characters int) func(string) bool {
-	return func(s string) bool { return utf8.ValidString(s) && utf8.RuneCountInString(s) <= characters }
+	return func(s string) bool { return isText(s) && utf8.RuneCountInString(s) <= characters }
+}
+
+// isText reports whether a text survives kustomize, which cannot write the control characters beyond ASCII (old Windows quotes that were
+// taken for Latin-1 are some) and makes a space of U+0085.
+func isText(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool {
+		return r >= 0x7f && r < 0xa0 || r == 0xfffe || r == 0xffff
+	}) < 0
 }
 
 func oneOf(values []string) func(string) bool {
@@ -154,7 +162,7 @@ func oneOf(values []string) func(string) bool {
 // isWebAddress is what the custom resource asks of an avatarURL, by the parser that the API server uses.
 func isWebAddress(s string) bool {
 	u, err := url.ParseRequestURI(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && utf8.RuneCountInString(s) <= maxURL
+	return err == nil && isText(s) && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && utf8.RuneCountInString(s) <= maxURL
 }
 
 // metadata takes the texts that are the customer's own.

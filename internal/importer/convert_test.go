@@ -75,6 +75,12 @@ func TestConvert(t *testing.T) {
 				"metadata.beta", "metadata.gone", "metadata." + strings.Repeat("k", 41), "metadata.long", "metadata.seats",
 			},
 		},
+		"WhatKustomizeCannotWrite": {
+			user: usual(func(u *calcom.User) {
+				u.Name, u.Bio, u.AvatarURL = calcom.Hide(new("O\u0092Brien")), calcom.Hide(new("a\u0085b")), calcom.Hide(new("https://example.com/\u009f"))
+			}, metadata(`{"quote":"it\u0092s","\u0080":"v"}`)),
+			leftOut: []string{"name", "avatarURL", "bio", "metadata.quote", "metadata.\u0080"},
+		},
 		"NoTimeFormat":  {user: usual(func(u *calcom.User) { u.TimeFormat = nil })},
 		"EmptyName":     {user: usual(func(u *calcom.User) { u.Name = calcom.Hide(new("")) })},
 		"InternalKeys":  {user: usual(metadata(`{"isPremium":true,"sessionTimeout":5,"kubernetesOwner":"a/b/c/d"}`))},

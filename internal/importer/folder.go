@@ -6,15 +6,19 @@ package importer
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	goyaml "go.yaml.in/yaml/v2"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 	"sigs.k8s.io/yaml"
@@ -39,13 +43,15 @@ type Folder struct {
 	users map[int64]string
 	// names are those of the ManagedUser objects in the folder.
 	names []string
+	// files are the names of what is there, in lower case: some file systems take no notice of it.
 	files map[string]bool
-	added []string
+	// added are the manifests to be written, by file.
+	added map[string][]byte
 }
 
 // Open reads a folder, which need not exist yet.
 func Open(path string) (*Folder, error) {
-	f := &Folder{path: path, users: make(map[int64]string), files: make(map[string]bool)}
+	f := &Folder{path: path, users: make(map[int64]string), files: make(map[string]bool), added: make(map[string][]byte)}
 	root, err := os.OpenRoot(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
@@ -60,10 +66,10 @@ func Open(path string) (*Folder, error) {
 	}
 	for _, entry := range entries {
 		extension := filepath.Ext(entry.Name())
+		f.files[strings.ToLower(entry.Name())] = true
 		if entry.IsDir() || extension != ".yaml" && extension != ".yml" {
 			continue
 		}
-		f.files[entry.Name()] = true
 		if err := f.read(entry.Name()); err != nil {
 			return nil, fmt.Errorf("reading %s: %w", filepath.Join(path, entry.Name()), err)
 		}
@@ -107,12 +113,18 @@ func (f *Folder) read(name string) error {
 // Has reports whether there is a manifest for a user, in which file ever.
 func (f *Folder) Has(id int64) bool { return f.users[id] != "" }
 
-// Names returns the names that new objects cannot have: those of the folder's objects, and that of the kustomization's file.
+// Names returns the names that new objects cannot have: those of the folder's objects, and those whose files hold something else.
 func (f *Folder) Names() []string {
-	return append(slices.Clone(f.names), strings.TrimSuffix(Kustomization, ".yaml"))
+	names := append(slices.Clone(f.names), strings.TrimSuffix(Kustomization, ".yaml"))
+	for _, file := range slices.Sorted(maps.Keys(f.files)) {
+		if name, ok := strings.CutSuffix(file, ".yaml"); ok && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
-// Add writes the manifest of a user that has none.
+// Add takes in the manifest of a user that has none; Close writes it.
 func (f *Folder) Add(mu *v1alpha1.ManagedUser) error {
 	text, err := Encode(mu)
 	if err != nil {
@@ -122,15 +134,9 @@ func (f *Folder) Add(mu *v1alpha1.ManagedUser) error {
 	if f.files[name] {
 		return fmt.Errorf("%s holds something else; move it away", filepath.Join(f.path, name))
 	}
-	if err := f.make(); err != nil {
-		return fmt.Errorf("making the folder: %w", err)
-	}
-	if err := f.root.WriteFile(name, text, filePermissions); err != nil {
-		return fmt.Errorf("writing a manifest: %w", err)
-	}
 	f.files[name] = true
 	f.users[mu.Spec.UserID] = name
-	f.added = append(f.added, name)
+	f.added[name] = text
 	return nil
 }
 
@@ -145,12 +151,30 @@ func (f *Folder) make() (err error) {
 	return err
 }
 
-// Close brings the list of the kustomization up to date, and leaves the rest of it alone. A new one puts its objects into the
-// namespace, if one is given.
+// Close writes what was added. Interrupted, it leaves no manifest that the kustomization does not list, which nobody would notice: a file
+// that is listed and missing, kustomize refuses, and the next import writes.
 func (f *Folder) Close(namespace string) error {
 	if len(f.added) == 0 {
 		return nil
 	}
+	if err := f.make(); err != nil {
+		return fmt.Errorf("making the folder: %w", err)
+	}
+	files := slices.Sorted(maps.Keys(f.added))
+	if err := f.list(files, namespace); err != nil {
+		return err
+	}
+	for _, name := range files {
+		if err := f.root.WriteFile(name, f.added[name], filePermissions); err != nil {
+			return fmt.Errorf("writing a manifest: %w", err)
+		}
+	}
+	return nil
+}
+
+// list brings the list of the kustomization up to date, and leaves the rest of it alone. A new one puts its objects into the
+// namespace, if one is given.
+func (f *Folder) list(files []string, namespace string) error {
 	text, err := f.root.ReadFile(Kustomization)
 	if errors.Is(err, fs.ErrNotExist) {
 		text = []byte("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n")
@@ -160,7 +184,7 @@ func (f *Folder) Close(namespace string) error {
 	} else if err != nil {
 		return fmt.Errorf("reading the kustomization: %w", err)
 	}
-	text, err = list(text, f.added)
+	text, err = list(text, files)
 	if err != nil {
 		return fmt.Errorf("adding to the resources of %s: %w", Kustomization, err)
 	}
@@ -188,7 +212,7 @@ func list(kustomization []byte, files []string) ([]byte, error) {
 	for _, element := range elements {
 		have[kyaml.GetValue(element)] = true
 	}
-	for _, file := range slices.Sorted(slices.Values(files)) {
+	for _, file := range files {
 		if have[file] {
 			continue
 		}
@@ -203,9 +227,23 @@ func list(kustomization []byte, files []string) ([]byte, error) {
 // Encode returns a manifest as it stands in a file.
 func Encode(mu *v1alpha1.ManagedUser) ([]byte, error) {
 	mu.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("ManagedUser"))
-	text, err := yaml.Marshal(mu)
+	text, err := Marshal(mu)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a manifest: %w", err)
 	}
 	return text, nil
+}
+
+// Marshal writes YAML with whatever characters there are. The usual function reads JSON as if it were YAML on the way, which refuses
+// some and changes others.
+func Marshal(value any) ([]byte, error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	var plain any
+	if err := utiljson.Unmarshal(text, &plain); err != nil {
+		return nil, err
+	}
+	return goyaml.Marshal(plain)
 }

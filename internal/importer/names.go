@@ -37,7 +37,7 @@ func (n *Names) For(user calcom.User) string {
 		local, _, _ := strings.Cut(user.PlainEmail(), "@")
 		name = cmp.Or(objectName(local), name)
 	}
-	if n.taken[name] {
+	for n.taken[name] {
 		name += "-" + id
 	}
 	n.Take(name)
