@@ -87,14 +87,14 @@ func (s *session) referred(ctx context.Context, ref v1alpha1.OAuthClientReferenc
 	if kindOf(ref) == v1alpha1.KindOAuthClient {
 		var object v1alpha1.OAuthClient
 		if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, &object); err != nil {
-			return oauthClient{}, advise(fmt.Errorf("reading the OAuth client: %w", err), "see kubectl get oauthclients -n %s", namespace)
+			return oauthClient{}, adviseIfMissing(fmt.Errorf("reading the OAuth client: %w", err), "see kubectl get oauthclients -n %s", namespace)
 		}
 		found.credentials = object.Spec.OAuthClientCredentials
 		return found, nil
 	}
 	var object v1alpha1.ClusterOAuthClient
 	if err := c.Get(ctx, client.ObjectKey{Name: ref.Name}, &object); err != nil {
-		return oauthClient{}, advise(fmt.Errorf("reading the OAuth client: %w", err), "see kubectl get clusteroauthclients")
+		return oauthClient{}, adviseIfMissing(fmt.Errorf("reading the OAuth client: %w", err), "see kubectl get clusteroauthclients")
 	}
 	operator, err := s.operator(ctx)
 	if err != nil {
@@ -148,7 +148,7 @@ func (s *session) secretKey(ctx context.Context, of oauthClient) (calcom.Hidden[
 		return none, advise(fmt.Errorf("reading the secret key of %s: %w", of, err), "calls to Cal.com need it; use a context that may get secrets in namespace %s", of.namespace)
 	}
 	if err != nil {
-		return none, advise(fmt.Errorf("reading the secret key of %s: %w", of, err), "create the Secret")
+		return none, adviseIfMissing(fmt.Errorf("reading the secret key of %s: %w", of, err), "create the Secret")
 	}
 	key := bytes.TrimSpace(secret.Data[ref.Key])
 	if len(key) == 0 {
@@ -166,7 +166,7 @@ type account struct {
 	clock  clock.Clock
 	// limit is what the last answer said of the quota.
 	limit calcom.RateLimit
-	// waits, if set, is told before each wait of a second or more.
+	// waits, if set, is told before each wait of a second or more for the quota.
 	waits func(time.Duration)
 }
 
@@ -243,16 +243,17 @@ func (a *account) admit(ctx context.Context) error {
 			a.budget.Use()
 			return ctx.Err()
 		}
-		if err := a.wait(ctx, promise.Sub(a.clock.Now())); err != nil {
+		d := promise.Sub(a.clock.Now())
+		if a.waits != nil && d >= time.Second {
+			a.waits(d)
+		}
+		if err := a.wait(ctx, d); err != nil {
 			return err
 		}
 	}
 }
 
 func (a *account) wait(ctx context.Context, d time.Duration) error {
-	if a.waits != nil && d >= time.Second {
-		a.waits(d)
-	}
 	timer := a.clock.NewTimer(d)
 	defer timer.Stop()
 	select {

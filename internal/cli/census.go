@@ -63,7 +63,7 @@ func readAll(ctx context.Context, a *account) (*census, error) {
 	for range 1 + rereads {
 		first, err := a.users(ctx, calcom.MaxListed, 0)
 		if err != nil {
-			return nil, fmt.Errorf("listing users: %w", err)
+			return nil, err
 		}
 		c.take(first)
 		if len(first) < calcom.MaxListed {
@@ -72,7 +72,7 @@ func readAll(ctx context.Context, a *account) (*census, error) {
 		}
 		second, err := a.users(ctx, calcom.MaxListed, calcom.MaxOffset)
 		if err != nil {
-			return nil, fmt.Errorf("listing users: %w", err)
+			return nil, err
 		}
 		c.take(second)
 		switch total := len(first) + len(second); {
@@ -123,7 +123,7 @@ func (c *census) ask(ctx context.Context, a *account, lines []line, seen func(n 
 		n := sweep.Batch(addresses, calcom.MaxListed, room)
 		users, err := a.usersByEmail(ctx, addresses[:n]...)
 		if err != nil {
-			return nil, fmt.Errorf("looking for users by their addresses: %w", err)
+			return nil, err
 		}
 		c.take(users)
 		found := make(map[string]bool, len(users))
@@ -143,8 +143,8 @@ func (c *census) ask(ctx context.Context, a *account, lines []line, seen func(n 
 
 // addresses reads the file, or the standard input for "-", that holds one address in each line: alone, or in the first column of a
 // table with commas, semicolons or tabs. Empty lines and those that begin with # do not count, and neither does a heading.
-func (s *session) addresses(path, clientID string) ([]line, error) {
-	in := io.NopCloser(s.In)
+func (s *session) addresses(ctx context.Context, path, clientID string) ([]line, error) {
+	in := io.NopCloser(s.input(ctx))
 	if path != "-" {
 		file, err := os.Open(path) //nolint:gosec // The file is the one that the person names.
 		if err != nil {
@@ -171,9 +171,17 @@ func (s *session) addresses(path, clientID string) ([]line, error) {
 		return nil, fmt.Errorf("reading the addresses: %w", err)
 	}
 	if len(lines) == 0 {
-		return nil, complain("there are no addresses in "+path, "give one per line")
+		return nil, complain("there are no addresses in "+sourceOf(path), "give one per line")
 	}
 	return lines, nil
+}
+
+// sourceOf names a file, or the standard input.
+func sourceOf(path string) string {
+	if path == "-" {
+		return "the standard input"
+	}
+	return path
 }
 
 // firstColumn returns the address in a line, nothing for a comment.

@@ -21,14 +21,14 @@ func TestAddresses(t *testing.T) {
 	id := calcomtest.DefaultClient().ID
 	in := "E-Mail;Name\r\n\"a@example.com\";Alice\n\n# who left: x@example.com\nb#1@example.com # a comment\nc@example.com\tC\n  'd@example.com' , D\nc@example.com\ne+" + id + "@example.com\n"
 	s := &session{IOStreams: genericiooptions.IOStreams{In: strings.NewReader(in)}}
-	got, err := s.addresses("-", id)
+	got, err := s.addresses(t.Context(), "-", id)
 	want := []line{{2, "a@example.com"}, {5, "b#1@example.com"}, {6, "c@example.com"}, {7, "d@example.com"}, {9, "e@example.com"}}
 	if d := cmp.Diff(want, got, cmp.AllowUnexported(line{})); d != "" || err != nil {
 		t.Errorf("%v\n%s", err, d)
 	}
 	for words, in := range map[string]string{"line 2 of the addresses": "a@example.com\nb@localhost\n", "there are no addresses": "\n# nobody\n"} {
 		s.In = strings.NewReader(in)
-		if _, err := s.addresses("-", id); err == nil || !strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "b@") {
+		if _, err := s.addresses(t.Context(), "-", id); err == nil || !strings.Contains(err.Error(), words) || strings.Contains(err.Error(), "b@") {
 			t.Errorf("of %q: %v", in, err)
 		}
 	}

@@ -107,7 +107,7 @@ func (s *session) release(ctx context.Context, o *drainOptions, d *handover.Drai
 	if err != nil {
 		return withoutOperator(err)
 	}
-	if err := s.confirm(fmt.Sprintf("Release %d managed users? They stay in Cal.com.", len(users)), o.yes); err != nil {
+	if err := s.confirm(ctx, fmt.Sprintf("Release %d managed users? They stay in Cal.com.", len(users)), o.yes); err != nil {
 		return err
 	}
 	if err := s.writeInventory(o.inventory, operator.ownerID, users, clients); err != nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,6 +33,14 @@ func advise(err error, format string, args ...any) error {
 	return advised{error: err, remedy: fmt.Sprintf(format, args...)}
 }
 
+// adviseIfMissing adds what to do to an error of something that is not there. Others have their own remedies.
+func adviseIfMissing(err error, format string, args ...any) error {
+	if !apierrors.IsNotFound(err) {
+		return err
+	}
+	return advise(err, format, args...)
+}
+
 // complain returns an error of somebody's input, with its remedy.
 func complain(what, remedy string) error { return advised{error: errors.New(what), remedy: remedy} }
 
@@ -40,7 +49,7 @@ func sentence(err error) string {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted; start it again and it goes on from here."
 	}
-	text := strings.TrimRight(err.Error(), ".")
+	text := strings.TrimRight(plainly(err), ".")
 	if remedy := remedyFor(err); remedy != "" {
 		text += "; " + remedy
 	}
@@ -66,5 +75,24 @@ func remedyFor(err error) string {
 	case calcom.IsNoSuchAPI(err):
 		return "see that apiURL is that of a Cal.com API v2 with the Platform"
 	}
+	if failure, ok := errors.AsType[*calcom.Error](err); ok && (failure.NotSent || failure.OutcomeUnknown()) {
+		return "see whether Cal.com, by the apiURL of the OAuth client, can be reached from here, and start again"
+	}
+	if _, ok := errors.AsType[*url.Error](err); ok {
+		return "see whether the cluster's API server can be reached from here, as by kubectl version"
+	}
+	if text := err.Error(); strings.HasPrefix(text, "unknown command") || strings.Contains(text, "unknown") && strings.Contains(text, "flag") {
+		return "see --help for what there is"
+	}
 	return ""
+}
+
+// plainly is the text of an error without what libraries add to it: cobra's block of suggestions, and the step of its own at which
+// client-go failed.
+func plainly(err error) string {
+	text := strings.ReplaceAll(err.Error(), "failed to get server groups: ", "")
+	if command, suggested, ok := strings.Cut(text, "\n\nDid you mean this?\n"); ok {
+		text = command + " (did you mean " + strings.Join(strings.Fields(suggested), " or ") + "?)"
+	}
+	return text
 }

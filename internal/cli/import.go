@@ -69,7 +69,6 @@ shown all, which is said in so many words.`,
 	cmd.Flags().StringVarP(&o.out, "output", "o", "", "directory for the manifests, or - for the standard output")
 	cmd.Flags().BoolVar(&o.namesByID, "names-by-id", false, "name objects user-<id>, so that names do not tell who somebody is")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "only say what would be written")
-	cmd.MarkFlagsMutuallyExclusive("emails-from", "all")
 	return cmd
 }
 
@@ -90,6 +89,9 @@ type skip struct {
 }
 
 func (s *session) importUsers(ctx context.Context, o *importOptions) error {
+	if o.all && o.emails != "" {
+		return complain("--all and --emails-from exclude each other", "give one of them")
+	}
 	folder, err := openFolder(o.out)
 	if err != nil {
 		return err
@@ -165,7 +167,7 @@ func (s *session) read(ctx context.Context, of oauthClient, emails string) (*cen
 	var lines []line
 	if emails != "" {
 		var err error
-		if lines, err = s.addresses(emails, of.credentials.ID); err != nil {
+		if lines, err = s.addresses(ctx, emails, of.credentials.ID); err != nil {
 			return nil, err
 		}
 	}
@@ -258,7 +260,7 @@ func (s *session) report(o *importOptions, r *imported) error {
 // reportGaps says who got no manifest, and which fields are in none.
 func (s *session) reportGaps(o *importOptions, r *imported) {
 	for _, field := range sortedKeys(r.leftOut) {
-		s.tell("left out %s of %s: no manifest can have the value, and it stays as it is", field, count(r.leftOut[field], "user", "users"))
+		s.tell("left out %s of %s: no manifest can have the value, and it stays as it is", shown(&field), count(r.leftOut[field], "user", "users"))
 	}
 	for i, skipped := range r.skipped {
 		if i == mostNamed {
@@ -275,7 +277,7 @@ func (s *session) reportGaps(o *importOptions, r *imported) {
 		if n > mostNamed {
 			numbers = append(numbers, fmt.Sprintf("and %d more", n-mostNamed))
 		}
-		s.tell("no user has the address in %s %s of %s", plural(n, "line", "lines"), strings.Join(numbers, ", "), o.emails)
+		s.tell("no user has the address in %s %s of %s", plural(n, "line", "lines"), strings.Join(numbers, ", "), sourceOf(o.emails))
 	}
 	if o.emails == "" && !r.read.complete {
 		s.tell("NOT COMPLETE: Cal.com lists no more than %d users to whom asks for no address, and %d\n"+

@@ -201,7 +201,8 @@ func TestPlanRefuses(t *testing.T) {
 	}{
 		"NoFiles":       {alone: true, want: "name some by -f"},
 		"NoSuchFile":    {alone: true, args: []string{"-f", "nowhere"}, want: "nowhere"},
-		"UnknownField":  {more: "  title: Dr\n", want: `unknown field "title"`},
+		"UnknownField":  {more: "  title: Dr\n", want: `unknown field "spec.title"`},
+		"OtherCase":     {more: "  Bio: Hello\n", want: `unknown field "spec.Bio"`},
 		"Twice":         {more: "---\napiVersion: platform.cal.com/v1alpha1\nkind: ManagedUser\nmetadata: {name: bob}\nspec: {email: b@example.com}\n", want: "is there twice"},
 		"OtherVersion":  {more: "---\napiVersion: platform.cal.com/v9\nkind: ManagedUser\nmetadata: {name: x}\n", want: "version v9"},
 		"NoSecret":      {want: "neither in the cluster nor among the manifests"},

@@ -4,12 +4,11 @@
 package cli
 
 import (
-	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -17,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/cli-runtime/pkg/resource"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	kjson "sigs.k8s.io/json"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
@@ -33,14 +33,14 @@ type manifests struct {
 }
 
 // readManifests reads what the flags name.
-func (s *session) readManifests(o *planOptions) (*manifests, error) {
+func (s *session) readManifests(ctx context.Context, o *planOptions) (*manifests, error) {
 	options := o.files.ToOptions()
 	stdin := slices.Contains(options.Filenames, "-")
 	options.Filenames = slices.DeleteFunc(options.Filenames, func(name string) bool { return name == "-" })
 	b := resource.NewLocalBuilder().Unstructured().ContinueOnError().Flatten()
 	switch {
 	case stdin:
-		b.Stream(s.In, "standard input")
+		b.Stream(s.input(ctx), "standard input")
 	case len(options.Filenames) == 0 && options.Kustomize == "":
 		return nil, complain("there are no manifests", "name some by -f, or a kustomization by -k")
 	}
@@ -105,9 +105,8 @@ func appendTo[T any, P interface {
 		return fmt.Errorf("encoding %s %s: %w", object.GetKind(), object.GetName(), err)
 	}
 	typed := P(new(T))
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(typed); err != nil && !errors.Is(err, io.EOF) {
+	strict, err := kjson.UnmarshalStrict(raw, typed)
+	if err := errors.Join(append(strict, err)...); err != nil {
 		return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
 	}
 	*list = append(*list, typed)

@@ -105,7 +105,7 @@ func (s *session) move(ctx context.Context, o *moveOptions, args []string) error
 		s.tell("Each user is suspended here, made there, marked as the other cluster's in Cal.com, taken over there, and let go of here. Nothing is written now.")
 		return errors.Join(s.sayOnly("move", can), failures(of-len(can), of, ""))
 	}
-	if err := s.confirm(fmt.Sprintf("Move %d managed users from %s to %s?%s", len(can), m.Here.Name, m.There.Name, s.estimate(len(can))), o.yes); err != nil {
+	if err := s.confirm(ctx, fmt.Sprintf("Move %d managed users from %s to %s?%s", len(can), m.Here.Name, m.There.Name, s.estimate(len(can))), o.yes); err != nil {
 		return err
 	}
 	if clients.dryRun = false; o.withClients || o.withSecrets {

@@ -114,7 +114,7 @@ type planReport struct {
 }
 
 func (s *session) plan(ctx context.Context, o *planOptions) error {
-	m, err := s.readManifests(o)
+	m, err := s.readManifests(ctx, o)
 	if err != nil {
 		return err
 	}

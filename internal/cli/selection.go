@@ -100,11 +100,22 @@ func getNamed(ctx context.Context, c client.Reader, namespace string, args []str
 			key.Namespace = ""
 		}
 		if err := c.Get(ctx, key, object); err != nil {
-			return nil, fmt.Errorf("reading %s: %w", arg, err)
+			return nil, adviseIfMissing(fmt.Errorf("reading %s: %w", arg, err), "see kubectl get %s", kindsIn(object, namespace))
 		}
 		objects = append(objects, object)
 	}
 	return objects, nil
+}
+
+// kindsIn are the arguments of kubectl get that show what there is of an object's kind.
+func kindsIn(object client.Object, namespace string) string {
+	switch object.(type) {
+	case *v1alpha1.OAuthClient:
+		return "oauthclients -n " + namespace
+	case *v1alpha1.ClusterOAuthClient:
+		return "clusteroauthclients"
+	}
+	return "managedusers -n " + namespace
 }
 
 // parseObject reads NAME or KIND/NAME.

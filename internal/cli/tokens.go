@@ -41,7 +41,7 @@ operator's: it works once, and to use it ends the operator's chain.`,
   # A call as the user
   curl -H "Authorization: Bearer $(kubectl calcom tokens alice --show)" \
     https://api.cal.com/v2/me`,
-		Args:              cobra.ExactArgs(1),
+		Args:              exactlyOne("NAME of a managed user"),
 		ValidArgsFunction: s.completeUsers,
 		RunE:              func(cmd *cobra.Command, args []string) error { return s.tokens(cmd.Context(), args[0], show) },
 	}
@@ -55,19 +55,15 @@ func (s *session) tokens(ctx context.Context, name, show string) error {
 	if err != nil {
 		return err
 	}
-	namespace, err := s.namespace()
+	mu, err := s.user(ctx, name)
 	if err != nil {
 		return err
-	}
-	var mu v1alpha1.ManagedUser
-	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &mu); err != nil {
-		return advise(fmt.Errorf("reading the managed user: %w", err), "see kubectl get managedusers -n %s", namespace)
 	}
 	if mu.Spec.Tokens == nil {
 		return complain(name+" publishes no tokens", "set spec.tokens.secretName to have it do so")
 	}
 	if show != "" {
-		return s.showTokens(ctx, c, &mu, show)
+		return s.showTokens(ctx, c, mu, show)
 	}
 	access, refresh := "none yet", "none yet"
 	if t := mu.Status.Tokens; t != nil {

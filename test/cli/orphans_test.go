@@ -79,11 +79,11 @@ func TestOrphans(t *testing.T) {
 	// Deleting wants the number, and the certainty whose they are.
 	deletion := []string{"orphans", "--client", "acme", "-n", "team", "--delete"}
 	for words, args := range map[string][]string{
-		"give --confirm 2":          deletion,
-		"there are 2":               append(deletion, "--confirm=3"),
-		"would delete 2 users":      append(deletion, "--dry-run"),
-		"if any flags in the group": append(deletion, "--adopt", "x"),
-		"No user lacks its object":  append(deletion, "--confirm=2", "--owner-id=nobody"),
+		"give --confirm 2":         deletion,
+		"there are 2":              append(deletion, "--confirm=3"),
+		"would delete 2 users":     append(deletion, "--dry-run"),
+		"exclude each other":       append(deletion, "--adopt", "x"),
+		"No user lacks its object": append(deletion, "--confirm=2", "--owner-id=nobody"),
 	} {
 		if r := w.calcom("2\n", args...); !strings.Contains(r.err+r.out, words) {
 			t.Errorf("%v ends with %+v, want %q", args, r, words)
