@@ -48,7 +48,7 @@ status.sweep.leakedUserIDs of the OAuth client) are looked at in any case.
 --adopt DIR writes manifests under the names that the marks tell; applying them
 takes the users over. --delete deletes the users in Cal.com, with their bookings
 and calendars, after the number of them was typed, and looks at each once more
-before it does.
+before it does. It keeps a user whose address another object names.
 
 The exit code is 1 when there are any, and nothing was done about them.`,
 		Example: `  kubectl calcom orphans --client acme
@@ -69,7 +69,6 @@ The exit code is 1 when there are any, and nothing was done about them.`,
 	cmd.Flags().BoolVar(&o.remove, "delete", false, "delete the users in Cal.com")
 	cmd.Flags().IntVar(&o.confirm, "confirm", 0, "with --delete, the number of users, instead of typing it")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "only say what would be written or deleted")
-	cmd.MarkFlagsMutuallyExclusive("adopt", "delete")
 	return cmd
 }
 
@@ -89,6 +88,8 @@ type orphan struct {
 	Namespace   string `json:"namespace"` // Of the object that the mark names.
 	Name        string `json:"name"`
 	CreatedDate string `json:"createdDate"`
+	// WantedBy is an object, as namespace/name, that another one's mark keeps from having the user: it names the user's address.
+	WantedBy string `json:"wantedBy,omitempty"`
 
 	user calcom.User
 }
@@ -101,6 +102,9 @@ type lostUser struct {
 }
 
 func (s *session) orphans(ctx context.Context, o *orphansOptions) error {
+	if o.adopt != "" && o.remove {
+		return complain("--adopt and --delete exclude each other", "give one of them")
+	}
 	of, err := s.resolve(ctx, &o.clientOptions)
 	if err != nil {
 		return err
@@ -146,7 +150,7 @@ func (s *session) readForOrphans(ctx context.Context, a *account, emails string)
 		return nil, err
 	}
 	if emails != "" {
-		lines, err := s.addresses(emails, a.credentials.ID)
+		lines, err := s.addresses(ctx, emails, a.credentials.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -191,11 +195,15 @@ func (s *session) leaked(ctx context.Context, of oauthClient) ([]int64, error) {
 
 // orphansAmong returns the users that carry the cluster's mark and belong to no object.
 func (m *roster) orphansAmong(read *census) []orphan {
-	var all []orphan
+	all := []orphan{}
 	for _, user := range read.inOrder() {
 		owner, marked := controller.MarkedOwner(user)
 		if marked && owner.OwnerID == m.ownerID && m.lacks(user, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}) {
-			all = append(all, orphan{UserID: user.ID, Namespace: owner.Namespace, Name: owner.Name, CreatedDate: user.CreatedDate, user: user})
+			o := orphan{UserID: user.ID, Namespace: owner.Namespace, Name: owner.Name, CreatedDate: user.CreatedDate, user: user}
+			if mu := m.byAddress[strings.ToLower(user.PlainEmail())]; mu != nil {
+				o.WantedBy = mu.Namespace + "/" + mu.Name
+			}
+			all = append(all, o)
 		}
 	}
 	return all
@@ -233,7 +241,7 @@ func (m *roster) lost(ctx context.Context, a *account, read *census) ([]lostUser
 	if err != nil {
 		return nil, err
 	}
-	var lost []lostUser
+	lost := []lostUser{}
 	for number := range lines {
 		mu := byLine[number]
 		id := mu.Status.User.ID
@@ -274,6 +282,12 @@ func (s *session) printOrphans(r *orphanReport, m *roster, read *census) error {
 			return err
 		}
 		s.printf("\n")
+		for _, user := range r.Users {
+			if user.WantedBy != "" {
+				s.paragraph("", "", user.wanted())
+				s.printf("\n")
+			}
+		}
 	}
 	if len(r.Objects) == 0 {
 		s.printf("No object lacks its user.\n")
@@ -294,6 +308,12 @@ func (s *session) printOrphans(r *orphanReport, m *roster, read *census) error {
 		s.tell("NOT COMPLETE: %d users were looked at, and there may be more. Give their\naddresses by --emails-from.", len(read.users))
 	}
 	return nil
+}
+
+// wanted says who wants a user, and how it gets it.
+func (o *orphan) wanted() string {
+	return fmt.Sprintf("User %d has the address of ManagedUser %s, so that --delete keeps it. To give it to that one: apply the manifest of --adopt, "+
+		"delete its object again, which leaves the user without a mark, and set adoptionPolicy ByEmail on %[2]s. Otherwise delete %[2]s first.", o.UserID, o.WantedBy)
 }
 
 // dayOf shortens a time of Cal.com's to its day.

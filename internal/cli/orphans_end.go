@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -55,26 +56,30 @@ func (s *session) adoptOrphans(o *orphansOptions, of oauthClient, r *orphanRepor
 // deleteOrphans deletes the users in Cal.com, if a person says how many.
 func (s *session) deleteOrphans(ctx context.Context, o *orphansOptions, a *account, m *roster, r *orphanReport) error {
 	operator, err := s.operator(ctx)
+	users := slices.DeleteFunc(slices.Clone(r.Users), func(o orphan) bool { return o.WantedBy != "" })
 	switch {
 	case err != nil:
 		return err
-	case len(r.Users) == 0:
+	case len(users) == 0 && len(r.Users) > 0:
+		return errDifferent
+	case len(users) == 0:
 		return nil
 	case !operator.sure:
 		return complain("the operator's Deployment was not found, so that nobody knows for certain which marks are this cluster's", "give the operator's owner id by --owner-id")
 	case !m.everywhere:
 		return complain("not all namespaces could be looked at for the objects of these users", "use a context that may list managed users in all of them")
 	case o.dryRun:
-		s.tell("would delete %s", count(len(r.Users), "user", "users"))
+		s.tell("would delete %s", count(len(users), "user", "users"))
 		return nil
 	}
-	if err := s.confirmNumber(o.confirm, len(r.Users), "users to delete in Cal.com, with their bookings and calendars"); err != nil {
+	what := plural(len(users), "user", "users") + " to delete in Cal.com, with bookings and calendars"
+	if err := s.confirmNumber(ctx, o.confirm, len(users), what); err != nil {
 		return err
 	}
-	progress := s.progress("Deleting users", len(r.Users))
+	progress := s.progress("Deleting users", len(users))
 	defer progress.end()
 	deleted := 0
-	for _, user := range r.Users {
+	for _, user := range users {
 		reason, err := s.deleteOrphan(ctx, a, m, user)
 		if err != nil {
 			return fmt.Errorf("deleting user %d: %w", user.UserID, err)

@@ -63,8 +63,9 @@ type roster struct {
 	ownerID  string
 	clientID string
 	objects  map[types.NamespacedName]*v1alpha1.ManagedUser
-	// byUser are the objects by the ids of their users, of the OAuth client alone.
-	byUser map[int64]*v1alpha1.ManagedUser
+	// byUser are the objects by the ids of their users, and byAddress by the addresses that they want, of the OAuth client alone.
+	byUser    map[int64]*v1alpha1.ManagedUser
+	byAddress map[string]*v1alpha1.ManagedUser
 	// everywhere is set when all namespaces could be looked at, and not only this one.
 	everywhere bool
 	namespace  string
@@ -87,6 +88,7 @@ func (s *session) managedObjects(ctx context.Context, of oauthClient) (*roster, 
 	m := &roster{
 		ownerID: operator.ownerID, clientID: of.credentials.ID, everywhere: true, namespace: namespace,
 		objects: make(map[types.NamespacedName]*v1alpha1.ManagedUser), byUser: make(map[int64]*v1alpha1.ManagedUser),
+		byAddress: make(map[string]*v1alpha1.ManagedUser),
 	}
 	var list v1alpha1.ManagedUserList
 	err = c.List(ctx, &list)
@@ -110,6 +112,9 @@ func (m *roster) take(mu *v1alpha1.ManagedUser) {
 	}
 	if id := mu.Spec.UserID; id != 0 && (mu.Spec.OAuthClient == nil || mu.Spec.OAuthClient.ID == m.clientID) {
 		m.byUser[id] = mu // It may not have it yet.
+	}
+	if (mu.Spec.OAuthClient == nil || mu.Spec.OAuthClient.ID == m.clientID) && (mu.Status.OAuthClientID == "" || mu.Status.OAuthClientID == m.clientID) {
+		m.byAddress[mu.Spec.Email] = mu
 	}
 }
 

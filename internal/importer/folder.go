@@ -131,6 +131,9 @@ func (f *Folder) Add(mu *v1alpha1.ManagedUser) error {
 		return err
 	}
 	name := mu.Name + ".yaml"
+	if f.files[name] && mu.Namespace != "" { // One name in two namespaces is two objects.
+		name = mu.Namespace + "." + name
+	}
 	if f.files[name] {
 		return fmt.Errorf("%s holds something else; move it away", filepath.Join(f.path, name))
 	}

@@ -133,13 +133,16 @@ func TestFolderThatIsThere(t *testing.T) {
 		t.Errorf("-want +got:\n%s", d)
 	}
 	add(t, folder, manifest("bob", 2))
+	other := manifest("bob", 4)
+	other.Namespace = "team-b"
+	add(t, folder, other)
 	if err := folder.Add(manifest("people", 3)); err == nil || !strings.Contains(err.Error(), "move it away") {
 		t.Errorf("a file of somebody else was overwritten: %v", err)
 	}
 	if err := folder.Close("team-a"); err != nil {
 		t.Fatal(err)
 	}
-	want := "# Ours.\nkind: Kustomization\nnamespace: elsewhere\nresources:\n- client.yml\n- people.yaml # Both.\n- bob.yaml\n"
+	want := "# Ours.\nkind: Kustomization\nnamespace: elsewhere\nresources:\n- client.yml\n- people.yaml # Both.\n- bob.yaml\n- team-b.bob.yaml\n"
 	if d := cmp.Diff(want, content(t, dir, Kustomization)); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
