@@ -298,6 +298,27 @@ func TestObjectionHidesValues(t *testing.T) {
 	}
 }
 
+// What stops everybody is told once.
+func TestPlanTellsOnce(t *testing.T) {
+	s, out := testSession(t, nil)
+	report := &planReport{Summary: map[string]int{actionConflict: 2}}
+	for _, name := range []string{"alice", "bob"} {
+		report.Users = append(report.Users, planned{Namespace: "team", Name: name, Action: actionConflict, Reason: "ClientNotFound", Message: "There is no OAuthClient acme", Remedy: "Create it."})
+	}
+	s.printPlan(report, false)
+	want := `! conflict  team/alice: ClientNotFound
+    There is no OAuthClient acme.
+    What to do: Create it.
+! conflict  team/bob: ClientNotFound
+    as above
+
+Plan: 0 to create, 0 to adopt, 0 to change, 0 unchanged, 2 conflicts.
+`
+	if d := cmp.Diff(want, out.String()); d != "" {
+		t.Errorf("plan (-want +got):\n%s", d)
+	}
+}
+
 // A table that does not fit puts names on lines of their own; no line is longer than the terminal.
 func TestTableFits(t *testing.T) {
 	s, out := testSession(t, nil)

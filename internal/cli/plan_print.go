@@ -54,6 +54,7 @@ var signs = map[string]string{
 }
 
 func (s *session) printPlan(report *planReport, show addresses) {
+	told := make(map[string]bool) // What stops everybody, as an OAuth client that is not well, is told once.
 	for i := range report.Users {
 		p := &report.Users[i]
 		if p.Action == actionUnchanged && p.Reason == "" {
@@ -74,7 +75,13 @@ func (s *session) printPlan(report *planReport, show addresses) {
 		if p.EndsTokens {
 			s.paragraph(indent, indent+"  ", "all tokens that anybody has of the user end, and new ones are published")
 		}
-		if p.Message != "" {
+		switch {
+		case p.Message == "":
+		case told[p.Message]:
+			s.printf("%sas above\n", indent)
+			continue
+		default:
+			told[p.Message] = true
 			s.paragraph(indent, indent, p.Message+".")
 		}
 		if p.Remedy != "" {
