@@ -18,7 +18,6 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/plan"
-	"github.com/calcom-operator/calcom-operator/internal/reasons"
 )
 
 func newExplain(s *session) *cobra.Command {
@@ -143,7 +142,7 @@ func newExplanation(mu *v1alpha1.ManagedUser, f *foretold, notes []string) *expl
 
 func (s *session) printExplanation(mu *v1alpha1.ManagedUser, f *foretold, config *settings) {
 	s.printf("ManagedUser %s in namespace %s\n\n", mu.Name, mu.Namespace)
-	s.printConditions("Now", mu.Status.Conditions)
+	s.printConditions("Now", mu.Status.Conditions, remedyNow(mu))
 	last := f.last()
 	what := "Next, the operator would"
 	if f.look != nil {
@@ -165,7 +164,7 @@ func (s *session) printExplanation(mu *v1alpha1.ManagedUser, f *foretold, config
 		if alike(mu.Status.Conditions, last.Object.Status.Conditions) {
 			s.printf("Then: as now\n\n")
 		} else {
-			s.printConditions("Then", last.Object.Status.Conditions)
+			s.printConditions("Then", last.Object.Status.Conditions, remedyNow(last.Object))
 		}
 		s.paragraph("Next look: ", "           ", nextLook(f, config))
 	}
@@ -199,7 +198,7 @@ func nextLook(f *foretold, config *settings) string {
 }
 
 // printConditions writes conditions with what they mean for a person. What was said is not said again.
-func (s *session) printConditions(title string, conditions []metav1.Condition) {
+func (s *session) printConditions(title string, conditions []metav1.Condition, remedyOf func(reason string) string) {
 	indent := strings.Repeat(" ", len(title)+2)
 	label := title + ": "
 	if len(conditions) == 0 {
@@ -214,7 +213,7 @@ func (s *session) printConditions(title string, conditions []metav1.Condition) {
 			s.paragraph(indent+"  ", indent+"  ", c.Message+".")
 			told[c.Message] = true
 		}
-		if remedy := reasons.Remedy(c.Reason); remedy != "" && c.Type == v1alpha1.ConditionReady && c.Status != metav1.ConditionTrue {
+		if remedy := remedyOf(c.Reason); remedy != "" && c.Type == v1alpha1.ConditionReady && c.Status != metav1.ConditionTrue {
 			s.paragraph(indent+"  What to do: ", indent+"  ", remedy)
 		}
 	}

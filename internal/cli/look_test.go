@@ -298,6 +298,20 @@ func TestObjectionHidesValues(t *testing.T) {
 	}
 }
 
+// Who asks about a user that a move has left half-way is not sent to resume it by hand.
+func TestStatusOfHandedOver(t *testing.T) {
+	suspended := v1alpha1.ManagedUser{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "alice"}}
+	suspended.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonSuspended}}
+	moved := *suspended.DeepCopy()
+	moved.Name, moved.Annotations = "bob", map[string]string{v1alpha1.HandoverAnnotation: `{"to":"other"}`}
+	s, out := testSession(t, nil)
+	s.printTroubles([]userRow{newUserRow(&suspended, time.Now()), newUserRow(&moved, time.Now())}, false)
+	before, after, two := strings.Cut(out.String(), "Users: alice")
+	if !two || !strings.Contains(before, "Manage") || strings.Contains(after, "Manage") || !strings.Contains(after, "kubectl calcom move") || !strings.Contains(after, "Users: bob") {
+		t.Errorf("status prints\n%s", out.String())
+	}
+}
+
 // What stops everybody is told once.
 func TestPlanTellsOnce(t *testing.T) {
 	s, out := testSession(t, nil)

@@ -16,6 +16,7 @@ import (
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/plan"
+	"github.com/calcom-operator/calcom-operator/internal/reasons"
 )
 
 // planOptions are the flags of plan.
@@ -223,7 +224,7 @@ func (p *planned) troubled(o *plan.Outcome) bool {
 	if ready == nil || ready.Status == metav1.ConditionTrue {
 		return false
 	}
-	p.Reason, p.Message, p.Remedy = ready.Reason, ready.Message, remedyOf(ready.Reason)
+	p.Reason, p.Message, p.Remedy = ready.Reason, ready.Message, reasons.Remedy(ready.Reason)
 	switch {
 	case meta.IsStatusConditionTrue(o.Object.Status.Conditions, v1alpha1.ConditionStalled):
 		p.Action = actionConflict

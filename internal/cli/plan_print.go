@@ -6,12 +6,7 @@ package cli
 import (
 	"fmt"
 	"strings"
-
-	"github.com/calcom-operator/calcom-operator/internal/reasons"
 )
-
-// remedyOf is what to do about a reason.
-func remedyOf(reason string) string { return reasons.Remedy(reason) }
 
 // hiddenAddress stands for an e-mail in a plan for several users.
 const hiddenAddress = "(hidden)"

@@ -237,10 +237,21 @@ func newUserRow(mu *v1alpha1.ManagedUser, now time.Time) userRow {
 	if ready := meta.FindStatusCondition(mu.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
 		row.Ready, row.Reason, row.Message, row.Since = string(ready.Status), ready.Reason, ready.Message, ready.LastTransitionTime.UTC()
 		if ready.Status != metav1.ConditionTrue {
-			row.Remedy = reasons.Remedy(ready.Reason)
+			row.Remedy = remedyNow(mu)(ready.Reason)
 		}
 	}
 	return row
+}
+
+// remedyNow says what to do about a reason for which a user is not Ready. One that was left in the middle of being handed over is
+// suspended for that, and resuming it by hand, the remedy otherwise, would get in the way.
+func remedyNow(mu *v1alpha1.ManagedUser) func(reason string) string {
+	if _, begun := mu.Annotations[v1alpha1.HandoverAnnotation]; begun {
+		return func(string) string {
+			return "It is being moved or drained. Should that have been interrupted, start the same kubectl calcom move or drain again; leave reconcilePolicy alone."
+		}
+	}
+	return reasons.Remedy
 }
 
 // clientName names the OAuth client of a user.

@@ -220,7 +220,7 @@ func (s *session) printDetail(mu *v1alpha1.ManagedUser, d *detail, now time.Time
 		s.paragraph(fmt.Sprintf("%-14s", fact[0]+":"), "              ", fact[1])
 	}
 	s.printf("\n")
-	s.printConditions("Now", d.Conditions)
+	s.printConditions("Now", d.Conditions, remedyNow(mu))
 	s.printDrift(d)
 	for _, note := range d.Notes {
 		s.paragraph("Note: ", "      ", note)

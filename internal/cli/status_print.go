@@ -52,8 +52,9 @@ func (s *session) printOverview(view *overview, namespaces bool) error {
 
 // printTroubles writes each reason for which users are not Ready, with the remedy and some of their names.
 func (s *session) printTroubles(users []userRow, namespaces bool) {
-	byReason := make(map[string][]string)
-	var order []string
+	type trouble struct{ reason, remedy string }
+	byReason := make(map[trouble][]string)
+	var order []trouble
 	for i := range users {
 		u := &users[i]
 		if u.Ready == string(metav1.ConditionTrue) || u.Reason == "" {
@@ -63,20 +64,21 @@ func (s *session) printTroubles(users []userRow, namespaces bool) {
 		if namespaces {
 			name = u.Namespace + "/" + name
 		}
-		if byReason[u.Reason] == nil {
-			order = append(order, u.Reason)
+		why := trouble{u.Reason, u.Remedy}
+		if byReason[why] == nil {
+			order = append(order, why)
 		}
-		byReason[u.Reason] = append(byReason[u.Reason], name)
+		byReason[why] = append(byReason[why], name)
 	}
-	slices.SortStableFunc(order, func(a, b string) int { return cmp.Compare(len(byReason[b]), len(byReason[a])) })
-	for _, name := range order {
-		names := byReason[name]
-		s.printf("%s: %s\n", name, count(len(names), "user", "users"))
-		if r, ok := reasons.Find(name); ok {
+	slices.SortStableFunc(order, func(a, b trouble) int { return cmp.Compare(len(byReason[b]), len(byReason[a])) })
+	for _, why := range order {
+		names := byReason[why]
+		s.printf("%s: %s\n", why.reason, count(len(names), "user", "users"))
+		if r, ok := reasons.Find(why.reason); ok {
 			s.paragraph("  ", "  ", r.Meaning)
-			if r.Remedy != "" {
-				s.paragraph("  What to do: ", "  ", r.Remedy)
-			}
+		}
+		if why.remedy != "" {
+			s.paragraph("  What to do: ", "  ", why.remedy)
 		}
 		shown := names[:min(len(names), mostNames)]
 		list := strings.Join(shown, ", ")
