@@ -30,7 +30,7 @@ func TestSentence(t *testing.T) {
 		"ask for this right":                 fmt.Errorf("reading: %w", forbidden),
 		"start it again":                     fmt.Errorf("waiting: %w", context.Canceled),
 		"or use a context that has it":       adviseIfMissing(forbidden, "create it"),
-		"(did you mean status?); see --help": errors.New("unknown command \"staus\" for \"kubectl calcom\"\n\nDid you mean this?\n\tstatus\n"),
+		"(did you mean status?); see --help": errors.New("unknown command" + "\n\nDid you mean this?\n\tstatus\n"),
 		"reached from here":                  &calcom.Error{Operation: calcom.OpList, NotSent: true},
 		"API server can be reached":          &url.Error{Op: "Get", URL: "https://127.0.0.1:1/api", Err: errors.New("EOF")},
 		"do the first":                       advise(complain("it is so", "do the first"), "do the second"),

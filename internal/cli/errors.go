@@ -75,6 +75,11 @@ func remedyFor(err error) string {
 	case calcom.IsNoSuchAPI(err):
 		return "see that apiURL is that of a Cal.com API v2 with the Platform"
 	}
+	return remedyForTrouble(err)
+}
+
+// remedyForTrouble says what to do when a server did not answer, or the command line is none.
+func remedyForTrouble(err error) string {
 	if failure, ok := errors.AsType[*calcom.Error](err); ok && (failure.NotSent || failure.OutcomeUnknown()) {
 		return "see whether Cal.com, by the apiURL of the OAuth client, can be reached from here, and start again"
 	}

@@ -61,7 +61,12 @@ shown all, which is said in so many words.`,
   kubectl calcom plan -f acme/
   kubectl apply -k acme/`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return s.importUsers(cmd.Context(), &o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.all && o.emails != "" {
+				return complain("--all and --emails-from exclude each other", "give one of them")
+			}
+			return s.importUsers(cmd.Context(), &o)
+		},
 	}
 	o.addFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.emails, "emails-from", "", "file with the addresses of the users, or - for the standard input")
@@ -89,9 +94,6 @@ type skip struct {
 }
 
 func (s *session) importUsers(ctx context.Context, o *importOptions) error {
-	if o.all && o.emails != "" {
-		return complain("--all and --emails-from exclude each other", "give one of them")
-	}
 	folder, err := openFolder(o.out)
 	if err != nil {
 		return err

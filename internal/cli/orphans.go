@@ -60,7 +60,12 @@ The exit code is 1 when there are any, and nothing was done about them.`,
   # Delete them from a script that has looked at the list
   kubectl calcom orphans --client acme --delete --confirm 3`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return s.orphans(cmd.Context(), &o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.adopt != "" && o.remove {
+				return complain("--adopt and --delete exclude each other", "give one of them")
+			}
+			return s.orphans(cmd.Context(), &o)
+		},
 	}
 	o.clientOptions.addFlags(cmd.Flags())
 	o.output.addFlag(cmd.Flags())
@@ -102,9 +107,6 @@ type lostUser struct {
 }
 
 func (s *session) orphans(ctx context.Context, o *orphansOptions) error {
-	if o.adopt != "" && o.remove {
-		return complain("--adopt and --delete exclude each other", "give one of them")
-	}
 	of, err := s.resolve(ctx, &o.clientOptions)
 	if err != nil {
 		return err

@@ -70,18 +70,7 @@ func (s *session) printPlan(report *planReport, show addresses) {
 		if p.EndsTokens {
 			s.paragraph(indent, indent+"  ", "all tokens that anybody has of the user end, and new ones are published")
 		}
-		switch {
-		case p.Message == "":
-		case told[p.Message]:
-			s.printf("%sas above\n", indent)
-			continue
-		default:
-			told[p.Message] = true
-			s.paragraph(indent, indent, p.Message+".")
-		}
-		if p.Remedy != "" {
-			s.paragraph(indent+"What to do: ", indent, p.Remedy)
-		}
+		s.printReason(p, told)
 	}
 	if report.Summary[actionUnchanged] < len(report.Users) {
 		s.printf("\n")
@@ -90,6 +79,22 @@ func (s *session) printPlan(report *planReport, show addresses) {
 		s.paragraph("Note: ", "      ", note)
 	}
 	s.printf("%s\n", report.sentence())
+}
+
+// printReason writes why a user would not be Ready, and what to do, unless that was told of another one.
+func (s *session) printReason(p *planned, told map[string]bool) {
+	const indent = "    "
+	if told[p.Message] {
+		s.printf("%sas above\n", indent)
+		return
+	}
+	if p.Message != "" {
+		told[p.Message] = true
+		s.paragraph(indent, indent, p.Message+".")
+	}
+	if p.Remedy != "" {
+		s.paragraph(indent+"What to do: ", indent, p.Remedy)
+	}
 }
 
 // sentence is the summary of a plan.
