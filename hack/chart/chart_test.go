@@ -71,6 +71,26 @@ func TestCompareValuesWithSchema(t *testing.T) {
 	}
 }
 
+// A default that a null would turn into false or zero cannot be taken away; what is empty, or Kubernetes' own, can.
+func TestRequire(t *testing.T) {
+	var values, schema map[string]any
+	for text, into := range map[string]*map[string]any{
+		"keep: true\nlimit: 0\nlevel: info\ntag: ''\nlabels: {}\nspread: [a]\nurls: [a]\nresources: {cpu: 1}\nimage: {pull: x, tag: ''}\nclients:\n": &values,
+		`{"properties": {"urls": {"minItems": 1}, "resources": {"description": "All."}, "image": {"properties": {"pull": {}}}}}`:                     &schema,
+	} {
+		if err := yaml.Unmarshal([]byte(text), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	require(schema, values)
+	if d := cmp.Diff([]string{"image", "keep", "level", "limit", "urls"}, schema["required"]); d != "" {
+		t.Errorf("required (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]string{"pull"}, property(schema, []string{"image"})["required"]); d != "" {
+		t.Errorf("required of image (-want +got):\n%s", d)
+	}
+}
+
 func TestSplit(t *testing.T) {
 	verbs := []string{"get"}
 	got := split([]rule{

@@ -49,6 +49,7 @@ func document() error {
 	if err := errors.Join(check(values, nil, entries), describe(schema, entries), compare(schema, values, nil)); err != nil {
 		return err
 	}
+	require(schema, values)
 	return errors.Join(writeSchema(schema), writeTable(entries, values, schema))
 }
 
@@ -135,6 +136,35 @@ func compare(schema, values map[string]any, path []string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// require has the schema refuse the null that takes a default away, wherever the templates need a value and would read false or zero
+// otherwise: crds.keep is one of these.
+func require(schema, values map[string]any) {
+	properties, _ := schema["properties"].(map[string]any)
+	var required []string
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		property, _ := properties[name].(map[string]any)
+		needed := false
+		switch value := values[name].(type) {
+		case bool, float64:
+			needed = true
+		case string:
+			needed = value != ""
+		case []any:
+			needed = property["minItems"] != nil
+		case map[string]any:
+			if needed = len(value) > 0 && property["description"] == nil; needed {
+				require(property, value)
+			}
+		}
+		if needed {
+			required = append(required, name)
+		}
+	}
+	if required != nil {
+		schema["required"] = required
+	}
 }
 
 // writeSchema writes the schema in one form: keys in order, two spaces.

@@ -26,7 +26,7 @@ func addPolicies(made map[string][]byte) error {
 		"'"+settings["breakGlassGroup"]+"'", "'$(breakGlassGroup)'",
 		"'"+settings["serviceAccount"]+"'", "'$(serviceAccount)'",
 		"'"+settings["namespace"]+"'", "'$(namespace)'",
-		"namespace: "+settings["namespace"], "namespace: $(namespace)",
+		"namespace: "+settings["namespace"], `namespace: "$(namespace)"`,
 		"name: calcom-operator-", "name: $(name)-",
 		"policyName: calcom-operator-", "policyName: $(name)-",
 	)

@@ -108,6 +108,7 @@ func TestFlags(t *testing.T) {
 		"{watchNamespaces: [a], clusterOAuthClients: true}": {"--watch-namespaces=a"},
 		"clusterOAuthClients: false":                        {"--cluster-oauth-clients=false"},
 		"metrics: {secure: false}":                          {"--metrics-secure=false"},
+		`rateLimitShare: "0.5"`:                             {"--rate-limit-share=0.5"}, // As --set gives it.
 	} {
 		got := deploymentOf(t, render(t, helm, values)).Spec.Template.Spec.Containers[0].Args
 		got = slices.DeleteFunc(got, func(arg string) bool {
@@ -158,7 +159,14 @@ func TestRefusedValues(t *testing.T) {
 		"Type":                  {"replicas: two", []string{"replicas", "integer"}},
 		"NotOneOf":              {"log: {level: 8}", []string{"log/level"}},
 		"Duration":              {"resyncInterval: 10 minutes", []string{"resyncInterval"}},
+		"DurationOfNothing":     {"resyncInterval: 0s", []string{"resyncInterval"}},
+		"DurationTooShort":      {"unknownOutcomeGrace: 500ms", []string{"unknownOutcomeGrace"}},
 		"Share":                 {"rateLimitShare: 0", []string{"rateLimitShare"}},
+		"ShareAsText":           {`rateLimitShare: "0.0"`, []string{"rateLimitShare"}},
+		"Null":                  {"allowedAPIURLs: null", []string{"allowedAPIURLs"}},
+		"NullBelow":             {"crds: {keep: null}", []string{"crds", "keep"}},
+		"NullSection":           {"metrics: null", []string{"metrics"}},
+		"Name":                  {"fullnameOverride: 1st", []string{"fullnameOverride"}},
 		"URL":                   {"allowedAPIURLs: [api.cal.com]", []string{"allowedAPIURLs/0"}},
 		"NoURL":                 {"allowedAPIURLs: []", []string{"allowedAPIURLs"}},
 		"URLWithComma":          {"allowedAPIURLs: ['https://a.org,https://b.org']", []string{"allowedAPIURLs/0"}},

@@ -3,15 +3,16 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of all objects. 13 characters are left for what is put behind it. */}}
+{{/* The name of all objects. 13 characters are left for what is put behind it. A release's name may have dots, a Service's may not. */}}
 {{- define "calcom-operator.name" -}}
 {{- $chart := include "calcom-operator.chartName" . -}}
+{{- $release := .Release.Name | replace "." "-" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
-{{- else if contains $chart .Release.Name -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else if contains $chart $release -}}
+{{- $release | trunc 50 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $chart | trunc 50 | trimSuffix "-" -}}
+{{- printf "%s-%s" $release $chart | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -21,19 +22,18 @@
 
 {{/* What tells the pods of this release from others. It can never change. */}}
 {{- define "calcom-operator.selector" -}}
-app.kubernetes.io/name: {{ include "calcom-operator.chartName" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "calcom-operator.chartName" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
+{{/* Own labels that the user's must not replace: Helm and the selectors go by them. Of the others, the user's win. */}}
 {{- define "calcom-operator.labels" -}}
-{{- with .Values.commonLabels }}
-{{- toYaml . }}
-{{ end -}}
-{{ include "calcom-operator.selector" . }}
-app.kubernetes.io/part-of: calcom-operator
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- $fixed := dict
+  "app.kubernetes.io/version" .Chart.AppVersion
+  "app.kubernetes.io/managed-by" .Release.Service
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
+{{- $default := dict "app.kubernetes.io/part-of" "calcom-operator" -}}
+{{- merge (fromYaml (include "calcom-operator.selector" .)) $fixed (.Values.commonLabels | default dict) $default | toYaml -}}
 {{- end -}}
 
 {{- define "calcom-operator.image" -}}
@@ -59,8 +59,8 @@ true
 {{- define "calcom-operator.subjects" -}}
 subjects:
   - kind: ServiceAccount
-    name: {{ include "calcom-operator.serviceAccount" . }}
-    namespace: {{ .Release.Namespace }}
+    name: {{ include "calcom-operator.serviceAccount" . | quote }}
+    namespace: {{ .Release.Namespace | quote }}
 {{- end -}}
 
 {{/*
@@ -68,7 +68,7 @@ GOMEMLIMIT: 25/32 of the memory limit, the rest being for what Go does not count
 or when extraEnv has it.
 */}}
 {{- define "calcom-operator.goMemLimit" -}}
-{{- $limit := dig "limits" "memory" "" .Values.resources | toString -}}
+{{- $limit := dig "limits" "memory" "" (.Values.resources | default dict) | toString -}}
 {{- $given := false -}}
 {{- range .Values.extraEnv }}{{ if eq .name "GOMEMLIMIT" }}{{ $given = true }}{{ end }}{{ end -}}
 {{- if and (not $given) (regexMatch "^[0-9]+[MG]i$" $limit) -}}

@@ -11,7 +11,7 @@ kind: {{ $kind }}
 metadata:
   name: {{ $name }}
   {{- with .namespace }}
-  namespace: {{ . }}
+  namespace: {{ . | quote }}
   {{- end }}
   labels: {{- include "calcom-operator.labels" .root | nindent 4 }}
 rules:
@@ -24,7 +24,7 @@ kind: {{ $kind }}Binding
 metadata:
   name: {{ $name }}
   {{- with .namespace }}
-  namespace: {{ . }}
+  namespace: {{ . | quote }}
   {{- end }}
   labels: {{- include "calcom-operator.labels" .root | nindent 4 }}
 roleRef:

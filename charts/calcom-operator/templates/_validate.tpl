@@ -1,6 +1,9 @@
 {{/* What no schema can say: which values need or exclude each other. Every message names the value and the remedy. */}}
 {{- define "calcom-operator.validate" -}}
 {{- with .Values -}}
+{{- if regexMatch "^[0-9]" (include "calcom-operator.name" $) -}}
+{{- fail "fullnameOverride: the name of the release begins with a digit, as the name of no Service does; give another name here" -}}
+{{- end -}}
 {{- if and (gt (int .replicas) 1) (not .leaderElection.enabled) -}}
 {{- fail "replicas: more than 1 without leaderElection.enabled would create users twice; set leaderElection.enabled to true, or replicas to 1" -}}
 {{- end -}}
