@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	synccommon "github.com/argoproj/gitops-engine/pkg/sync/common"
+	"github.com/argoproj/gitops-engine/pkg/sync/resource"
+	helmv2 "github.com/fluxcd/helm-controller/api/v2"
 	kustomizev1 "github.com/fluxcd/kustomize-controller/api/v1"
 	sourcev1 "github.com/fluxcd/source-controller/api/v1"
 	"github.com/google/go-cmp/cmp"
@@ -140,6 +143,81 @@ func checkKustomization(t *testing.T, k *kustomizev1.Kustomization, sources map[
 		}
 	default:
 		t.Errorf("%s has the deletionPolicy %s", k.Name, policy)
+	}
+}
+
+// The HelmRelease has fields that Flux knows, a source, and values that the chart takes.
+func TestFluxHelmRelease(t *testing.T) {
+	var release helmv2.HelmRelease
+	var source sourcev1.GitRepository
+	for text := range strings.SplitSeq(string(readFile(t, "config", "flux", "helmrelease.yaml")), "\n---\n") {
+		var into any
+		switch {
+		case strings.Contains(text, "kind: HelmRelease"):
+			into = &release
+		case strings.Contains(text, "kind: GitRepository\nmetadata"):
+			into = &source
+		default:
+			into = &corev1.Namespace{}
+		}
+		if err := yaml.UnmarshalStrict([]byte(text), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if release.APIVersion != helmv2.GroupVersion.String() {
+		t.Errorf("the HelmRelease has the version %s", release.APIVersion)
+	}
+	chart := release.Spec.Chart.Spec
+	if chart.SourceRef.Kind != sourcev1.GitRepositoryKind || chart.SourceRef.Name != source.Name {
+		t.Errorf("the chart comes from %v, and the source is %s", chart.SourceRef, source.Name)
+	}
+	checkChart(t, chart.Chart, release.GetValues())
+}
+
+// checkChart looks up values in those of a chart of this repository. What the chart makes of them is tested in test/chart.
+func checkChart(t *testing.T, folder string, values map[string]any) {
+	t.Helper()
+	var known map[string]any
+	if err := yaml.UnmarshalStrict(readFile(t, folder, "values.yaml"), &known); err != nil {
+		t.Fatal(err)
+	}
+	if len(values) == 0 {
+		t.Error("there are no values")
+	}
+	for name, value := range values {
+		of, ok := known[name]
+		if !ok {
+			t.Errorf("the chart has no value %s", name)
+		}
+		below, _ := value.(map[string]any)
+		for name := range below {
+			if _, ok := of.(map[string]any)[name]; !ok {
+				t.Errorf("the chart has no such value: %s", name)
+			}
+		}
+	}
+}
+
+// A CRD that went would take all objects along, and with them the users. Neither tool takes one away by itself, which for Argo CD is more than
+// Helm's annotation says.
+func TestCRDsStay(t *testing.T) {
+	crds := 0
+	for _, object := range documents(t, kustomize(t, absolute(t, "config", "default"))) {
+		if object.GetKind() != "CustomResourceDefinition" {
+			continue
+		}
+		crds++
+		for _, option := range []string{synccommon.SyncOptionDisablePrune, synccommon.SyncOptionDisableDeletion} {
+			if !resource.HasAnnotationOption(object, synccommon.AnnotationSyncOptions, option) {
+				t.Errorf("%s: Argo CD is not told %s", object.GetName(), option)
+			}
+		}
+		if prune := object.GetAnnotations()[kustomizev1.GroupVersion.Group+"/prune"]; prune != kustomizev1.DisabledValue {
+			t.Errorf("%s: Flux is told prune: %s", object.GetName(), prune)
+		}
+	}
+	if crds != 3 {
+		t.Errorf("there are %d CRDs", crds)
 	}
 }
 

@@ -6,6 +6,7 @@ go 1.26.0
 
 require (
 	github.com/argoproj/gitops-engine v0.7.1-0.20260512161450-ff8d2f5207dc
+	github.com/fluxcd/helm-controller/api v1.3.0
 	github.com/google/go-cmp v0.7.0
 	github.com/yuin/gopher-lua v1.1.1
 	k8s.io/api v0.34.0

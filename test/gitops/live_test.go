@@ -306,7 +306,7 @@ func testExamples(c *cluster) {
 	c.kubectl("", "apply", "--server-side", "-f", filepath.Join(crds, "application-crd.yaml"), "-f", filepath.Join(crds, "applicationset-crd.yaml"))
 	c.eventually("", "wait", "--for=condition=Established", "crd/applications.argoproj.io", "crd/applicationsets.argoproj.io", "--timeout=10s")
 	c.kubectl("", "create", "namespace", "argocd")
-	for _, name := range []string{"application.yaml", "applicationset.yaml"} {
+	for _, name := range []string{"application.yaml", "applicationset.yaml", "operator.yaml"} {
 		example := string(readFile(t, "config", "argocd", "example", name))
 		c.kubectl(example, "apply", "--server-side", "--validate=strict", "-f", "-")
 		if strings.Contains(example, "\n  ignoreDifferences:") || strings.Contains(example, "\n      ignoreDifferences:") {
@@ -317,6 +317,10 @@ func testExamples(c *cluster) {
 			t.Errorf("%s passes with a field that does not exist", name)
 		}
 	}
+	operator := documents(t, readFile(t, "config", "argocd", "example", "operator.yaml"))[0].Object
+	path, _, _ := unstructured.NestedString(operator, "spec", "source", "path")
+	values, _, _ := unstructured.NestedMap(operator, "spec", "source", "helm", "valuesObject")
+	checkChart(t, path, values)
 	c.kubectl("", "create", "configmap", "argocd-cm", "--namespace=argocd", "--from-literal=url=https://argocd.example.com")
 	c.kubectl("", "patch", "configmap", "argocd-cm", "--namespace=argocd", "--patch-file="+absolute(t, "config", "argocd", "argocd-cm-patch.yaml"))
 	var patched struct{ Data map[string]string }
