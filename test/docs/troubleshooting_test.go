@@ -16,15 +16,15 @@ import (
 	"github.com/yuin/goldmark/ast"
 )
 
-// TestTroubleshooting compares the headings of docs/troubleshooting.md, and the table of those reasons with which nothing is
-// wrong, with the reasons that there are.
+// TestTroubleshooting compares the headings of docs/troubleshooting.md, the table of those reasons with which nothing is wrong, and that of
+// events, with what there is.
 func TestTroubleshooting(t *testing.T) {
 	conditions, err := os.ReadFile(filepath.Join(root, "api", "v1alpha1", "conditions.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := make(map[string]int)
-	for _, match := range regexp.MustCompile(`(?m)^\tReason\w+\s*= "(\w+)"`).FindAllSubmatch(conditions, -1) {
+	for _, match := range regexp.MustCompile(`(?m)^\t(?:Reason|Event)\w+\s*= "(\w+)"`).FindAllSubmatch(conditions, -1) {
 		want[string(match[1])] = 1
 	}
 	if len(want) < 30 {
@@ -53,7 +53,7 @@ func TestTroubleshooting(t *testing.T) {
 			}
 		}
 	})
-	for _, match := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (?:`\\w+`|any) \\|").FindAllSubmatch(source, -1) {
+	for _, match := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (?:`\\w+`|any|a user|an OAuth client) \\|").FindAllSubmatch(source, -1) {
 		got[string(match[1])]++
 	}
 	if d := cmp.Diff(want, got); d != "" {
