@@ -187,6 +187,7 @@ func TestRefusedValues(t *testing.T) {
 		"OnlyWithMetrics":       {only + "metrics: {enabled: true}", []string{"metrics.secure:", "metrics.enabled to false"}},
 		"OnlyWithLimit":         {only + "massDeleteLimit: 10", []string{"massDeleteLimit:", "set it to 0"}},
 		"OnlyWithClients":       {only + "clusterOAuthClients: true", []string{"clusterOAuthClients:", "set it to false"}},
+		"OtherServers":          {"{allowedAPIURLs: [https://cal.example.com], policies: {enabled: true}}", []string{"policies.apiURLs.prefixes:", "same servers"}},
 		"OnlyWithPolicies":      {only + "policies: {enabled: true}", []string{"policies.enabled:", "set it to false"}},
 	} {
 		t.Run(name, func(t *testing.T) {

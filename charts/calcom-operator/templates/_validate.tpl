@@ -19,6 +19,15 @@
 {{- if and .policies.enabled .policies.apiURLs.enabled (not .policies.apiURLs.prefixes) -}}
 {{- fail "policies.apiURLs.prefixes: with an empty list no object could be created; name the servers, or set policies.apiURLs.enabled to false" -}}
 {{- end -}}
+{{- if and .policies.enabled .policies.apiURLs.enabled -}}
+{{- $common := false -}}
+{{- range $url := .allowedAPIURLs }}{{ range $prefix := $.Values.policies.apiURLs.prefixes -}}
+{{- if or (hasPrefix $prefix $url) (hasPrefix $url $prefix) }}{{ $common = true }}{{ end -}}
+{{- end }}{{ end -}}
+{{- if not $common -}}
+{{- fail "policies.apiURLs.prefixes: it names no server of allowedAPIURLs, so no object could be created that the operator serves; name the same servers" -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if .Values.rbac.namespacedOnly -}}
 {{- include "calcom-operator.validateNamespacedOnly" . -}}
