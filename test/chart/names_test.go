@@ -32,8 +32,9 @@ func TestNames(t *testing.T) {
 	const all = "\nmassDeleteLimit: 1\nclusterOAuthClients: true\ndrainOnUninstall: {enabled: true}\npolicies: {enabled: true}\n" +
 		"networkPolicy: {enabled: true}\nserviceMonitor: {enabled: true}\nprometheusRule: {enabled: true}\ndashboard: {enabled: true}\n"
 	for name, tc := range map[string]struct{ release, namespace, values, want string }{
-		"Dots": {"cal.v1", namespace, all, "cal-v1-calcom-operator"},
-		"Long": {strings.Repeat("a", 53), namespace, all, strings.Repeat("a", 50)},
+		"Dots":   {"cal.v1", namespace, all, "cal-v1-calcom-operator"},
+		"Long":   {strings.Repeat("a", 53), namespace, all, strings.Repeat("a", 50)},
+		"Dashes": {strings.Repeat("a", 48) + "--bcd", namespace, all, strings.Repeat("a", 48)},
 		"Digits": {
 			"1234", "1234",
 			"fullnameOverride: cal\nnameOverride: '7'\nwatchNamespaces: ['99', '1234']\nserviceAccount: {name: '1'}\n" +

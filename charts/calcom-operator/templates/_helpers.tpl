@@ -1,6 +1,6 @@
 {{/* The name of the chart in names. */}}
 {{- define "calcom-operator.chartName" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimAll "-" -}}
 {{- end -}}
 
 {{/* The name of all objects. 13 characters are left for what is put behind it. A release's name may have dots, a Service's may not. */}}
@@ -10,9 +10,9 @@
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
 {{- else if contains $chart $release -}}
-{{- $release | trunc 50 | trimSuffix "-" -}}
+{{- $release | trunc 50 | trimAll "-" -}}
 {{- else -}}
-{{- printf "%s-%s" $release $chart | trunc 50 | trimSuffix "-" -}}
+{{- printf "%s-%s" $release $chart | trunc 50 | trimAll "-" -}}
 {{- end -}}
 {{- end -}}
 
