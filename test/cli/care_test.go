@@ -23,7 +23,7 @@ func TestReconcileSuspendResumeTokens(t *testing.T) {
 	w.users("sales", "token", 1, "tokens: {secretName: token-calcom}")
 	w.users("sales", "watched", 1, "reconcilePolicy: Observe")
 	cal.AddUser(acme.ID, calcomtest.User{Email: "watched.0@example.com"})
-	w.kubectl("", "config", "set-context", "--current", "--namespace=sales")
+	w.MustKubectl("", "config", "set-context", "--current", "--namespace=sales")
 	w.must("reconcile", "watched-0")
 	w.ready("sales")
 
@@ -64,7 +64,7 @@ func TestReconcileSuspendResumeTokens(t *testing.T) {
 	if out := w.must("resume", "-l", "!none"); out != "Resumed 32 of 32\n" {
 		t.Errorf("resume prints\n%s", out)
 	}
-	policies := w.kubectl("", "get", "managedusers", "-o", "jsonpath={.items[*].spec.reconcilePolicy}{.items[*].metadata.annotations.platform\\.cal\\.com/suspended}")
+	policies := w.MustKubectl("", "get", "managedusers", "-o", "jsonpath={.items[*].spec.reconcilePolicy}{.items[*].metadata.annotations.platform\\.cal\\.com/suspended}")
 	if strings.TrimSpace(policies) != "Observe" {
 		t.Errorf("after resume, the policies are %q", policies)
 	}
@@ -74,7 +74,7 @@ func TestReconcileSuspendResumeTokens(t *testing.T) {
 
 func (w *world) tokenStories() {
 	w.Helper()
-	stored := w.kubectl("", "get", "secret", "token-calcom", "-o", "jsonpath={.data.accessToken}")
+	stored := w.MustKubectl("", "get", "secret", "token-calcom", "-o", "jsonpath={.data.accessToken}")
 	token, err := base64.StdEncoding.DecodeString(stored)
 	if err != nil {
 		w.Fatal(err)

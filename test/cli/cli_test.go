@@ -7,25 +7,18 @@ package cli
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
-
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 	"github.com/calcom-operator/calcom-operator/test/stack"
+	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
-
-// patience bounds every wait.
-const patience = 2 * time.Minute
 
 // acme is the OAuth client that the sandbox has.
 var acme = calcomtest.DefaultClient()
@@ -52,12 +45,8 @@ func run(m *testing.M) int {
 
 // world is a cluster with an operator, beside a sandbox that several worlds may share.
 type world struct {
-	*testing.T
-	*stack.Stack
+	*stacktest.World
 	cal *calcomtest.Server
-
-	mu  sync.Mutex
-	log []string
 }
 
 // newSandbox starts a sandbox of Cal.com.
@@ -69,40 +58,10 @@ func newSandbox(t *testing.T, options calcomtest.Options) *calcomtest.Server {
 // newWorld starts a cluster with the operator. Its users are in the given sandbox.
 func newWorld(t *testing.T, cal *calcomtest.Server, config stack.Config) *world {
 	t.Helper()
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Fatal(`KUBEBUILDER_ASSETS is not set: run "make test", or export KUBEBUILDER_ASSETS=$(hack/controlplane/assets.sh)`)
-	}
-	w := &world{T: t, cal: cal}
-	config.Dir = t.TempDir()
 	if config.API == "" {
 		config.API = cal.URL()
 	}
-	config.Operator = func(line string) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.log = append(w.log, line)
-	}
-	started, err := stack.Start(t.Context(), config)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, w.lines())
-	}
-	w.Stack = started
-	t.Cleanup(func() {
-		if err := started.Stop(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("the operator's log:\n%s", w.lines())
-		}
-	})
-	return w
-}
-
-// lines returns what the operator logged.
-func (w *world) lines() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return strings.Join(w.log, "\n")
+	return &world{stacktest.Start(t, config), cal}
 }
 
 // result is how a run of the plugin ended.
@@ -141,37 +100,16 @@ func (w *world) must(args ...string) string {
 	return r.out
 }
 
-// kubectl runs a command that has to succeed.
-func (w *world) kubectl(stdin string, args ...string) string {
-	w.Helper()
-	out, err := w.Kubectl(w.Context(), stdin, args...)
-	if err != nil {
-		w.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
-// eventually waits until a condition holds.
-func (w *world) eventually(what string, holds func() bool) {
-	w.Helper()
-	err := wait.PollUntilContextTimeout(w.Context(), 100*time.Millisecond, patience, true, func(context.Context) (bool, error) {
-		return holds(), nil
-	})
-	if err != nil {
-		w.Fatalf("waiting for %s: %v", what, err)
-	}
-}
-
 // ready waits until all users of a namespace are Ready.
 func (w *world) ready(namespace string) {
 	w.Helper()
-	w.kubectl("", "wait", "-n", namespace, "--for=condition=Ready", "managedusers", "--all", "--timeout="+patience.String())
+	w.MustKubectl("", "wait", "-n", namespace, "--for=condition=Ready", "managedusers", "--all", "--timeout="+stacktest.Patience.String())
 }
 
 // client makes an OAuthClient named acme with its Secret, in a namespace that is made where there is none.
 func (w *world) client(namespace string) {
 	w.Helper()
-	w.kubectl(fmt.Sprintf(`
+	w.MustKubectl(fmt.Sprintf(`
 apiVersion: v1
 kind: Namespace
 metadata: {name: %[1]s}
@@ -209,7 +147,7 @@ spec:
 			fmt.Fprintf(&manifests, "  %s\n", line)
 		}
 	}
-	w.kubectl(manifests.String(), "apply", "-f", "-")
+	w.MustKubectl(manifests.String(), "apply", "-f", "-")
 }
 
 // wantUsers compares the number of users that Cal.com has.

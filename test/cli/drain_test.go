@@ -14,6 +14,7 @@ import (
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 	"github.com/calcom-operator/calcom-operator/test/stack"
+	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
 // marks counts the users in Cal.com that carry a mark.
@@ -40,7 +41,7 @@ func TestDrainAndUninstall(t *testing.T) {
 	w.users("other", "watched", 1, "reconcilePolicy: Observe")
 	w.users("other", "never", 1, "timeZone: Europe/Nowhere")
 	w.ready("team")
-	w.kubectl("", "wait", "-n", "other", "--for=condition=Ready", "manageduser/paused-0", "manageduser/paused-1", "--timeout="+patience.String())
+	w.MustKubectl("", "wait", "-n", "other", "--for=condition=Ready", "manageduser/paused-0", "manageduser/paused-1", "--timeout="+stacktest.Patience.String())
 	w.must("suspend", "paused-0", "paused-1", "-n", "other")
 	// What Cal.com keeps in a nested value keeps the mark from being taken off.
 	nested, ok := cal.UserByEmail(acme.ID, "canary.99@example.com") // Who comes last.
@@ -70,7 +71,7 @@ func TestDrainAndUninstall(t *testing.T) {
 		if err := drain.Start(); err != nil {
 			t.Fatal(err)
 		}
-		w.eventually("some users to be released", func() bool { return w.marks() <= atMost })
+		w.Eventually("some users to be released", func() bool { return w.marks() <= atMost })
 		if err := drain.Process.Signal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -98,10 +99,10 @@ func TestDrainAndUninstall(t *testing.T) {
 		t.Errorf("%d users carry a mark still", n)
 	}
 
-	if held := w.kubectl("", "get", "secrets", "-A", "-o", "jsonpath={.items[*].metadata.finalizers}"); strings.Contains(held, "platform.cal.com") {
+	if held := w.MustKubectl("", "get", "secrets", "-A", "-o", "jsonpath={.items[*].metadata.finalizers}"); strings.Contains(held, "platform.cal.com") {
 		t.Errorf("Secrets have finalizers that nobody will take off: %s", held)
 	}
-	w.kubectl("", "delete", "-k", filepath.Join("..", "..", "config", "default"), "--timeout="+patience.String())
+	w.MustKubectl("", "delete", "-k", filepath.Join("..", "..", "config", "default"), "--timeout="+stacktest.Patience.String())
 	w.wantSame(before)
 	cal.UpdateUser(acme.ID, nested.ID, func(u *calcomtest.User) { delete(u.Metadata, "nested") })
 	w.comeBack(inventories)
@@ -110,23 +111,23 @@ func TestDrainAndUninstall(t *testing.T) {
 // refusesToDrain sees what is told of what keeps a drain from being one.
 func (w *world) refusesToDrain() {
 	w.Helper()
-	w.kubectl("", "label", "manageduser", "canary-1", "-n", "team", "kustomize.toolkit.fluxcd.io/name=users", "kustomize.toolkit.fluxcd.io/namespace=flux-system")
+	w.MustKubectl("", "label", "manageduser", "canary-1", "-n", "team", "kustomize.toolkit.fluxcd.io/name=users", "kustomize.toolkit.fluxcd.io/namespace=flux-system")
 	if r := w.calcom("", "drain", "-n", "team", "--yes"); r.code != 2 || !strings.Contains(r.err, "flux suspend kustomization users -n flux-system") {
 		w.Errorf("drain of what Flux manages ends with %+v", r)
 	}
-	w.kubectl("", "label", "manageduser", "canary-1", "-n", "team", "kustomize.toolkit.fluxcd.io/name-", "kustomize.toolkit.fluxcd.io/namespace-")
+	w.MustKubectl("", "label", "manageduser", "canary-1", "-n", "team", "kustomize.toolkit.fluxcd.io/name-", "kustomize.toolkit.fluxcd.io/namespace-")
 
-	w.kubectl("", "apply", "-k", "../../config/policy")
-	w.kubectl("", "label", "manageduser", "canary-2", "-n", "team", "platform.cal.com/deletion-protection=true")
-	w.eventually("the protection", func() bool {
+	w.MustKubectl("", "apply", "-k", "../../config/policy")
+	w.MustKubectl("", "label", "manageduser", "canary-2", "-n", "team", "platform.cal.com/deletion-protection=true")
+	w.Eventually("the protection", func() bool {
 		r := w.calcom("", "drain", "-n", "team", "--dry-run")
 		return r.code == 2 && r.out == "" && strings.Contains(r.err, "kubectl label manageduser canary-2 -n team platform.cal.com/deletion-protection-")
 	})
 	if r := w.calcom("", "drain", "-n", "team", "--yes", "--inventory=-"); r.code != 2 || r.out != "" {
 		w.Errorf("drain of what is protected ends with %+v", r)
 	}
-	w.kubectl("", "delete", "-k", "../../config/policy")
-	w.kubectl("", "label", "manageduser", "canary-2", "-n", "team", "platform.cal.com/deletion-protection-")
+	w.MustKubectl("", "delete", "-k", "../../config/policy")
+	w.MustKubectl("", "label", "manageduser", "canary-2", "-n", "team", "platform.cal.com/deletion-protection-")
 
 	if err := w.StopOperator(); err != nil {
 		w.Fatal(err)
@@ -164,16 +165,16 @@ func (w *world) comeBack(inventories []string) {
 		w.Fatal(err)
 	}
 	for _, path := range inventories {
-		w.kubectl("", "apply", "-f", path)
+		w.MustKubectl("", "apply", "-f", path)
 	}
 	w.ready("team")
-	w.eventually("the suspended ones", func() bool {
-		return strings.Count(w.kubectl("", "get", "managedusers", "-n", "other"), "Suspended") == 2
+	w.Eventually("the suspended ones", func() bool {
+		return strings.Count(w.MustKubectl("", "get", "managedusers", "-n", "other"), "Suspended") == 2
 	})
 	if got := w.cal.Count(calcomtest.OpCreate); got != made || w.cal.Count(calcomtest.OpDelete) != 0 {
 		w.Errorf("%d users were made anew", got-made)
 	}
-	if policy := w.kubectl("", "get", "manageduser", "canary-5", "-n", "team", "-o", "jsonpath={.spec.deletionPolicy} {.metadata.annotations}"); !strings.HasPrefix(policy, "Delete ") || strings.Contains(policy, "handover") {
+	if policy := w.MustKubectl("", "get", "manageduser", "canary-5", "-n", "team", "-o", "jsonpath={.spec.deletionPolicy} {.metadata.annotations}"); !strings.HasPrefix(policy, "Delete ") || strings.Contains(policy, "handover") {
 		w.Errorf("canary-5 came back with %s", policy)
 	}
 }

@@ -97,7 +97,7 @@ func TestImport(t *testing.T) {
 	}
 
 	cal.ResetCalls()
-	w.kubectl("", "apply", "-k", dir)
+	w.MustKubectl("", "apply", "-k", dir)
 	w.ready("team")
 	marks := make(map[int64]int)
 	for _, call := range cal.Calls() {
@@ -130,7 +130,7 @@ func TestImport(t *testing.T) {
 		t.Errorf("a later import ends with %+v", r)
 	}
 	// And they can leave again: nobody is deleted.
-	w.kubectl("", "delete", "-k", dir)
+	w.MustKubectl("", "delete", "-k", dir)
 	if d := cmp.Diff(before, unmarked(cal)); d != "" {
 		t.Errorf("users have changed when their objects were deleted:\n%s", d)
 	}
@@ -178,7 +178,7 @@ func TestImportOfTheUnusual(t *testing.T) {
 	if d := cmp.Diff([]string{"alice-3.yaml", "alice.yaml", "kustomization-7.yaml", "kustomization.yaml"}, files); d != "" || err != nil {
 		t.Errorf("files: %v\n%s", err, d)
 	}
-	w.kubectl("", "apply", "-k", dir)
+	w.MustKubectl("", "apply", "-k", dir)
 	w.ready("team")
 	if _, err := exec.LookPath("tmux"); err == nil {
 		for _, args := range [][]string{

@@ -24,7 +24,7 @@ import (
 // stack is a process beside the cluster, with flags of its own.
 func (w *world) allowSandbox() {
 	w.Helper()
-	w.kubectl("", "patch", "deployment", "calcom-operator", "-n", stack.Namespace, "--type=json",
+	w.MustKubectl("", "patch", "deployment", "calcom-operator", "-n", stack.Namespace, "--type=json",
 		"-p", fmt.Sprintf(`[{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--allowed-api-urls=%s"}]`, w.API))
 }
 
@@ -59,8 +59,8 @@ func write(t *testing.T, manifests ...string) string {
 // clients when it likes; of these, it is what else there is.
 func (w *world) versions() string {
 	w.Helper()
-	return w.kubectl("", "get", "managedusers,secrets,namespaces", "-A", "--no-headers", "-o", "custom-columns=:kind,:metadata.namespace,:metadata.name,:metadata.resourceVersion") +
-		w.kubectl("", "get", "oauthclients", "-A", "--no-headers", "-o", "custom-columns=:metadata.name,:metadata.generation,:metadata.finalizers,:metadata.annotations")
+	return w.MustKubectl("", "get", "managedusers,secrets,namespaces", "-A", "--no-headers", "-o", "custom-columns=:kind,:metadata.namespace,:metadata.name,:metadata.resourceVersion") +
+		w.MustKubectl("", "get", "oauthclients", "-A", "--no-headers", "-o", "custom-columns=:metadata.name,:metadata.generation,:metadata.finalizers,:metadata.annotations")
 }
 
 // look runs the plugin with an exit code that has to come, and wants that nobody wrote anything, that Cal.com saw reads alone, and how
@@ -137,7 +137,7 @@ func TestPlanApplyStatus(t *testing.T) {
 	if strings.Contains(out, "@") {
 		t.Errorf("a plan for many shows an address:\n%s", out)
 	}
-	w.kubectl("", "apply", "-f", first)
+	w.MustKubectl("", "apply", "-f", first)
 	w.ready("team")
 	wantLines(t, w.look(0, 1, "plan", "-f", first), "Plan: 0 to create, 0 to adopt, 0 to change, 3 unchanged, 0 conflicts.")
 
@@ -173,9 +173,9 @@ func TestPlanApplyStatus(t *testing.T) {
 	if err == nil {
 		t.Errorf("the API server took everything:\n%s", applied)
 	}
-	w.kubectl("", "annotate", "managedusers", "-n", "team", "--all", "platform.cal.com/reconcile-requested-at=now")
-	w.eventually("what was planned", func() bool {
-		reasons := w.kubectl("", "get", "managedusers", "-n", "team", "--no-headers", "-o", "custom-columns=:metadata.name,:status.conditions[?(@.type=='Synced')].reason,:status.lastHandledReconcileAt")
+	w.MustKubectl("", "annotate", "managedusers", "-n", "team", "--all", "platform.cal.com/reconcile-requested-at=now")
+	w.Eventually("what was planned", func() bool {
+		reasons := w.MustKubectl("", "get", "managedusers", "-n", "team", "--no-headers", "-o", "custom-columns=:metadata.name,:status.conditions[?(@.type=='Synced')].reason,:status.lastHandledReconcileAt")
 		return slices.Equal(strings.Fields(reasons), strings.Fields(
 			"ada DriftCorrected now bob Updated now cyd Created now dee Adopted now eve AlreadyExists now fay Created now gus UsernameConflict now"))
 	})
@@ -222,8 +222,8 @@ func TestPlanForMany(t *testing.T) {
 	wantLines(t, out, "Plan: 0 to create, 600 to adopt, 0 to change, 0 unchanged, 0 conflicts.")
 
 	// Without the Secret, the key has to come from elsewhere.
-	w.kubectl("", "delete", "secret", "calcom", "-n", "team")
-	w.eventually("the Secret's end", func() bool {
+	w.MustKubectl("", "delete", "secret", "calcom", "-n", "team")
+	w.Eventually("the Secret's end", func() bool {
 		_, err := w.Kubectl(t.Context(), "", "get", "secret", "calcom", "-n", "team")
 		return err != nil
 	})

@@ -34,6 +34,7 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/handover"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 	"github.com/calcom-operator/calcom-operator/test/stack"
+	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
 // callerHeader tells in the call log who called: each caller has a proxy of its own.
@@ -163,16 +164,16 @@ func TestMoveKilledAtEveryStep(t *testing.T) {
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		if kind != "never" {
 			for _, name := range names(kind) {
-				here.kubectl("", "wait", "-n", "team", "--for=condition=Ready", "manageduser/"+name, "--timeout="+patience.String())
+				here.MustKubectl("", "wait", "-n", "team", "--for=condition=Ready", "manageduser/"+name, "--timeout="+stacktest.Patience.String())
 			}
 		}
 		all = append(all, names(kind)...)
 	}
-	here.eventually("the refusals", func() bool {
-		return strings.Count(here.kubectl("", "get", "managedusers", "-n", "team"), "InvalidSpec") == points
+	here.Eventually("the refusals", func() bool {
+		return strings.Count(here.MustKubectl("", "get", "managedusers", "-n", "team"), "InvalidSpec") == points
 	})
 	for _, name := range names("paused") {
-		here.kubectl("", "patch", "manageduser", name, "-n", "team", "--type=merge", "-p", `{"spec":{"reconcilePolicy":"Suspend"}}`)
+		here.MustKubectl("", "patch", "manageduser", name, "-n", "team", "--type=merge", "-p", `{"spec":{"reconcilePolicy":"Suspend"}}`)
 	}
 	began := len(cal.Users(acme.ID))
 	cal.ResetCalls()
@@ -182,8 +183,8 @@ func TestMoveKilledAtEveryStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := &movers{T: t, cal: api}
-	m.here = handover.Cluster{Client: here.kube(), OwnerID: here.ownerID(), Name: "here", Patience: patience}
-	m.there = handover.Cluster{Client: there.kube(), OwnerID: there.ownerID(), Name: "there", Patience: patience}
+	m.here = handover.Cluster{Client: here.kube(), OwnerID: here.ownerID(), Name: "here", Patience: stacktest.Patience}
+	m.there = handover.Cluster{Client: there.kube(), OwnerID: there.ownerID(), Name: "there", Patience: stacktest.Patience}
 	point := func(name string) *killer {
 		var i int
 		_, rest, _ := strings.Cut(name, "-")
@@ -200,7 +201,7 @@ func TestMoveKilledAtEveryStep(t *testing.T) {
 		cal.UpdateUser(acme.ID, user.ID, func(u *calcomtest.User) { u.Name = new("Changed By Hand") })
 	}
 	for _, w := range []*world{here, there} {
-		w.kubectl("", "annotate", "managedusers", "--all", "-n", "team", "--overwrite", v1alpha1.ReconcileRequestedAtAnnotation+"=now")
+		w.MustKubectl("", "annotate", "managedusers", "--all", "-n", "team", "--overwrite", v1alpha1.ReconcileRequestedAtAnnotation+"=now")
 	}
 	m.at(all, never, func(name string) error { return m.move(&killer{}, false).User(t.Context(), key(name)) })
 	m.wantMoved(here, there, all, began)
@@ -225,7 +226,7 @@ func TestMoveKilledAtEveryStep(t *testing.T) {
 // ownerID is what the cluster's operator marks its users with.
 func (w *world) ownerID() string {
 	w.Helper()
-	return w.kubectl("", "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
+	return w.MustKubectl("", "get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
 }
 
 // wantMoved wants users to be in one cluster, as they were in the other, and in it no more.

@@ -33,13 +33,13 @@ func TestMoveBetweenClusters(t *testing.T) {
 	back := []string{"move", "--all", "-n", "team", "--to-kubeconfig=" + here.Kubeconfig, "--yes", "--rate-limit-share=1"}
 	here.refusesToMove(there, to)
 
-	there.kubectl("", "create", "namespace", "team")
+	there.MustKubectl("", "create", "namespace", "team")
 	cal.ResetCalls()
 	dry := here.must(append(to, "--dry-run", "--with-clients", "--with-secrets")...)
 	if strings.Count(dry, "would move team/") != n+1 || !strings.Contains(dry, "would make oauthclient team/acme there") || !strings.Contains(dry, "would copy secret team/calcom") {
 		t.Errorf("move --dry-run prints\n%s", dry)
 	}
-	if got := there.kubectl("", "get", "managedusers,oauthclients,secrets", "-n", "team", "-o", "name"); got != "" {
+	if got := there.MustKubectl("", "get", "managedusers,oauthclients,secrets", "-n", "team", "-o", "name"); got != "" {
 		t.Errorf("--dry-run made %s", got)
 	}
 	ownerThere := there.ownerID()
@@ -49,7 +49,7 @@ func TestMoveBetweenClusters(t *testing.T) {
 		if err := move.Start(); err != nil {
 			t.Fatal(err)
 		}
-		here.eventually("some users to be moved", func() bool { return moved() >= atLeast })
+		here.Eventually("some users to be moved", func() bool { return moved() >= atLeast })
 		if err := move.Process.Signal(syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
@@ -61,10 +61,10 @@ func TestMoveBetweenClusters(t *testing.T) {
 	}
 	here.wantNoUsers()
 	there.wantAll(n+1, there.ownerID())
-	here.eventually("the Secret to be let go", func() bool {
-		return !strings.Contains(here.kubectl("", "get", "secret,oauthclient", "-n", "team", "-o", "jsonpath={.items[*].metadata.finalizers}"), "in-use")
+	here.Eventually("the Secret to be let go", func() bool {
+		return !strings.Contains(here.MustKubectl("", "get", "secret,oauthclient", "-n", "team", "-o", "jsonpath={.items[*].metadata.finalizers}"), "in-use")
 	})
-	if secret := there.kubectl("", "get", "secret", "token-calcom", "-n", "team", "-o", "name"); secret == "" {
+	if secret := there.MustKubectl("", "get", "secret", "token-calcom", "-n", "team", "-o", "name"); secret == "" {
 		t.Error("the tokens are not published there")
 	}
 
@@ -88,7 +88,7 @@ func (w *world) markedBy(ownerID string) (n int) {
 
 func (w *world) wantNoUsers() {
 	w.Helper()
-	if left := w.kubectl("", "get", "managedusers", "-A", "-o", "name"); left != "" {
+	if left := w.MustKubectl("", "get", "managedusers", "-A", "-o", "name"); left != "" {
 		w.Errorf("in the cluster that all have left, there are\n%s", left)
 	}
 }
@@ -102,11 +102,11 @@ func (w *world) wantAll(n int, ownerID string) {
 			w.Errorf("user %d is marked %s", user.ID, mark)
 		}
 	}
-	table := w.kubectl("", "get", "managedusers", "-n", "team", "--no-headers")
+	table := w.MustKubectl("", "get", "managedusers", "-n", "team", "--no-headers")
 	if strings.Count(table, "Available") != n-1 || strings.Count(table, "Suspended") != 1 {
 		w.Errorf("the users are\n%s", table)
 	}
-	records := w.kubectl("", "get", "managedusers", "-n", "team", "-o", "jsonpath={.items[*].metadata.annotations}")
+	records := w.MustKubectl("", "get", "managedusers", "-n", "team", "-o", "jsonpath={.items[*].metadata.annotations}")
 	if strings.Contains(records, "handover") {
 		w.Errorf("there are records of moves left: %s", records)
 	}
@@ -123,13 +123,13 @@ func (w *world) refusesToMove(there *world, to []string) {
 	}
 	refused("to a namespace that is not there", "kubectl create namespace team", to...)
 	refused("to the same cluster", "name two clusters", "move", "--all", "-n", "team", "--to-kubeconfig="+w.Kubeconfig, "--yes")
-	there.kubectl("", "create", "namespace", "bare")
+	there.MustKubectl("", "create", "namespace", "bare")
 	refused("to where no OAuth client is", "--with-clients", append(to, "--to-namespace=bare")...)
 	refused("to where no Secret is", "--with-secrets", append(to, "--to-namespace=bare", "--with-clients")...)
 
-	w.kubectl("", "annotate", "manageduser", "canary-1", "-n", "team", "argocd.argoproj.io/tracking-id=users:platform.cal.com/ManagedUser:team/canary-1")
+	w.MustKubectl("", "annotate", "manageduser", "canary-1", "-n", "team", "argocd.argoproj.io/tracking-id=users:platform.cal.com/ManagedUser:team/canary-1")
 	refused("of what Argo CD manages", "argocd app set users --sync-policy none", to...)
-	w.kubectl("", "annotate", "manageduser", "canary-1", "-n", "team", "argocd.argoproj.io/tracking-id-")
+	w.MustKubectl("", "annotate", "manageduser", "canary-1", "-n", "team", "argocd.argoproj.io/tracking-id-")
 
 	if err := there.StopOperator(); err != nil {
 		w.Fatal(err)
@@ -144,8 +144,8 @@ func (w *world) refusesToMove(there *world, to []string) {
 	there.users("taken", "canary", 1, "reconcilePolicy: Observe")
 	one := []string{"move", "canary-0", "-n", "team", "--to-namespace=taken", "--to-kubeconfig=" + there.Kubeconfig, "--yes"}
 	refused("to where one of that name is", "which is not this one moved", one...)
-	there.kubectl("", "delete", "namespace", "taken", "--wait=false")
-	there.kubectl("", "delete", "managedusers", "--all", "-n", "taken")
+	there.MustKubectl("", "delete", "namespace", "taken", "--wait=false")
+	there.MustKubectl("", "delete", "managedusers", "--all", "-n", "taken")
 
 	// Cal.com keeps something nested in the metadata, of which the status knows nothing yet.
 	user := w.cal.Users(acme.ID)[3]
@@ -155,10 +155,10 @@ func (w *world) refusesToMove(there *world, to []string) {
 	refused("of a user with nested metadata", "nested values", "move", name, "-n", "team", "--to-namespace=nested", "--to-kubeconfig="+there.Kubeconfig, "--yes")
 	w.cal.UpdateUser(acme.ID, user.ID, func(u *calcomtest.User) { delete(u.Metadata, "nested") })
 	w.must("reconcile", name, "-n", "team")
-	if left := there.kubectl("", "get", "managedusers", "-A", "-o", "name"); left != "" {
+	if left := there.MustKubectl("", "get", "managedusers", "-A", "-o", "name"); left != "" {
 		w.Errorf("what was refused left %s", left)
 	}
-	if records := w.kubectl("", "get", "managedusers", "-n", "team", "-o", "jsonpath={.items[*].metadata.annotations}"); strings.Contains(records, "handover") {
+	if records := w.MustKubectl("", "get", "managedusers", "-n", "team", "-o", "jsonpath={.items[*].metadata.annotations}"); strings.Contains(records, "handover") {
 		w.Errorf("what was refused left a record: %s", records)
 	}
 }

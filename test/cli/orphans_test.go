@@ -40,8 +40,8 @@ func (w *world) abandon(name string) {
 	if err := w.StopOperator(); err != nil {
 		w.Fatal(err)
 	}
-	w.kubectl("", "delete", "manageduser", name, "-n", "team", "--wait=false")
-	w.kubectl("", "patch", "manageduser", name, "-n", "team", "--type=merge", `--patch={"metadata":{"finalizers":null}}`)
+	w.MustKubectl("", "delete", "manageduser", name, "-n", "team", "--wait=false")
+	w.MustKubectl("", "patch", "manageduser", name, "-n", "team", "--type=merge", `--patch={"metadata":{"finalizers":null}}`)
 	if err := w.StartOperator(w.Context()); err != nil {
 		w.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestOrphans(t *testing.T) {
 	// One is taken over again, and then the other is deleted.
 	dir := t.TempDir()
 	w.must("orphans", "--client", "acme", "-n", "team", "--adopt", dir)
-	w.kubectl("", "apply", "-f", dir+"/canary-1.yaml")
+	w.MustKubectl("", "apply", "-f", dir+"/canary-1.yaml")
 	w.ready("team")
 	w.wantUsers(6)
 	if r := w.calcom("", append(deletion, "--confirm=1")...); r.code != 0 || !strings.Contains(r.err, "deleted 1 user") {
@@ -103,7 +103,7 @@ func TestOrphans(t *testing.T) {
 	w.wantUsers(5)
 
 	// Somebody deletes a user in Cal.com whose object is not looked at.
-	w.kubectl("", "patch", "manageduser", "canary-3", "-n", "team", "--type=merge", `--patch={"spec":{"reconcilePolicy":"Suspend"}}`)
+	w.MustKubectl("", "patch", "manageduser", "canary-3", "-n", "team", "--type=merge", `--patch={"spec":{"reconcilePolicy":"Suspend"}}`)
 	user, ok := cal.UserByEmail(acme.ID, "canary.3@example.com")
 	if !ok || !cal.RemoveUser(acme.ID, user.ID) {
 		t.Fatal("the user is not there")
