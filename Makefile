@@ -63,8 +63,8 @@ bundle: ## Regenerate bundle, what the Operator Lifecycle Manager installs, from
 .PHONY: test
 test: ## Run the tests, on a real control plane (PKG=./internal/... TESTFLAGS='-run Name')
 	for major in 3 4; do go tool -n -modfile=hack/tools/helm/go.mod helm.sh/helm/v$$major/cmd/helm >/dev/null; done
-	$(TEST_ASSETS); go test -race -shuffle=on -timeout=15m $(TESTFLAGS) $(PKG); \
-	$(if $(filter ./...,$(PKG)),for module in $(TEST_MODULES); do go -C $$module test -race -shuffle=on -timeout=15m $(TESTFLAGS) ./...; done)
+	$(TEST_ASSETS); go test -race -shuffle=on -timeout=30m $(TESTFLAGS) $(PKG); \
+	$(if $(filter ./...,$(PKG)),for module in $(TEST_MODULES); do go -C $$module test -race -shuffle=on -timeout=30m $(TESTFLAGS) ./...; done)
 
 .PHONY: test-simulation
 test-simulation: ## Look for broken promises in SEEDS random worlds full of faults (10000), or replay one with SEED=n
