@@ -120,6 +120,9 @@ const (
 	// EventUsersLeaked: a sweep found more users than before that carry the mark of an object that does not exist, or has
 	// another user. Of an OAuth client.
 	EventUsersLeaked = "UsersLeaked"
+	// EventContested: another writer removes or changes again and again what the operator keeps on an object. Of a ManagedUser,
+	// a Secret or an OAuth client; the message names the other field manager.
+	EventContested = "Contested"
 	// EventTokensForceRefreshed: all tokens of the user were ended and a new pair was issued; the message says why.
 	EventTokensForceRefreshed = "TokensForceRefreshed"
 )

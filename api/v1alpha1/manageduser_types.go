@@ -186,6 +186,13 @@ type ManagedUserStatus struct {
 	// +optional
 	APIURL string `json:"apiURL,omitempty"`
 
+	// origin says how the object came to own the user: Created or Adopted. It is absent while the object owns none, as with
+	// reconcilePolicy Observe. Without a deletionPolicy in the spec it decides what becomes of the user when the object is
+	// deleted: a created user is deleted, an adopted one is kept.
+	//
+	// +optional
+	Origin Origin `json:"origin,omitempty"`
+
 	// user is the user exactly as Cal.com last returned it.
 	//
 	// +optional

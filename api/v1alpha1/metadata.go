@@ -17,12 +17,13 @@ const (
 	ReleasingAnnotation = "platform.cal.com/releasing"
 
 	// CreateIntentAnnotation records, as JSON, the create call that was about to be sent: its time, the e-mail
-	// that it named and the id of the user that it replaces. While the outcome of that call is unknown, the
-	// user is looked up under that e-mail, whatever the spec says by then.
+	// that it named, the UID of the object and the id of the user that it replaces. While the outcome of that call is
+	// unknown, the user is looked up under that e-mail, whatever the spec says by then. It is written again when it is
+	// lost.
 	CreateIntentAnnotation = "platform.cal.com/create-intent"
 
 	// AdoptedAnnotation holds the id of the user that the object adopted rather than created. Without a
-	// deletionPolicy, an adopted user is left in Cal.com when its object goes.
+	// deletionPolicy, an adopted user is left in Cal.com when its object goes. It is written again when it is lost.
 	AdoptedAnnotation = "platform.cal.com/adopted"
 
 	// ReconcileRequestedAtAnnotation asks for a look at Cal.com now: any new value does. The value that was
@@ -45,7 +46,7 @@ const (
 	TokensAnnotation = "platform.cal.com/tokens"
 
 	// OwnerMetadataKey is the key in the Cal.com user's metadata under which the operator writes whose user it
-	// is: <owner id>/<namespace>/<name>/<uid>.
+	// is: <owner id>/<namespace>/<name>/<uid>, and :adopted behind the uid when the object did not create the user.
 	OwnerMetadataKey = "kubernetesOwner"
 )
 

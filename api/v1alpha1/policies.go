@@ -41,6 +41,18 @@ const (
 	ReconcilePolicySuspend ReconcilePolicy = "Suspend"
 )
 
+// Origin says how an object came to own its user.
+//
+// +kubebuilder:validation:Enum=Created;Adopted
+type Origin string
+
+const (
+	// OriginCreated is of a user that this object created.
+	OriginCreated Origin = "Created"
+	// OriginAdopted is of a user that existed before, or of which nothing proves that this object created it.
+	OriginAdopted Origin = "Adopted"
+)
+
 // SpecField names an optional field of the spec that is written to Cal.com.
 //
 // +kubebuilder:validation:Enum=name;timeZone;weekStart;timeFormat;locale;bio;avatarURL;metadata

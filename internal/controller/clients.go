@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
@@ -136,11 +135,6 @@ func checkSameClient(mu *v1alpha1.ManagedUser, c oauthClient) error {
 	}
 	return clientProblem(v1alpha1.ReasonClientNotFound, stalled, fmt.Sprintf(
 		"%s has the id %s, and the user of this object exists under OAuth client %s; make it anew with that id", describeObject(c.metadata()), c.credentials.ID, recorded))
-}
-
-// isBound reports whether the object has, or may have, a user in Cal.com.
-func isBound(mu *v1alpha1.ManagedUser) bool {
-	return controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer)
 }
 
 // targetOf reads the credentials of an OAuth client. The Secret of one without a namespace is in the operator's.

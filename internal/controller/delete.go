@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -27,7 +26,7 @@ const unmarkPatience = 30 * time.Minute
 // reconcileDelete lets the object go once its user is deleted, proved to be gone, or to be left behind. Without
 // the finalizer the object has never created anything, and there is nothing to do.
 func (r *ManagedUserReconciler) reconcileDelete(ctx context.Context, v *visit) error {
-	if !controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer) {
+	if !isBound(v.mu) {
 		v.released = true
 		return nil
 	}
@@ -59,7 +58,7 @@ func deletionPolicy(mu *v1alpha1.ManagedUser) v1alpha1.DeletionPolicy {
 	if mu.Spec.DeletionPolicy != "" {
 		return mu.Spec.DeletionPolicy
 	}
-	if _, ok := mu.Annotations[v1alpha1.AdoptedAnnotation]; ok {
+	if originOf(mu) == v1alpha1.OriginAdopted {
 		return v1alpha1.DeletionPolicyOrphan
 	}
 	return v1alpha1.DeletionPolicyDelete
@@ -71,6 +70,9 @@ func (r *ManagedUserReconciler) deleteUser(ctx context.Context, v *visit) error 
 	found, err := r.observe(ctx, v)
 	if err != nil {
 		return err
+	}
+	if found != nil && found.known && v.mu.Spec.DeletionPolicy == "" && originOfFound(v.before, &found.User) == v1alpha1.OriginAdopted {
+		return r.orphan(ctx, v) // Of the records of the adoption, only the one in Cal.com is left.
 	}
 	note := "There was no user of this object left in Cal.com"
 	if found != nil && found.known {

@@ -33,12 +33,18 @@ func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sight
 			return err
 		}
 	}
+	origin := v1alpha1.OriginAdopted
+	if found.known {
+		origin = originOfFound(v.before, &found.User)
+	}
+	v.mark.adopted = origin == v1alpha1.OriginAdopted
 	if !found.byID {
-		if err := r.putOnRecord(ctx, v, found); err != nil {
+		if err := r.putOnRecord(ctx, v, found, origin); err != nil {
 			return err
 		}
 	}
 	mirror(v.mu, found.User)
+	v.mu.Status.Origin = origin
 	v.resolve(found)
 	v.seen = true
 	if id := v.mu.Spec.UserID; id != 0 && id != found.ID {
@@ -54,12 +60,12 @@ func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sight
 
 // putOnRecord claims a user whose id is not in status yet, and writes the id there before the first update: that one may
 // change the address by which the user was found, and with its answer lost nothing else would lead to the user.
-func (r *ManagedUserReconciler) putOnRecord(ctx context.Context, v *visit, found *sighting) error {
+func (r *ManagedUserReconciler) putOnRecord(ctx context.Context, v *visit, found *sighting, origin v1alpha1.Origin) error {
 	if err := r.protect(ctx, v); err != nil {
 		return err
 	}
 	claimed := controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer)
-	if err := r.claim(ctx, v.mu, found.ID, !found.known || v.adopted); err != nil {
+	if err := r.claim(ctx, v.mu, &found.User, origin); err != nil {
 		return err
 	}
 	if !claimed {
@@ -68,19 +74,11 @@ func (r *ManagedUserReconciler) putOnRecord(ctx context.Context, v *visit, found
 		}
 	}
 	mirror(v.mu, found.User)
+	v.mu.Status.Origin = origin
 	if d := diff(v.mu, found.User, v.mark); d.empty() {
 		return nil // The status is written at the end.
 	}
 	return r.writeStatus(ctx, v)
-}
-
-// wasAdopted reads off the object what visit.adopted says, before the visit writes anything.
-func wasAdopted(mu *v1alpha1.ManagedUser) bool {
-	if _, ok := mu.Annotations[v1alpha1.AdoptedAnnotation]; ok {
-		return true
-	}
-	_, created := mu.Annotations[v1alpha1.CreateIntentAnnotation]
-	return !created && (mu.Spec.UserID != 0 || mu.Spec.AdoptionPolicy == v1alpha1.AdoptionPolicyByEmail)
 }
 
 // create sends the create call, once, after recording that it will. Whatever comes back but a clear refusal
@@ -115,10 +113,12 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit) error {
 	if err := r.checkIntentIsNew(v.mu); err != nil {
 		return err
 	}
+	v.mark.adopted = false
 	user, tokens, err := v.cal.CreateUser(ctx, newUser(v.mu, v.mark))
 	r.measureCreate(v, err)
 	if err == nil {
 		mirror(v.mu, user)
+		v.mu.Status.Origin = v1alpha1.OriginCreated
 		v.seen = true
 		r.keepCreated(v, tokens, user.ID)
 		v.record(v1alpha1.ReasonCreated, fmt.Sprintf("Created user %d", user.ID))

@@ -20,12 +20,18 @@ type Owner struct {
 	OwnerID string
 	// Namespace, Name and UID are the object's.
 	Namespace, Name, UID string
+	// Adopted is set when the object did not create the user.
+	Adopted bool
 }
 
-// OwnerOf returns the owner that an object in the cluster with an owner id is.
+// OwnerOf returns the owner that an object in the cluster with an owner id is, or will be when it has adopted the user that its
+// spec names.
 func OwnerOf(ownerID string, mu *v1alpha1.ManagedUser) Owner {
 	m := markOf(ownerID, mu)
-	return Owner{OwnerID: m.ownerID, Namespace: m.namespace, Name: m.name, UID: m.uid}
+	return Owner{
+		OwnerID: m.ownerID, Namespace: m.namespace, Name: m.name, UID: m.uid,
+		Adopted: m.adopted || originOf(mu) == "" && mu.Spec.UserID != 0,
+	}
 }
 
 // MarkedOwner returns the owner whose mark a user carries, and false for a user without one. A mark that nobody can read is
@@ -36,7 +42,7 @@ func MarkedOwner(user calcom.User) (Owner, bool) {
 		return Owner{}, false
 	}
 	m, _ := parseMark(raw)
-	return Owner{OwnerID: m.ownerID, Namespace: m.namespace, Name: m.name, UID: m.uid}, true
+	return Owner{OwnerID: m.ownerID, Namespace: m.namespace, Name: m.name, UID: m.uid, Adopted: m.adopted}, true
 }
 
 // SameObject reports whether both owners are the same object by name. The uid may differ, as after a restore from a backup.
@@ -47,7 +53,7 @@ func (o Owner) SameObject(other Owner) bool {
 // Marking returns the update that makes a user the owner's and changes nothing else. It is an error when the user's metadata
 // holds nested values: the update would erase them.
 func (o Owner) Marking(user calcom.User) (calcom.UserUpdate, error) {
-	m := mark{ownerID: o.OwnerID, namespace: o.Namespace, name: o.Name, uid: o.UID}
+	m := mark{ownerID: o.OwnerID, namespace: o.Namespace, name: o.Name, uid: o.UID, adopted: o.Adopted}
 	want := ownMetadata(nil, m)
 	kept, lost := sendable(user.Metadata.Reveal(), want)
 	if len(lost) > 0 {

@@ -8,10 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -37,8 +37,12 @@ type intent struct {
 	Client string `json:"client,omitempty"`
 	// APIURL is where.
 	APIURL string `json:"apiURL,omitempty"`
-	// Replaces is the id of the user that was gone from Cal.com and is created anew.
-	Replaces int64 `json:"replaces,omitempty"`
+	// UID of the object that the call was for. A copied manifest has the intent of another one.
+	UID types.UID `json:"uid,omitempty"`
+	// Replaces is the id of the user that was gone from Cal.com and is created anew, and ReplacesDate when that one had been
+	// created: a server that was wiped gives the same id again.
+	Replaces     int64  `json:"replaces,omitempty"`
+	ReplacesDate string `json:"replacesDate,omitempty"`
 }
 
 // recordedIntent returns the record as it stands.
@@ -98,8 +102,10 @@ func (i intent) encode() string {
 		Email    string    `json:"email"`
 		Client   string    `json:"client,omitempty"`
 		APIURL   string    `json:"apiURL,omitempty"`
+		UID      types.UID `json:"uid,omitempty"`
 		Replaces int64     `json:"replaces,omitempty"`
-	}{i.Time, i.Email.Reveal(), i.Client, i.APIURL, i.Replaces})
+		Date     string    `json:"replacesDate,omitempty"`
+	}{i.Time, i.Email.Reveal(), i.Client, i.APIURL, i.UID, i.Replaces, i.ReplacesDate})
 	if err != nil { // Not possible for these fields.
 		panic(err)
 	}
@@ -110,7 +116,7 @@ func (i intent) encode() string {
 // status.
 func (i intent) settled(mu *v1alpha1.ManagedUser) bool {
 	id, ok := identity(mu)
-	return ok && id != i.Replaces
+	return ok && (id != i.Replaces || i.ReplacesDate != "" && mu.Status.User.CreatedDate != i.ReplacesDate)
 }
 
 // absenceCountsIn returns how long it takes until a user that cannot be found proves to be gone; 0 means now. grace is
@@ -131,14 +137,20 @@ func absenceCountsIn(mu *v1alpha1.ManagedUser, grace time.Duration, now time.Tim
 func (r *ManagedUserReconciler) recordIntent(ctx context.Context, v *visit) error {
 	i := intent{
 		Time: r.clock.Now().UTC().Truncate(time.Second), Email: calcom.Hide(v.mu.Spec.Email),
-		Client: v.account.clientID, APIURL: v.account.apiURL,
+		Client: v.account.clientID, APIURL: v.account.apiURL, UID: v.mu.UID,
 	}
-	i.Replaces, _ = identity(v.mu)
-	return r.patchMetadata(ctx, v.mu, "recording the create intent", func(mu *v1alpha1.ManagedUser) {
+	if id, known := identity(v.mu); known {
+		i.Replaces, i.ReplacesDate = id, v.mu.Status.User.CreatedDate
+	}
+	err := r.patchMetadata(ctx, v.mu, "recording the create intent", func(mu *v1alpha1.ManagedUser) {
 		controllerutil.AddFinalizer(mu, v1alpha1.ManagedUserFinalizer)
 		setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode())
 		delete(mu.Annotations, v1alpha1.AdoptedAnnotation)
 	})
+	if err == nil {
+		r.intents.keep(v.mu, i)
+	}
+	return err
 }
 
 // freshness is how old the record of a create call may be when the call is sent. The call may take another 30 s, its effect come later
@@ -157,6 +169,7 @@ func (r *ManagedUserReconciler) checkIntentIsNew(mu *v1alpha1.ManagedUser) error
 // retractIntent undoes recordIntent after a first create call that certainly had no effect, so that the object can
 // be deleted at once: it stands for nothing in Cal.com.
 func (r *ManagedUserReconciler) retractIntent(ctx context.Context, mu *v1alpha1.ManagedUser) error {
+	r.intents.forget(client.ObjectKeyFromObject(mu))
 	retract := func() error {
 		return r.patchMetadata(ctx, mu, "retracting the create intent", func(mu *v1alpha1.ManagedUser) {
 			controllerutil.RemoveFinalizer(mu, v1alpha1.ManagedUserFinalizer)
@@ -194,20 +207,16 @@ func sameRecord(a, b *v1alpha1.ManagedUser) bool {
 	return a.Annotations[v1alpha1.CreateIntentAnnotation] == b.Annotations[v1alpha1.CreateIntentAnnotation]
 }
 
-// claim adds the finalizer before the first change to a user that exists already; adopted says that the user is
-// not of this object's making.
-func (r *ManagedUserReconciler) claim(ctx context.Context, mu *v1alpha1.ManagedUser, id int64, adopted bool) error {
-	_, marked := mu.Annotations[v1alpha1.AdoptedAnnotation]
-	if controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) && marked == adopted {
+// claim adds the finalizer and the annotation before the first change to a user that exists already.
+func (r *ManagedUserReconciler) claim(ctx context.Context, mu *v1alpha1.ManagedUser, user *calcom.User, origin v1alpha1.Origin) error {
+	_, intended := recordedIntent(mu)
+	recorded := hasAdoptedAnnotation(mu) == (origin == v1alpha1.OriginAdopted) && (intended || origin == v1alpha1.OriginAdopted)
+	if controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) && recorded {
 		return nil
 	}
 	return r.patchMetadata(ctx, mu, "claiming the user", func(mu *v1alpha1.ManagedUser) {
 		controllerutil.AddFinalizer(mu, v1alpha1.ManagedUserFinalizer)
-		delete(mu.Annotations, v1alpha1.AdoptedAnnotation)
-		if adopted {
-			setAnnotation(mu, v1alpha1.AdoptedAnnotation, strconv.FormatInt(id, 10))
-			delete(mu.Annotations, v1alpha1.CreateIntentAnnotation)
-		}
+		r.annotateOrigin(mu, user, origin)
 	})
 }
 
@@ -217,6 +226,9 @@ func (r *ManagedUserReconciler) release(ctx context.Context, v *visit) error {
 	let := func() error {
 		return r.patchMetadata(ctx, v.mu, "removing the finalizer", func(mu *v1alpha1.ManagedUser) {
 			controllerutil.RemoveFinalizer(mu, v1alpha1.ManagedUserFinalizer)
+			// Other finalizers can keep the object. The annotations would mean that this one was removed by another writer.
+			delete(mu.Annotations, v1alpha1.CreateIntentAnnotation)
+			delete(mu.Annotations, v1alpha1.AdoptedAnnotation)
 		})
 	}
 	err := let()

@@ -108,35 +108,48 @@ func patchInUse(ctx context.Context, c client.Client, object *metav1.PartialObje
 	return nil
 }
 
-// protectOrRelease brings an object's in-use finalizer into step with who needs it: isNeeded answers from the cache, or from the
-// API server itself.
-func protectOrRelease(
-	ctx context.Context, c client.Client, object *metav1.PartialObjectMetadata, protect bool, isNeeded func(ctx context.Context, live bool) (bool, error),
-) error {
+// protector brings in-use finalizers into step with the objects that need their holders.
+type protector struct {
+	client client.Client
+	rivals *rivals
+	// protect is false when all in-use finalizers are to be removed.
+	protect bool
+}
+
+// protectOrRelease brings an object's in-use finalizer into step with the objects that need it: isNeeded answers from the cache,
+// or from the API server itself. A finalizer that another writer removes again and again is put back after growing delays; wait
+// is the time until the next attempt, or 0.
+func (p *protector) protectOrRelease(
+	ctx context.Context, object *metav1.PartialObjectMetadata, isNeeded func(ctx context.Context, live bool) (bool, error),
+) (wait time.Duration, err error) {
+	c, protect := p.client, p.protect
 	held := controllerutil.ContainsFinalizer(object, v1alpha1.InUseFinalizer)
 	needed := false
-	var err error
 	if protect {
 		if needed, err = isNeeded(ctx, false); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	switch {
 	case !held && (!needed || !object.DeletionTimestamp.IsZero()):
-		return nil // An object that is being deleted takes no new finalizer.
+		return 0, nil // An object that is being deleted takes no new finalizer.
+	case !held:
+		if wait = p.rivals.admit(ctx, object, "the finalizer "+v1alpha1.InUseFinalizer); wait > 0 {
+			return wait, nil
+		}
 	case !needed && protect:
 		// The cache may not have heard of an object that came to need this one a moment ago: see confirm.
 		if err := patchInUse(ctx, c, object, releasing); err != nil {
-			return err
+			return 0, err
 		}
 		if needed, err = isNeeded(ctx, true); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	if needed {
-		return patchInUse(ctx, c, object, inUse)
+		return 0, patchInUse(ctx, c, object, inUse)
 	}
-	return patchInUse(ctx, c, object, unused)
+	return 0, patchInUse(ctx, c, object, unused)
 }
 
 // secretMetadata is the metadata of a Secret, as it is watched and patched.

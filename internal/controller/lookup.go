@@ -34,8 +34,12 @@ func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing in
 		if err != nil {
 			return nil, err
 		}
-		if user != nil {
-			return own(v, *user)
+		switch {
+		case user == nil:
+		case isOwn(v, user):
+			return &sighting{User: *user, known: true, byID: true}, nil
+		case isInStatus(v.mu, user):
+			return nil, ownedElsewhere(v, *user)
 		}
 	}
 	return r.noneOfOurs(v, rowOf(rows, v.mu.Spec.Email))
@@ -106,7 +110,8 @@ func addresses(mu *v1alpha1.ManagedUser, now time.Time) []string {
 func chooseRow(v *visit, rows []calcom.User, missing int64) *sighting {
 	slices.SortFunc(rows, func(a, b calcom.User) int { return int(a.ID - b.ID) })
 	for _, row := range rows {
-		if owner := v.mark.ownershipOf(row); owner == ours || owner == unowned && row.ID == missing {
+		denied := row.ID == missing && (v.mu.Status.User == nil || isInStatus(v.mu, &row))
+		if owner := v.mark.ownershipOf(row); owner == ours || owner == unowned && denied {
 			return &sighting{User: row, known: true, byID: row.ID == missing}
 		}
 	}

@@ -9,19 +9,20 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/metrics"
@@ -49,6 +50,8 @@ type ManagedUserReconciler struct {
 	// deletions is asked before each deletion in Cal.com, if there is a limit.
 	deletions *deletions
 	tokens    *tokensMemory
+	intents   *unsettledIntents
+	rivals    *rivals
 	// gone are the UIDs, by name, of objects that were let go and that the cache has not heard of yet. Another look at one of them
 	// would only find out once more that its user is gone.
 	gone sync.Map
@@ -66,7 +69,7 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 	return &ManagedUserReconciler{
 		client: c, reader: reader, recorder: recorder, config: config, clock: config.Clock,
 		accounts: accounts, credentials: newCredentials(c, reader, config, accounts), sweeper: newSweeper(c, reader, accounts, config), deletions: newDeletions(c, reader, config),
-		tokens: newTokensMemory(config),
+		tokens: newTokensMemory(config), intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config),
 	}, nil
 }
 
@@ -79,9 +82,6 @@ type visit struct {
 	// told are the conditions as they were read, whose reasons have had their events.
 	told []metav1.Condition
 	mark mark
-	// adopted is whether a user that carries this object's mark counts as one that was there before: the object says so,
-	// or it had sent no create call until this visit, and its spec asks for an adoption.
-	adopted bool
 	// needs is the metadata of what the user's deletion will need: the object that it refers to for its OAuth client, if it
 	// does, and the credentials Secret. Set by connect.
 	needs []*metav1.PartialObjectMetadata
@@ -105,6 +105,8 @@ type visit struct {
 	tokens tokensVisit
 	// released is set when the object has no finalizer any more and may be gone.
 	released bool
+	// again is when the object has to be reconciled again for what another writer removed, if not 0.
+	again time.Duration
 	// stored is whether the API server has the status as it is in memory.
 	stored bool
 	// began and resolved are for the metrics: how the object was at first, and what became of a create call of unknown outcome.
@@ -134,17 +136,23 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		return ctrl.Result{}, nil
 	}
 	v := &visit{
-		mu: mu, before: mu.DeepCopy(), told: slices.Clone(mu.Status.Conditions), mark: r.markOf(mu), adopted: wasAdopted(mu), began: r.beginningOf(mu),
+		mu: mu, before: mu.DeepCopy(), told: slices.Clone(mu.Status.Conditions), mark: r.markOf(mu), began: r.beginningOf(mu),
 		demand: r.sweeper.demandOf(request.NamespacedName), cut: r.accounts.cutOf(request.NamespacedName),
 	}
 	defer func() {
 		result, err = r.finish(ctx, v, err)
+		if v.again > 0 && err == nil {
+			result.RequeueAfter = min(v.again, cmp.Or(result.RequeueAfter, v.again))
+		}
 		r.measure(v)
 	}()
 	if !mu.DeletionTimestamp.IsZero() {
 		r.sweeper.withdraw(request.NamespacedName) // It must not miss a user that is just being deleted.
 		r.tokens.rest(request.NamespacedName)
 		return ctrl.Result{}, r.reconcileDelete(ctx, v)
+	}
+	if err := r.restoreRecords(ctx, v); err != nil {
+		return ctrl.Result{}, err
 	}
 	return ctrl.Result{}, r.reconcile(ctx, v)
 }
@@ -155,6 +163,8 @@ func (r *ManagedUserReconciler) forget(name client.ObjectKey) {
 	r.deletions.forget(name)
 	r.accounts.forget(name)
 	r.tokens.forget(name)
+	r.intents.forget(name)
+	r.rivals.forget("ManagedUser", name)
 }
 
 // reconcile is the straight line for an object that is to stay.
@@ -209,7 +219,7 @@ func (r *ManagedUserReconciler) look(ctx context.Context, v *visit) error {
 	if v.policy() == v1alpha1.ReconcilePolicyObserve {
 		return observed(v, found)
 	}
-	if v.mu.Status.User != nil && !controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer) {
+	if v.mu.Status.User != nil && !isBound(v.mu) && (found == nil || !found.known) {
 		return r.forgetObserved(ctx, v)
 	}
 	return r.ensure(ctx, v, found)
@@ -239,7 +249,7 @@ func checkSpec(mu *v1alpha1.ManagedUser) error {
 // observed mirrors the user for an object that changes nothing.
 func observed(v *visit, found *sighting) error {
 	// Of an object that owns a user, or may own one, somebody else's in status would pass for its own.
-	owns := controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer)
+	owns := isBound(v.mu)
 	if found == nil || owns && !found.known {
 		if !owns { // Else it is the object's identity.
 			v.mu.Status.User = nil

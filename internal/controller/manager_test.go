@@ -46,7 +46,7 @@ func (s *story) startManager() (stop func()) {
 	if s.config.ClusterClients {
 		s.must(r.OAuthClients(v1alpha1.KindClusterOAuthClient).SetupWithManager(mgr))
 	}
-	s.must(NewSecretReconciler(mgr.GetClient(), mgr.GetAPIReader(), s.config).SetupWithManager(mgr))
+	s.must(r.Secrets().SetupWithManager(mgr))
 	ended := make(chan error, 1)
 	go func() { ended <- mgr.Start(ctx) }()
 	return func() {

@@ -13,21 +13,32 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
-// mark is the owner of a user, as it stands in the user's metadata: <owner id>/<namespace>/<name>/<uid>.
+// mark is the owner of a user, as it stands in the user's metadata: <owner id>/<namespace>/<name>/<uid>, with :adopted behind
+// the uid when the owner did not create the user.
 type mark struct {
 	ownerID, namespace, name, uid string
+	adopted                       bool
 }
+
+const adoptedSuffix = ":adopted"
 
 func (r *ManagedUserReconciler) markOf(mu *v1alpha1.ManagedUser) mark {
 	return markOf(r.config.OwnerID, mu)
 }
 
 func markOf(ownerID string, mu *v1alpha1.ManagedUser) mark {
-	return mark{ownerID: ownerID, namespace: mu.Namespace, name: mu.Name, uid: string(mu.UID)}
+	return mark{
+		ownerID: ownerID, namespace: mu.Namespace, name: mu.Name, uid: string(mu.UID),
+		adopted: originOf(mu) == v1alpha1.OriginAdopted,
+	}
 }
 
 func (m mark) String() string {
-	return strings.Join([]string{m.ownerID, m.namespace, m.name, m.uid}, "/")
+	uid := m.uid
+	if m.adopted {
+		uid += adoptedSuffix
+	}
+	return strings.Join([]string{m.ownerID, m.namespace, m.name, uid}, "/")
 }
 
 // sameObject reports whether both marks mean the same object by name. The uid may differ: an object that was
@@ -58,6 +69,12 @@ func (m mark) ownershipOf(user calcom.User) ownership {
 	return foreign
 }
 
+// hasAdoptedMark reports whether a user's mark says that its owner did not create it.
+func hasAdoptedMark(user *calcom.User) bool {
+	found, ok := parseMark(user.Metadata.Reveal()[v1alpha1.OwnerMetadataKey])
+	return ok && found.adopted
+}
+
 func parseMark(raw json.RawMessage) (mark, bool) {
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
@@ -68,5 +85,6 @@ func parseMark(raw json.RawMessage) (mark, bool) {
 	if len(parts) != 4 || len(validation.IsDNS1123Subdomain(parts[2])) > 0 {
 		return mark{}, false
 	}
-	return mark{ownerID: parts[0], namespace: parts[1], name: parts[2], uid: parts[3]}, true
+	uid, adopted := strings.CutSuffix(parts[3], adoptedSuffix)
+	return mark{ownerID: parts[0], namespace: parts[1], name: parts[2], uid: uid, adopted: adopted}, true
 }

@@ -7,35 +7,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
-	"strconv"
 
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
-
-// identity returns the id of the user that the object stands for. It counts only under the client that it was
-// recorded with, and only with the finalizer: an object that merely observes mirrors users that it does not own. For an
-// object that refers to its client, clientOf has made sure that it is the same one.
-func identity(mu *v1alpha1.ManagedUser) (int64, bool) {
-	inline := mu.Spec.OAuthClient
-	if mu.Status.User == nil || mu.Status.User.ID == 0 || inline != nil && mu.Status.OAuthClientID != inline.ID ||
-		!controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) {
-		return 0, false
-	}
-	return mu.Status.User.ID, true
-}
-
-// adoptedID returns the id of the user that the object adopted, or set out to adopt; 0 if it did not.
-func adoptedID(mu *v1alpha1.ManagedUser) int64 {
-	id, err := strconv.ParseInt(mu.Annotations[v1alpha1.AdoptedAnnotation], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return id
-}
 
 // mirror copies a user into the status, exactly as Cal.com returned it.
 func mirror(mu *v1alpha1.ManagedUser, user calcom.User) {

@@ -4,6 +4,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -64,7 +65,7 @@ func (r *OAuthClientReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	v := &clientVisit{oauthClient: c, key: request.NamespacedName, before: *c.status.DeepCopy()}
-	held, err := r.hold(ctx, v)
+	held, wait, err := r.hold(ctx, v)
 	switch {
 	case apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil
@@ -74,26 +75,32 @@ func (r *OAuthClientReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 	case err != nil:
 		return ctrl.Result{}, err
 	}
-	return r.tell(ctx, v)
+	result, err := r.tell(ctx, v)
+	if wait > 0 && err == nil {
+		result.RequeueAfter = min(wait, cmp.Or(result.RequeueAfter, wait))
+	}
+	return result, err
 }
 
 func (r *OAuthClientReconciler) forget(key client.ObjectKey) {
 	r.users.accounts.forgetTicket(r.ticket(key))
 	r.users.sweeper.unkeep(r.ticket(key))
+	r.users.rivals.forget(r.kind, key)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.counted, key)
 	delete(r.answered, key)
 }
 
-// hold brings the in-use finalizer into step with the users that need the client, and reports whether it is there.
-func (r *OAuthClientReconciler) hold(ctx context.Context, v *clientVisit) (bool, error) {
+// hold brings the in-use finalizer into step with the users that need the client, and reports whether it is there. wait is the
+// time until the next attempt to put it back, if another writer removes it again and again.
+func (r *OAuthClientReconciler) hold(ctx context.Context, v *clientVisit) (held bool, wait time.Duration, err error) {
 	object := v.metadata()
-	err := protectOrRelease(ctx, r.users.client, object, r.users.config.ProtectSecrets, func(ctx context.Context, live bool) (bool, error) {
+	wait, err = r.users.protector().protectOrRelease(ctx, object, func(ctx context.Context, live bool) (bool, error) {
 		users, err := r.boundUsers(ctx, v, live)
 		return slices.ContainsFunc(users, func(mu v1alpha1.ManagedUser) bool { return isBound(&mu) }), err
 	})
-	return controllerutil.ContainsFinalizer(object, v1alpha1.InUseFinalizer), err
+	return controllerutil.ContainsFinalizer(object, v1alpha1.InUseFinalizer), wait, err
 }
 
 // boundUsers returns users that refer to a client and, if there is one, one at least that may have a user in Cal.com: from the

@@ -39,9 +39,10 @@ func (r *OAuthClientReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(strings.ToLower(r.kind)).
 		For(c.object, builder.WithPredicates(predicate.Or(
-			predicate.GenerationChangedPredicate{}, annotationChanges(v1alpha1.ReconcileRequestedAtAnnotation)))).
-		Watches(&v1alpha1.ManagedUser{}, gather(r.ofUser, clientKeyOf), builder.WithPredicates(changesNeed(v1alpha1.ManagedUserFinalizer, clientKeyOf), notAtStart())).
-		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofSecret), builder.WithPredicates(notOurOwnMark(), notAtStart())).
+			predicate.GenerationChangedPredicate{}, annotationChanges(v1alpha1.ReconcileRequestedAtAnnotation),
+			losesFinalizer(v1alpha1.InUseFinalizer)))).
+		Watches(&v1alpha1.ManagedUser{}, gather(r.ofUser, clientKeyOf), builder.WithPredicates(changesNeed(bound, clientKeyOf), notAtStart())).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofSecret), builder.WithPredicates(notReleasing(), notAtStart())).
 		WatchesRawSource(source.TypedChannel(news, handler.TypedEnqueueRequestsFromMapFunc(r.ofAccount))).
 		WithOptions(controller.Options{
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackOff, lastBackOff),

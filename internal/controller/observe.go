@@ -5,11 +5,9 @@ package controller
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
@@ -42,8 +40,11 @@ func (r *ManagedUserReconciler) find(ctx context.Context, v *visit) (*sighting, 
 		found, err := r.observeOwn(ctx, v, id)
 		return r.orOfSpec(ctx, v, found, err)
 	}
-	if controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer) {
+	if isBound(v.mu) {
 		return r.observeClaimed(ctx, v)
+	}
+	if found, err := r.observeFormer(ctx, v); err != nil || found != nil {
+		return found, err
 	}
 	if id := v.mu.Spec.UserID; id != 0 {
 		return r.observeByID(ctx, v, id)
@@ -69,6 +70,20 @@ func (r *ManagedUserReconciler) observeClaimed(ctx context.Context, v *visit) (*
 	return r.orOfSpec(ctx, v, found, err)
 }
 
+// observeFormer finds the user in the status of an object without finalizer and origin, before the id is dropped: the object
+// merely observed that user, or an older operator owned it and another writer removed the finalizer. The mark tells.
+func (r *ManagedUserReconciler) observeFormer(ctx context.Context, v *visit) (*sighting, error) {
+	was := v.mu.Status.User
+	if was == nil || v.mu.Status.OAuthClientID != v.account.clientID || v.policy() != v1alpha1.ReconcilePolicyManage {
+		return nil, nil
+	}
+	found, err := r.observeByID(ctx, v, was.ID)
+	if err != nil || found == nil || !found.known && was.ID != v.mu.Spec.UserID {
+		return nil, err
+	}
+	return found, nil
+}
+
 // orOfSpec passes on what was found of the object's own, and else finds the user that the spec names by its id.
 func (r *ManagedUserReconciler) orOfSpec(ctx context.Context, v *visit, found *sighting, err error) (*sighting, error) {
 	if err != nil || v.mu.Spec.UserID == 0 || found != nil && found.known {
@@ -77,7 +92,8 @@ func (r *ManagedUserReconciler) orOfSpec(ctx context.Context, v *visit, found *s
 	return r.observeByID(ctx, v, v.mu.Spec.UserID)
 }
 
-// observeOwn finds the user whose id stands in status.
+// observeOwn finds the user whose id is in status. When Cal.com shows another one under that id, as after a restore of its
+// database or when statuses were exchanged, the mark and the addresses lead to the object's own.
 func (r *ManagedUserReconciler) observeOwn(ctx context.Context, v *visit, id int64) (*sighting, error) {
 	user, err := v.user(ctx, id)
 	switch {
@@ -85,8 +101,14 @@ func (r *ManagedUserReconciler) observeOwn(ctx context.Context, v *visit, id int
 		return nil, err
 	case user == nil:
 		return r.lookUp(ctx, v, id)
+	case isOwn(v, user):
+		return &sighting{User: *user, known: true, byID: true}, nil
 	}
-	return own(v, *user)
+	found, err := r.lookUp(ctx, v, 0)
+	if err == nil && (found == nil || !found.known) && isInStatus(v.mu, user) {
+		return nil, ownedElsewhere(v, *user) // It is the object's user, and another owner has marked it.
+	}
+	return found, err
 }
 
 // user returns the user with an id, and nil for one that Cal.com denies.
@@ -109,20 +131,23 @@ func (v *visit) sight(user calcom.User) *sighting {
 	return &sighting{User: user, known: v.mark.ownershipOf(user) == ours}
 }
 
-// own is the sighting of a user by the id in status. Another's mark makes the user another's all the same.
-func own(v *visit, user calcom.User) (*sighting, error) {
-	switch v.mark.ownershipOf(user) {
-	case foreign:
-		return nil, ownedElsewhere(v, user)
-	case unowned:
-		// A server that was reset gives its ids to other people.
-		if was := v.mu.Status.User; was != nil && was.ID == user.ID && was.CreatedDate != user.CreatedDate {
-			return nil, synced(v1alpha1.ReasonAlreadyExists, fmt.Sprintf(
-				"User %d in Cal.com was created at another time than the user of this object and does not carry its mark; if Cal.com was reset, orphan this object and apply it anew", user.ID))
-		}
+// isOwn reports whether the user under the id in status is the object's: it carries the object's mark, or no mark and is the
+// user in status. A server that was reset gives its ids to other users.
+func isOwn(v *visit, user *calcom.User) bool {
+	switch v.mark.ownershipOf(*user) {
 	case ours:
+		return true
+	case unowned:
+		return isInStatus(v.mu, user)
+	case foreign:
 	}
-	return &sighting{User: user, known: true, byID: true}, nil
+	return false
+}
+
+// isInStatus reports whether a user is the one in status: it has its id and was created at the same time.
+func isInStatus(mu *v1alpha1.ManagedUser, user *calcom.User) bool {
+	was := mu.Status.User
+	return was != nil && was.ID == user.ID && was.CreatedDate == user.CreatedDate
 }
 
 // observeByID finds a user whose id is known from elsewhere than status. Id 0 is nobody's.

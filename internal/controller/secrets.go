@@ -6,6 +6,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -25,32 +26,43 @@ import (
 // SecretReconciler lets go of credentials Secrets that nobody needs any more, and protects those that came to be
 // needed by another way than a creation: made anew, or named by an edited spec.
 type SecretReconciler struct {
-	client client.Client
-	reader client.Reader // Not cached.
-	config Config
+	client    client.Client
+	reader    client.Reader // Not cached.
+	config    Config
+	protector *protector
 }
 
-// NewSecretReconciler returns a reconciler; with a Config that does not protect Secrets, it takes the protection off wherever it is.
-func NewSecretReconciler(c client.Client, reader client.Reader, config Config) *SecretReconciler {
-	return &SecretReconciler{client: c, reader: reader, config: config}
+// Secrets returns the reconciler of the Secrets that the users need; with a Config that does not protect Secrets, it takes the
+// protection off wherever it is.
+func (r *ManagedUserReconciler) Secrets() *SecretReconciler {
+	return &SecretReconciler{client: r.client, reader: r.reader, config: r.config, protector: r.protector()}
+}
+
+// protector returns what protects the objects that the users need.
+func (r *ManagedUserReconciler) protector() *protector {
+	return &protector{client: r.client, rivals: r.rivals, protect: r.config.ProtectSecrets}
 }
 
 // Reconcile brings one Secret's in-use finalizer into step with the users and OAuth clients that need it.
 func (r *SecretReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	secret := secretMetadata(metav1.ObjectMeta{})
 	if err := r.client.Get(ctx, request.NamespacedName, secret); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.protector.rivals.forget("Secret", request.NamespacedName)
+		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	var wait time.Duration
 	tokens, err := r.removeStray(ctx, secret)
 	if !tokens && err == nil {
-		err = protectOrRelease(ctx, r.client, secret, r.config.ProtectSecrets, func(ctx context.Context, live bool) (bool, error) {
+		wait, err = r.protector.protectOrRelease(ctx, secret, func(ctx context.Context, live bool) (bool, error) {
 			return r.isNeeded(ctx, request.NamespacedName, live)
 		})
 	}
 	if apierrors.IsConflict(err) {
 		return ctrl.Result{RequeueAfter: conflictRetry}, nil
 	}
-	return ctrl.Result{}, client.IgnoreNotFound(err)
+	return ctrl.Result{RequeueAfter: wait}, client.IgnoreNotFound(err)
 }
 
 // isNeeded reports whether the deletion of some user will need the Secret: whoever has the finalizer has, or may have,
@@ -140,11 +152,11 @@ func (r *SecretReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("credentials-secret").
 		For(&corev1.Secret{}, builder.OnlyMetadata, builder.WithPredicates(notJustMarked())).
-		Watches(&v1alpha1.ManagedUser{}, gather(ofUser, nameOfSecret), builder.WithPredicates(changesNeed(v1alpha1.ManagedUserFinalizer, nameOfSecret))).
+		Watches(&v1alpha1.ManagedUser{}, gather(ofUser, nameOfSecret), builder.WithPredicates(changesNeed(bound, nameOfSecret))).
 		Watches(&v1alpha1.ManagedUser{}, handler.EnqueueRequestsFromMapFunc(secretsOfTokens), builder.WithPredicates(changesTokensSecret())).
-		Watches(&v1alpha1.OAuthClient{}, gather(ofClient, nameOfSecret), builder.WithPredicates(changesNeed(v1alpha1.InUseFinalizer, nameOfSecret)))
+		Watches(&v1alpha1.OAuthClient{}, gather(ofClient, nameOfSecret), builder.WithPredicates(changesNeed(isInUse, nameOfSecret)))
 	if r.config.ClusterClients {
-		b = b.Watches(&v1alpha1.ClusterOAuthClient{}, gather(ofClient, nameOfSecret), builder.WithPredicates(changesNeed(v1alpha1.InUseFinalizer, nameOfSecret)))
+		b = b.Watches(&v1alpha1.ClusterOAuthClient{}, gather(ofClient, nameOfSecret), builder.WithPredicates(changesNeed(isInUse, nameOfSecret)))
 	}
 	return b.Complete(r)
 }

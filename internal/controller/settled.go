@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
@@ -31,7 +30,7 @@ func isSettled(mu *v1alpha1.ManagedUser, clientID string) bool {
 	case !mu.DeletionTimestamp.IsZero(),
 		ready == nil || ready.Status != metav1.ConditionTrue || ready.ObservedGeneration != mu.Generation,
 		manages && !meta.IsStatusConditionTrue(mu.Status.Conditions, v1alpha1.ConditionSynced),
-		manages && !controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer),
+		manages && !isBound(mu),
 		mu.Status.User == nil || mu.Status.OAuthClientID != clientID,
 		mu.Status.ObservedGeneration != mu.Generation:
 		return false

@@ -65,10 +65,10 @@ func (r *ManagedUserReconciler) index(ctx context.Context, indexer client.FieldI
 	return nil
 }
 
-// ifBound indexes only users that have the finalizer.
+// ifBound indexes only objects that have, or may have, a user in Cal.com.
 func ifBound(index client.IndexerFunc) client.IndexerFunc {
 	return func(object client.Object) []string {
-		if !controllerutil.ContainsFinalizer(object, v1alpha1.ManagedUserFinalizer) {
+		if !bound(object) {
 			return nil
 		}
 		return index(object)
@@ -102,7 +102,7 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 		Named("manageduser").
 		For(&v1alpha1.ManagedUser{}, builder.WithPredicates(worthALook())).
 		// Only the metadata of Secrets is watched and kept; their data is read when it is needed.
-		WatchesMetadata(&corev1.Secret{}, r.wake(r.usersOfSecret), builder.WithPredicates(notOurOwnMark(), notAtStart())).
+		WatchesMetadata(&corev1.Secret{}, r.wake(r.usersOfSecret), builder.WithPredicates(notReleasing(), notAtStart())).
 		WatchesMetadata(&corev1.Secret{}, r.wake(r.usersOfTokens), builder.WithPredicates(r.notOurOwnTokens(), notAtStart())).
 		Watches(&v1alpha1.OAuthClient{}, r.wake(r.usersOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notAtStart())).
 		WatchesRawSource(r.sweeper.users()).
@@ -158,7 +158,8 @@ func notAtStart() predicate.Predicate {
 }
 
 // worthALook lets through what can mean work: a new object, a new generation (a deletion is one too), a request by
-// annotation. The operator's own writes, to the status, the finalizers and its annotations, are not.
+// annotation, and that another writer removed the operator's finalizer or annotations. The operator's own writes, to the status,
+// the finalizers and its annotations, are not.
 func worthALook() predicate.Predicate {
 	return predicate.Or(
 		predicate.GenerationChangedPredicate{},
@@ -166,7 +167,23 @@ func worthALook() predicate.Predicate {
 		annotationChanges(v1alpha1.AllowMassDeletionAnnotation),
 		onUpdate(func(before, after client.Object) bool {
 			return before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero()
-		}))
+		}),
+		onUpdate(func(before, after client.Object) bool { return losesRecords(before, after) }))
+}
+
+// losesRecords reports whether an update removed the finalizer or the annotations of an object that owns a user, or made it
+// the owner of one after they had been removed.
+func losesRecords(before, after client.Object) bool {
+	was, ok := before.(*v1alpha1.ManagedUser)
+	is, isUser := after.(*v1alpha1.ManagedUser)
+	return ok && isUser && lacksRecords(is) && !lacksRecords(was)
+}
+
+// losesFinalizer lets through updates that remove a finalizer.
+func losesFinalizer(finalizer string) predicate.Predicate {
+	return onUpdate(func(before, after client.Object) bool {
+		return controllerutil.ContainsFinalizer(before, finalizer) && !controllerutil.ContainsFinalizer(after, finalizer)
+	})
 }
 
 // annotationChanges lets through updates that change an annotation.
@@ -186,28 +203,31 @@ func onUpdate(worth func(before, after client.Object) bool) predicate.Predicate 
 	}
 }
 
-// notOurOwnMark holds back the operator's own writes to Secrets, the in-use finalizer and the sign of a release: they change no
-// key, and the users that they would wake are just being created.
-func notOurOwnMark() predicate.Predicate {
-	const finalizer, sign = v1alpha1.InUseFinalizer, v1alpha1.ReleasingAnnotation
+// notReleasing holds back the steps of a release of a Secret, which the operator writes itself: the sign comes, and goes with
+// the finalizer. Every other write may bring a new key, also one that changes the finalizer: a tool that replaces the Secret
+// writes key and finalizer at once. The finalizer's first write by the operator passes as well, and is one reconcile without a
+// call for the users that name the Secret.
+func notReleasing() predicate.Predicate {
+	const sign = v1alpha1.ReleasingAnnotation
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			return controllerutil.ContainsFinalizer(e.ObjectOld, finalizer) == controllerutil.ContainsFinalizer(e.ObjectNew, finalizer) &&
-				e.ObjectOld.GetAnnotations()[sign] == e.ObjectNew.GetAnnotations()[sign]
+			return e.ObjectOld.GetAnnotations()[sign] == e.ObjectNew.GetAnnotations()[sign]
 		},
 	}
 }
 
-// changesNeed lets through what can change whether the object that another one names is needed: one that comes or goes, gets or
-// loses the finalizer by which it needs the other, or names another.
-func changesNeed(finalizer string, nameOf func(client.Object) string) predicate.Predicate {
+// changesNeed lets through what can change whether the object that another one names is needed: one that comes or goes, comes
+// to need the other or needs it no longer, or names another.
+func changesNeed(needs func(client.Object) bool, nameOf func(client.Object) string) predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			return nameOf(e.ObjectOld) != nameOf(e.ObjectNew) ||
-				controllerutil.ContainsFinalizer(e.ObjectOld, finalizer) != controllerutil.ContainsFinalizer(e.ObjectNew, finalizer)
+			return nameOf(e.ObjectOld) != nameOf(e.ObjectNew) || needs(e.ObjectOld) != needs(e.ObjectNew)
 		},
 	}
 }
+
+// isInUse reports whether an OAuth client has users, or may have some.
+func isInUse(object client.Object) bool { return controllerutil.ContainsFinalizer(object, v1alpha1.InUseFinalizer) }
 
 // usersOfNamespace finds the users that a change of their namespace can help: whose deletion it may allow, and whose use of a
 // ClusterOAuthClient.

@@ -41,8 +41,12 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 		r.forget(client.ObjectKeyFromObject(v.mu))
 		return ctrl.Result{}, err
 	}
+	r.tellDone(v)
 	p := classify(err)
 	if err == nil && v.isIdle() {
+		if writing := r.writeStatus(ctx, v); writing != nil { // Only an origin can be new, of an object from an older operator.
+			return r.plumbing(writing, nil)
+		}
 		r.track(v, nil)
 		return r.sooner(ctrl.Result{}, v.tokens.next), nil
 	}
@@ -284,11 +288,16 @@ func clip(message string, most int) string {
 	return message[:cut] + ellipsis
 }
 
-// tell sends the event of what was done, or of a reason that is new.
-func (r *ManagedUserReconciler) tell(v *visit, p *problem) {
+// tellDone sends the event of what was done in Cal.com. It does not wait for the status: when that cannot be written, the next
+// reconcile finds the user as it should be, and has nothing to report.
+func (r *ManagedUserReconciler) tellDone(v *visit) {
 	if v.did != "" {
 		r.event(v.mu, v.did, "Sync", v.didNote)
 	}
+}
+
+// tell sends the event of a reason that is new.
+func (r *ManagedUserReconciler) tell(v *visit, p *problem) {
 	if p == nil || p.severity == resting {
 		return
 	}

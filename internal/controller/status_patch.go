@@ -39,6 +39,7 @@ func (r *ManagedUserReconciler) writeStatus(ctx context.Context, v *visit) (err 
 		return err
 	}
 	v.before.Status = *v.mu.Status.DeepCopy()
+	r.intents.settle(v.mu)
 	return nil
 }
 

@@ -39,7 +39,9 @@ func (s *story) reconcileSecrets(names ...string) {
 	s.Helper()
 	c := newClient(s.T)
 	for _, name := range names {
-		_, err := NewSecretReconciler(c, c, s.config).Reconcile(s.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: s.namespace, Name: name}})
+		r, err := New(c, c, s.events, s.config)
+		s.must(err)
+		_, err = r.Secrets().Reconcile(s.Context(), ctrl.Request{NamespacedName: client.ObjectKey{Namespace: s.namespace, Name: name}})
 		s.must(err)
 	}
 }

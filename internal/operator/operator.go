@@ -64,7 +64,7 @@ func Add(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 		o.register(append(r.Collectors(ctx, func() bool { return isClosed(mgr.Elected()) }), config.Metrics, metrics.NewBuild(version.Version))),
 		r.SetupWithManager(ctx, mgr),
 		r.OAuthClients(v1alpha1.KindOAuthClient).SetupWithManager(mgr),
-		controller.NewSecretReconciler(mgr.GetClient(), mgr.GetAPIReader(), config).SetupWithManager(mgr),
+		r.Secrets().SetupWithManager(mgr),
 	}
 	if config.ClusterClients {
 		errs = append(errs, r.OAuthClients(v1alpha1.KindClusterOAuthClient).SetupWithManager(mgr))

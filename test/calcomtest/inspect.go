@@ -131,6 +131,18 @@ func (s *Server) RemoveUser(clientID string, id int64) bool {
 	return true
 }
 
+// Wipe empties the database as a restore of an empty one does: no user is
+// left, half-made ones included, no token is valid, and IDs start from 1 again.
+// OAuth clients, faults and the call log stay.
+func (s *Server) Wipe() {
+	s.lock()
+	defer s.mu.Unlock()
+	for _, u := range s.users {
+		s.drop(u)
+	}
+	s.nextUser, s.nextSchedule = 1, 1
+}
+
 // AddHalfMadeUser leaves what a real server leaves that dies between making a
 // user and connecting it to its client: a create with this address is refused
 // with 409 and the returned ID, and no other call sees the user. It panics

@@ -96,7 +96,7 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 		panic("simulation: " + err.Error())
 	}
 	p.keeper = p.reconciler.OAuthClients(v1alpha1.KindOAuthClient)
-	p.protector = controller.NewSecretReconciler(kube, live, config)
+	p.protector = p.reconciler.Secrets()
 	p.reconciler.Sweeper().Connect(p.wake, p.schedule)
 	p.reconciler.OnNews(func(string, string) { p.enqueue(clientName, w.now()) })
 	p.seen = max(0, len(c.api.log)-lag)

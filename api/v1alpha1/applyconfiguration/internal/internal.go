@@ -209,6 +209,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+    - name: origin
+      type:
+        namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.Origin
     - name: tokens
       type:
         namedType: com.github.calcom-operator.calcom-operator.api.v1alpha1.TokensStatus
@@ -306,6 +309,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: users
       type:
         scalar: numeric
+- name: com.github.calcom-operator.calcom-operator.api.v1alpha1.Origin
+  scalar: string
 - name: com.github.calcom-operator.calcom-operator.api.v1alpha1.QuotaStatus
   map:
     fields:

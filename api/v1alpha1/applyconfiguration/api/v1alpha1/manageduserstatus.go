@@ -6,6 +6,7 @@
 package v1alpha1
 
 import (
+	apiv1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	v1 "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
@@ -23,6 +24,10 @@ type ManagedUserStatusApplyConfiguration struct {
 	OAuthClientID *string `json:"oauthClientID,omitempty"`
 	// apiURL is the base URL of the Cal.com API at which the user exists.
 	APIURL *string `json:"apiURL,omitempty"`
+	// origin says how the object came to own the user: Created or Adopted. It is absent while the object owns none, as with
+	// reconcilePolicy Observe. Without a deletionPolicy in the spec it decides what becomes of the user when the object is
+	// deleted: a created user is deleted, an adopted one is kept.
+	Origin *apiv1alpha1.Origin `json:"origin,omitempty"`
 	// user is the user exactly as Cal.com last returned it.
 	User *CalcomUserApplyConfiguration `json:"user,omitempty"`
 	// tokens says where the user's tokens are published, and how long they live.
@@ -72,6 +77,14 @@ func (b *ManagedUserStatusApplyConfiguration) WithOAuthClientID(value string) *M
 // If called multiple times, the APIURL field is set to the value of the last call.
 func (b *ManagedUserStatusApplyConfiguration) WithAPIURL(value string) *ManagedUserStatusApplyConfiguration {
 	b.APIURL = &value
+	return b
+}
+
+// WithOrigin sets the Origin field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Origin field is set to the value of the last call.
+func (b *ManagedUserStatusApplyConfiguration) WithOrigin(value apiv1alpha1.Origin) *ManagedUserStatusApplyConfiguration {
+	b.Origin = &value
 	return b
 }
 

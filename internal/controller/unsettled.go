@@ -1,0 +1,61 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+)
+
+// unsettledIntents are the create intents of this process whose outcome is not in any status yet. Until it is, the annotation
+// is the only record in Kubernetes, and a tool that replaces the object removes it: Argo CD did so 0.7 s after the creation.
+type unsettledIntents struct {
+	mu       sync.Mutex
+	byObject map[client.ObjectKey]unsettledIntent
+}
+
+type unsettledIntent struct {
+	uid    types.UID
+	intent intent
+}
+
+func newUnsettledIntents() *unsettledIntents {
+	return &unsettledIntents{byObject: make(map[client.ObjectKey]unsettledIntent)}
+}
+
+// keep notes the intent that an object is about to get.
+func (u *unsettledIntents) keep(mu *v1alpha1.ManagedUser, i intent) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.byObject[client.ObjectKeyFromObject(mu)] = unsettledIntent{uid: mu.UID, intent: i}
+}
+
+// recall returns the intent of this very object, if its outcome is not in the status.
+func (u *unsettledIntents) recall(mu *v1alpha1.ManagedUser) (intent, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	kept, ok := u.byObject[client.ObjectKeyFromObject(mu)]
+	return kept.intent, ok && kept.uid == mu.UID && !kept.intent.settled(mu)
+}
+
+// settle drops the intent of an object whose stored status shows the outcome.
+func (u *unsettledIntents) settle(mu *v1alpha1.ManagedUser) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	key := client.ObjectKeyFromObject(mu)
+	if kept, ok := u.byObject[key]; ok && kept.intent.settled(mu) {
+		delete(u.byObject, key)
+	}
+}
+
+// forget drops the intent of an object that is gone, or of a call that had no effect.
+func (u *unsettledIntents) forget(object client.ObjectKey) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.byObject, object)
+}
