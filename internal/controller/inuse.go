@@ -44,7 +44,7 @@ func (r *ManagedUserReconciler) protect(ctx context.Context, v *visit) error {
 			return clientProblem(reason, waiting, fmt.Sprintf(
 				"%s is being deleted and stays only for users that exist already; create it anew once it is gone", describeObject(needed)))
 		}
-		if err := patchInUse(ctx, r.client, needed, inUse); err != nil {
+		if err := r.marks.mark(ctx, r.client, needed); err != nil {
 			return err
 		}
 	}
@@ -67,7 +67,7 @@ func (r *ManagedUserReconciler) confirm(ctx context.Context, v *visit) error {
 		if err != nil {
 			return fmt.Errorf("reading %s again: %w", needed.Kind, err)
 		}
-		if err := patchInUse(ctx, r.client, now, inUse); err != nil {
+		if err := r.marks.mark(ctx, r.client, now); err != nil {
 			return err
 		}
 	}
@@ -112,6 +112,7 @@ func patchInUse(ctx context.Context, c client.Client, object *metav1.PartialObje
 type protector struct {
 	client client.Client
 	rivals *rivals
+	marks  *ownMarks
 	// protect is false when all in-use finalizers are to be removed.
 	protect bool
 }
@@ -147,7 +148,7 @@ func (p *protector) protectOrRelease(
 		}
 	}
 	if needed {
-		return 0, patchInUse(ctx, c, object, inUse)
+		return 0, p.marks.mark(ctx, c, object)
 	}
 	return 0, patchInUse(ctx, c, object, unused)
 }

@@ -36,10 +36,10 @@ func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing in
 		}
 		switch {
 		case user == nil:
-		case isOwn(v, user):
+		case v.mark.ownershipOf(*user) == ours:
 			return &sighting{User: *user, known: true, byID: true}, nil
 		case isInStatus(v.mu, user):
-			return nil, ownedElsewhere(v, *user)
+			return ofStatus(v, user)
 		}
 	}
 	return r.noneOfOurs(v, rowOf(rows, v.mu.Spec.Email))

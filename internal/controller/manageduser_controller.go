@@ -52,6 +52,7 @@ type ManagedUserReconciler struct {
 	tokens    *tokensMemory
 	intents   *unsettledIntents
 	rivals    *rivals
+	marks     *ownMarks
 	// gone are the UIDs, by name, of objects that were let go and that the cache has not heard of yet. Another look at one of them
 	// would only find out once more that its user is gone.
 	gone sync.Map
@@ -69,7 +70,7 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 	return &ManagedUserReconciler{
 		client: c, reader: reader, recorder: recorder, config: config, clock: config.Clock,
 		accounts: accounts, credentials: newCredentials(c, reader, config, accounts), sweeper: newSweeper(c, reader, accounts, config), deletions: newDeletions(c, reader, config),
-		tokens: newTokensMemory(config), intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config),
+		tokens: newTokensMemory(config), intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config), marks: newOwnMarks(),
 	}, nil
 }
 

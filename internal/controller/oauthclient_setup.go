@@ -42,7 +42,7 @@ func (r *OAuthClientReconciler) SetupWithManager(mgr ctrl.Manager) error {
 			predicate.GenerationChangedPredicate{}, annotationChanges(v1alpha1.ReconcileRequestedAtAnnotation),
 			losesFinalizer(v1alpha1.InUseFinalizer)))).
 		Watches(&v1alpha1.ManagedUser{}, gather(r.ofUser, clientKeyOf), builder.WithPredicates(changesNeed(bound, clientKeyOf), notAtStart())).
-		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofSecret), builder.WithPredicates(notReleasing(), notAtStart())).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofSecret), builder.WithPredicates(r.users.notOurOwnMark(), notAtStart())).
 		WatchesRawSource(source.TypedChannel(news, handler.TypedEnqueueRequestsFromMapFunc(r.ofAccount))).
 		WithOptions(controller.Options{
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackOff, lastBackOff),

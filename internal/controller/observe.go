@@ -101,14 +101,36 @@ func (r *ManagedUserReconciler) observeOwn(ctx context.Context, v *visit, id int
 		return nil, err
 	case user == nil:
 		return r.lookUp(ctx, v, id)
-	case isOwn(v, user):
+	case v.mark.ownershipOf(*user) == ours, isUnmarkedOwn(v, user):
 		return &sighting{User: *user, known: true, byID: true}, nil
 	}
 	found, err := r.lookUp(ctx, v, 0)
-	if err == nil && (found == nil || !found.known) && isInStatus(v.mu, user) {
-		return nil, ownedElsewhere(v, *user) // It is the object's user, and another owner has marked it.
+	if err != nil || found != nil && found.known || !isInStatus(v.mu, user) {
+		return found, err
 	}
-	return found, err
+	if found != nil && found.ID == user.ID {
+		user = &found.User // The later of two answers about it.
+	}
+	return ofStatus(v, user)
+}
+
+// isUnmarkedOwn reports whether a user that lost its mark is the object's beyond doubt: it is the one in status, and has an
+// address that the object names elsewhere too. Statuses can be exchanged.
+func isUnmarkedOwn(v *visit, user *calcom.User) bool {
+	if v.mark.ownershipOf(*user) != unowned || !isInStatus(v.mu, user) {
+		return false
+	}
+	i, _ := recordedIntent(v.mu)
+	plain := user.PlainEmail()
+	return plain == v.mu.Spec.Email || plain == i.Email.Reveal()
+}
+
+// ofStatus judges the user under the id in status when no user carries the object's mark. Without a mark it is the object's.
+func ofStatus(v *visit, user *calcom.User) (*sighting, error) {
+	if v.mark.ownershipOf(*user) == foreign {
+		return nil, ownedElsewhere(v, *user) // Another owner has marked it.
+	}
+	return &sighting{User: *user, known: true, byID: true}, nil
 }
 
 // user returns the user with an id, and nil for one that Cal.com denies.
@@ -131,20 +153,8 @@ func (v *visit) sight(user calcom.User) *sighting {
 	return &sighting{User: user, known: v.mark.ownershipOf(user) == ours}
 }
 
-// isOwn reports whether the user under the id in status is the object's: it carries the object's mark, or no mark and is the
-// user in status. A server that was reset gives its ids to other users.
-func isOwn(v *visit, user *calcom.User) bool {
-	switch v.mark.ownershipOf(*user) {
-	case ours:
-		return true
-	case unowned:
-		return isInStatus(v.mu, user)
-	case foreign:
-	}
-	return false
-}
-
-// isInStatus reports whether a user is the one in status: it has its id and was created at the same time.
+// isInStatus reports whether a user is the one in status: it has its id and was created at the same time. A server that was
+// reset gives its ids to other users.
 func isInStatus(mu *v1alpha1.ManagedUser, user *calcom.User) bool {
 	was := mu.Status.User
 	return was != nil && was.ID == user.ID && was.CreatedDate == user.CreatedDate

@@ -40,7 +40,7 @@ func (r *ManagedUserReconciler) Secrets() *SecretReconciler {
 
 // protector returns what protects the objects that the users need.
 func (r *ManagedUserReconciler) protector() *protector {
-	return &protector{client: r.client, rivals: r.rivals, protect: r.config.ProtectSecrets}
+	return &protector{client: r.client, rivals: r.rivals, marks: r.marks, protect: r.config.ProtectSecrets}
 }
 
 // Reconcile brings one Secret's in-use finalizer into step with the users and OAuth clients that need it.

@@ -102,7 +102,7 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 		Named("manageduser").
 		For(&v1alpha1.ManagedUser{}, builder.WithPredicates(worthALook())).
 		// Only the metadata of Secrets is watched and kept; their data is read when it is needed.
-		WatchesMetadata(&corev1.Secret{}, r.wake(r.usersOfSecret), builder.WithPredicates(notReleasing(), notAtStart())).
+		WatchesMetadata(&corev1.Secret{}, r.wake(r.usersOfSecret), builder.WithPredicates(r.notOurOwnMark(), notAtStart())).
 		WatchesMetadata(&corev1.Secret{}, r.wake(r.usersOfTokens), builder.WithPredicates(r.notOurOwnTokens(), notAtStart())).
 		Watches(&v1alpha1.OAuthClient{}, r.wake(r.usersOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notAtStart())).
 		WatchesRawSource(r.sweeper.users()).
@@ -203,15 +203,18 @@ func onUpdate(worth func(before, after client.Object) bool) predicate.Predicate 
 	}
 }
 
-// notReleasing holds back the steps of a release of a Secret, which the operator writes itself: the sign comes, and goes with
-// the finalizer. Every other write may bring a new key, also one that changes the finalizer: a tool that replaces the Secret
-// writes key and finalizer at once. The finalizer's first write by the operator passes as well, and is one reconcile without a
-// call for the users that name the Secret.
-func notReleasing() predicate.Predicate {
+// notOurOwnMark holds back the operator's own writes to Secrets, the in-use finalizer and the sign of a release: they change no
+// key, and the users that they would wake are just being created. Every other write may bring a new key, also one that changes
+// the finalizer: a tool that replaces the Secret writes key and finalizer at once.
+func (r *ManagedUserReconciler) notOurOwnMark() predicate.Predicate {
 	const sign = v1alpha1.ReleasingAnnotation
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
-			return e.ObjectOld.GetAnnotations()[sign] == e.ObjectNew.GetAnnotations()[sign]
+			return e.ObjectOld.GetAnnotations()[sign] == e.ObjectNew.GetAnnotations()[sign] && !r.marks.made(e.ObjectOld, e.ObjectNew)
+		},
+		DeleteFunc: func(e event.DeleteEvent) bool {
+			r.marks.forget(e.Object.GetUID())
+			return true
 		},
 	}
 }

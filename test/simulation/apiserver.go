@@ -38,6 +38,8 @@ type apiServer struct {
 	log        []watchEvent
 	// lost is the resource version at which somebody last emptied an object's status.
 	lost map[types.NamespacedName]int64
+	// rewritten is the resource version at which another tool last rewrote an object.
+	rewritten map[types.NamespacedName]int64
 }
 
 // watchEvent is one entry of the watch: an object as it is now, or nil when it is gone, or a Secret that changed.
@@ -62,6 +64,7 @@ func newAPIServer(now func() time.Time, stored func(client.Object)) *apiServer {
 		secrets:    map[types.NamespacedName]*corev1.Secret{},
 		configMaps: map[types.NamespacedName]*corev1.ConfigMap{},
 		lost:       map[types.NamespacedName]int64{},
+		rewritten:  map[types.NamespacedName]int64{},
 	}
 }
 

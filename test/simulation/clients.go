@@ -110,7 +110,7 @@ func (a *apiServer) patchClient(kind types.PatchType, data []byte, status bool) 
 // needsClient reports whether some object that refers to the OAuthClient may have a user in Cal.com.
 func (a *apiServer) needsClient() bool {
 	for _, mu := range a.users {
-		if mu.Spec.OAuthClientRef != nil && slices.Contains(mu.Finalizers, v1alpha1.ManagedUserFinalizer) {
+		if mu.Spec.OAuthClientRef != nil && isBound(mu) {
 			return true
 		}
 	}
@@ -122,6 +122,10 @@ func (p *process) deliverClient(e watchEvent) {
 	now, before := p.world.now(), p.client
 	p.client = e.client
 	gone := before == nil || e.client == nil
+	const finalizer = v1alpha1.InUseFinalizer
+	if !gone && slices.Contains(before.Finalizers, finalizer) && !slices.Contains(e.client.Finalizers, finalizer) {
+		p.enqueue(clientName, now)
+	}
 	if gone || before.UID != e.client.UID || before.Generation != e.client.Generation {
 		p.enqueue(clientName, now)
 		for _, key := range sortedKeys(p.view) {
@@ -130,7 +134,6 @@ func (p *process) deliverClient(e watchEvent) {
 			}
 		}
 	}
-	const finalizer = v1alpha1.InUseFinalizer
 	if gone || slices.Contains(before.Finalizers, finalizer) != slices.Contains(e.client.Finalizers, finalizer) {
 		p.enqueue(secretName, now.Add(gathering))
 	}
@@ -162,7 +165,7 @@ func (w *World) clientWritten(c *cluster, before, after *v1alpha1.OAuthClient) {
 		return
 	}
 	for _, claim := range w.ledger.claims {
-		if mu := c.api.users[claim.name]; mu != nil && mu.Spec.OAuthClientRef != nil && claim.cluster == c && claim.live() && !w.ledger.takenByAnother(claim) {
+		if mu := c.api.users[claim.name]; mu != nil && mu.Spec.OAuthClientRef != nil && claim.cluster == c && claim.live() && !w.isExposed(claim) && !w.ledger.takenByAnother(claim) {
 			w.violate("the OAuthClient of %s is let go while %s needs it", c.ownerID, claim.name.Name)
 		}
 	}

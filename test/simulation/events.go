@@ -35,6 +35,10 @@ func (w *World) happen() {
 		return
 	}
 	key := pick(w, keys)
+	if w.rewrites && w.random.IntN(5) == 0 {
+		w.rewrite(c, key)
+		return
+	}
 	switch choice := w.random.IntN(100); {
 	case choice < 22:
 		w.createObject(c)
@@ -222,6 +226,7 @@ func (w *World) loseStatus(c *cluster, key types.NamespacedName) {
 			w.ledger.forget(c, key)
 		}
 	})
+	w.ledger.noteAmnesia(c, key)
 	c.api.lost[key] = c.api.version
 }
 

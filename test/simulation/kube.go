@@ -296,6 +296,7 @@ func (w *World) commitUser(t *task, key types.NamespacedName, mu *v1alpha1.Manag
 	} else {
 		w.metadataWrites++
 		w.ledger.metadataWritten(t, before, written)
+		w.countRestoration(t, before, written)
 	}
 	return func() { written.DeepCopyInto(mu) }, nil
 }

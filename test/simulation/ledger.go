@@ -38,6 +38,10 @@ type claim struct {
 	userID  int64  // 0 while the user may come to exist.
 	until   time.Time
 	adopted bool
+	// exposed: another tool rewrote the object since its records were last seen, and only the memory of the process that
+	// sent the create call may lead to the user.
+	exposed bool
+	process *process
 	// orphaned: let go as its policy says. abandoned: the world took away what the operator could find it by.
 	orphaned, abandoned bool
 }
@@ -58,7 +62,9 @@ type post struct {
 	email string
 	// known: the operator has heard what came of it. lookedUp: it has looked for the user since.
 	known, lookedUp bool
-	claim           *claim
+	// exposed: another tool rewrote the object since. A process that starts after that knows nothing of the call.
+	exposed bool
+	claim   *claim
 }
 
 // ledger knows what really happened in Cal.com, and by whom.
@@ -148,7 +154,7 @@ func (l *ledger) creating(t *task, x *exchange) {
 	if !t.object.DeletionTimestamp.IsZero() {
 		w.violate("%s creates a user while it is being deleted", t.key.Name)
 	}
-	if last := l.posts[key]; last != nil && last.uid == t.object.UID && !last.known && !l.amnesia[key] {
+	if last := l.posts[key]; last != nil && last.uid == t.object.UID && !last.known && !l.amnesia[key] && (!last.exposed || last.claim.process == t.process) {
 		if !last.lookedUp {
 			w.violate("%s creates again without a look-up", t.key.Name)
 		}
@@ -157,10 +163,11 @@ func (l *ledger) creating(t *task, x *exchange) {
 		}
 	}
 	w.checkHeld(t.process.cluster, t.object)
-	c := &claim{cluster: t.process.cluster, name: t.key, email: x.emails[0], until: w.now()}
+	c := &claim{cluster: t.process.cluster, process: t.process, name: t.key, email: x.emails[0], until: w.now()}
 	// The record of intent may have been taken away after it was written.
 	c.abandoned = t.process.cluster.api.lost[t.key] > versionOf(t.object) && !l.onRecord(c)
-	l.posts[key] = &post{at: w.now(), uid: t.object.UID, email: x.emails[0], claim: c}
+	c.exposed = t.process.cluster.api.rewritten[t.key] > versionOf(t.object)
+	l.posts[key] = &post{at: w.now(), uid: t.object.UID, email: x.emails[0], claim: c, exposed: c.exposed}
 	l.claims = append(l.claims, c)
 }
 

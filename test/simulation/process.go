@@ -61,6 +61,8 @@ type process struct {
 
 	// step is the sweep's request for its next step, which is due as sweepName.
 	step     controller.SweepRequest
+	// restored is when records of an object were put back lately.
+	restored map[types.NamespacedName][]time.Time
 	due      map[types.NamespacedName]time.Time
 	failures map[types.NamespacedName]int
 	tasks    []*task
@@ -73,6 +75,7 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 		view:     map[types.NamespacedName]*v1alpha1.ManagedUser{},
 		secrets:  map[types.NamespacedName]*metav1.PartialObjectMetadata{},
 		due:      map[types.NamespacedName]time.Time{},
+		restored: map[types.NamespacedName][]time.Time{},
 		failures: map[types.NamespacedName]int{},
 	}
 	grace := controller.UnknownOutcomeGrace
@@ -162,7 +165,7 @@ func (p *process) deliver() {
 // deliverSecret wakes whoever has to do with the Secret: all objects have the same one.
 func (p *process) deliverSecret(e watchEvent) {
 	now := p.world.now()
-	ownMark, justMarked := p.keepSecret(e)
+	releasing, justMarked := p.keepSecret(e)
 	if !justMarked {
 		p.enqueue(e.key, now)
 	}
@@ -170,7 +173,7 @@ func (p *process) deliverSecret(e watchEvent) {
 		p.wakeForTokens(e.key)
 		return
 	}
-	if ownMark {
+	if releasing || justMarked {
 		return
 	}
 	p.enqueue(clientName, now)
@@ -192,11 +195,11 @@ func (p *process) deliverUser(e watchEvent) {
 	const request = v1alpha1.ReconcileRequestedAtAnnotation
 	if before == nil || before.UID != e.user.UID || before.Generation != e.user.Generation ||
 		before.Annotations[request] != e.user.Annotations[request] ||
-		before.Annotations[v1alpha1.AllowMassDeletionAnnotation] != e.user.Annotations[v1alpha1.AllowMassDeletionAnnotation] {
+		before.Annotations[v1alpha1.AllowMassDeletionAnnotation] != e.user.Annotations[v1alpha1.AllowMassDeletionAnnotation] ||
+		lacksRecords(e.user) && !lacksRecords(before) {
 		p.enqueue(e.key, now)
 	}
-	const finalizer = v1alpha1.ManagedUserFinalizer
-	if before == nil || slices.Contains(before.Finalizers, finalizer) != slices.Contains(e.user.Finalizers, finalizer) {
+	if before == nil || isBound(before) != isBound(e.user) {
 		p.tellNeeded(e.user)
 	}
 }
@@ -212,9 +215,9 @@ func (p *process) tellNeeded(mu *v1alpha1.ManagedUser) {
 	}
 }
 
-// keepSecret takes a Secret's metadata into the cache and reports whether only the operator's finalizer changed, and whether
-// it was put on.
-func (p *process) keepSecret(e watchEvent) (ownMark, justMarked bool) {
+// keepSecret takes a Secret's metadata into the cache and reports whether the operator's sign of a release came or went, and
+// whether its finalizer was put on.
+func (p *process) keepSecret(e watchEvent) (releasing, justMarked bool) {
 	before := p.secrets[e.key]
 	if e.metadata == nil {
 		delete(p.secrets, e.key)
@@ -226,7 +229,7 @@ func (p *process) keepSecret(e watchEvent) (ownMark, justMarked bool) {
 		return false, false
 	}
 	was, is := slices.Contains(before.Finalizers, finalizer), slices.Contains(e.metadata.Finalizers, finalizer)
-	return was != is || before.Annotations[sign] != e.metadata.Annotations[sign], !was && is
+	return before.Annotations[sign] != e.metadata.Annotations[sign], !was && is
 }
 
 func sortedKeys[V any](m map[types.NamespacedName]V) []types.NamespacedName {

@@ -26,7 +26,7 @@ func (l *ledger) metadataWritten(t *task, before, after *v1alpha1.ManagedUser) {
 		switch {
 		case l.takenByAnother(c): // Whoever's mark it carries answers for it.
 			c.abandoned = true
-		case !orphans(before):
+		case !orphans(before) || policy == "" && !c.adopted && c.userID == 0:
 			l.world.leaked("the finalizer of %s goes while user %d (%s) is there or may come", t.key.Name, c.userID, c.email)
 			c.abandoned = true
 		case policy == "" && !c.adopted && !l.amnesia[key]:
@@ -38,11 +38,10 @@ func (l *ledger) metadataWritten(t *task, before, after *v1alpha1.ManagedUser) {
 	}
 }
 
-// orphans reports whether the object is on its way out and is to leave its user behind.
+// orphans reports whether the object is on its way out and is to leave its user behind. Without a policy in the spec that is
+// right for an adopted user, which the claim tells.
 func orphans(mu *v1alpha1.ManagedUser) bool {
-	_, adopted := mu.Annotations[v1alpha1.AdoptedAnnotation]
-	policy := mu.Spec.DeletionPolicy
-	return !mu.DeletionTimestamp.IsZero() && (policy == v1alpha1.DeletionPolicyOrphan || policy == "" && adopted)
+	return !mu.DeletionTimestamp.IsZero() && mu.Spec.DeletionPolicy != v1alpha1.DeletionPolicyDelete
 }
 
 // checkClaims sees to it that each user that the operator answers for can be found again by what is written down. The
@@ -56,12 +55,16 @@ func (l *ledger) checkClaims(byWorld bool) {
 			continue
 		}
 		if !l.onRecord(c) {
-			if !byWorld && !l.takenByAnother(c) {
+			if l.isRemembered(c) {
+				continue
+			}
+			if !byWorld && !c.exposed && !l.takenByAnother(c) {
 				l.world.leaked("nothing on %s leads to its user %d (%s) any more", c.name.Name, c.userID, c.email)
 			}
 			c.abandoned = true
 			continue
 		}
+		c.exposed = false
 		if c.userID == 0 {
 			continue
 		}
@@ -77,7 +80,7 @@ func (l *ledger) checkClaims(byWorld bool) {
 // together with an address that the operator would look under.
 func (l *ledger) onRecord(c *claim) bool {
 	mu := c.cluster.api.users[c.name]
-	if mu == nil || !slices.Contains(mu.Finalizers, v1alpha1.ManagedUserFinalizer) {
+	if mu == nil || !isBound(mu) {
 		return false
 	}
 	addresses := []string{intentEmail(mu), mu.Spec.Email}
@@ -92,6 +95,13 @@ func (l *ledger) onRecord(c *claim) bool {
 	}
 	u := l.users[c.userID]
 	return ownerOf(u, c.key()) == own && slices.Contains(addresses, plain(u.Email))
+}
+
+// isRemembered reports whether the process that sent the create call of a claim is alive and can restore the records that
+// another tool removed.
+func (l *ledger) isRemembered(c *claim) bool {
+	mu := c.cluster.api.users[c.name]
+	return c.exposed && mu != nil && slices.Contains(c.cluster.processes, c.process)
 }
 
 // takenByAnother reports whether the user carries another's mark: somebody put it there by hand, or two owners raced and

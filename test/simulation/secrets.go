@@ -123,7 +123,7 @@ func (a *apiServer) storeConfigMap(record *corev1.ConfigMap) *corev1.ConfigMap {
 // needsSecret reports whether some object may have a user in Cal.com, whose deletion will need the Secret.
 func (a *apiServer) needsSecret() bool {
 	for _, mu := range a.users {
-		if slices.Contains(mu.Finalizers, v1alpha1.ManagedUserFinalizer) {
+		if isBound(mu) {
 			return true
 		}
 	}
@@ -139,7 +139,7 @@ func (w *World) secretWritten(c *cluster, before, after *corev1.Secret) {
 		// Who takes the protection off the OAuthClient takes away what leads from its users to the Secret.
 		mu := c.api.users[claim.name]
 		cutOff := c.forced && mu != nil && mu.Spec.OAuthClientRef != nil
-		if claim.cluster == c && claim.live() && !w.ledger.takenByAnother(claim) && !cutOff {
+		if claim.cluster == c && claim.live() && !w.isExposed(claim) && !w.ledger.takenByAnother(claim) && !cutOff {
 			w.violate("the Secret of %s is let go while %s needs it", c.ownerID, claim.name.Name)
 		}
 	}

@@ -86,7 +86,7 @@ func (w *World) checkFindings(c *cluster, ready int) {
 // hasAnother reports whether an object owns a user, and that is not the one with an id.
 func hasAnother(mu *v1alpha1.ManagedUser, id int64) bool {
 	own := knownID(mu)
-	return slices.Contains(mu.Finalizers, v1alpha1.ManagedUserFinalizer) && own != 0 && own != id && mu.Spec.UserID != id
+	return isBound(mu) && own != 0 && own != id && mu.Spec.UserID != id
 }
 
 // leaks returns, in order, the users that carry the mark of an object of a cluster that does not exist, or has another user.

@@ -18,7 +18,7 @@ func (l *ledger) sync(t *task, x *exchange) {
 	for _, u := range l.world.cal.Users(clientID) {
 		now[u.ID] = u
 		if _, known := l.users[u.ID]; !known {
-			l.appeared(u)
+			l.appeared(u, t, x)
 		}
 	}
 	l.users = now
@@ -39,10 +39,17 @@ func (l *ledger) sync(t *task, x *exchange) {
 	l.checkWorldsUsers()
 }
 
-// appeared finds out whose create call made a user.
-func (l *ledger) appeared(u calcomtest.User) {
+// appeared finds out whose create call made a user: the one that the server has just served, or an earlier one that it
+// finishes late.
+func (l *ledger) appeared(u calcomtest.User, t *task, x *exchange) {
 	if _, ok := l.byWorld[u.ID]; ok {
 		return
+	}
+	if x != nil && x.op == calcomtest.OpCreate && ownerOf(u, t.owner()) == own {
+		if c := l.posts[t.owner()].claim; c.userID == 0 && c.email == plain(u.Email) {
+			c.userID = u.ID
+			return
+		}
 	}
 	for _, c := range l.claims {
 		if c.userID == 0 && c.email == plain(u.Email) && ownerOf(u, c.key()) != anothers {

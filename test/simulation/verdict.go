@@ -28,6 +28,8 @@ func (w *World) checkRight(c *cluster, key types.NamespacedName) {
 		if !w.mayStay(c, mu, ready) {
 			w.found(&w.figures.Stuck, "%s %s is not gone in the end: %s\n%s", c.ownerID, key.Name, describe(mu), show(mu))
 		}
+	case lacksRecords(mu):
+		w.violate("%s %s lacks its records in the end:\n%s", c.ownerID, key.Name, show(mu))
 	case mu.Status.ObservedGeneration != mu.Generation || !w.isRight(c, mu, ready):
 		w.violate("%s %s is not right in the end: %s\n%s", c.ownerID, key.Name, describe(mu), show(mu))
 	}

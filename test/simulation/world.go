@@ -101,6 +101,11 @@ type World struct {
 	requests    int
 	// massLimit is how many users may be deleted in any ten minutes, per cluster; 0 means any number.
 	massLimit int
+	// rewrites: other tools rewrite what the operator keeps on objects. backups are old states of objects, and rivals the
+	// writers that remove finalizers just now, both by owner name.
+	rewrites bool
+	backups  map[string]*v1alpha1.ManagedUser
+	rivals   map[string]rival
 	// callLimit is how many calls a minute Cal.com allows the client.
 	callLimit int
 
@@ -154,12 +159,14 @@ func newWorld(seed uint64, options Options) *World {
 		random:  rand.New(rand.NewPCG(seed, 0x5ca1ab1e)), //nolint:gosec // A run has to be reproducible.
 		began:   time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC),
 		secret:  "canary-key-1", chaos: true, halfMade: map[string]bool{}, moved: map[int64]bool{},
+		backups: map[string]*v1alpha1.ManagedUser{}, rivals: map[string]rival{},
 		figures: Figures{Faults: map[string]int{}},
 	}
 	w.clock = testclock.NewFakePassiveClock(w.began)
 	w.faultRate = []int{0, 50, 150, 250, 400}[w.random.IntN(5)]
 	w.massLimit = []int{0, 0, 1, 1, 2}[w.random.IntN(5)]
 	w.callLimit = []int{500, 500, 500, 10}[w.random.IntN(4)]
+	w.rewrites = w.random.IntN(2) == 0
 	w.cal = calcomtest.NewHandler(calcomtest.Options{
 		Clients:   []calcomtest.OAuthClient{{ID: clientID, Secret: w.secret}},
 		Now:       w.clock.Now,
@@ -267,6 +274,7 @@ func (w *World) endStep(byWorld bool) {
 		w.lateEffects = slices.DeleteFunc(w.lateEffects, func(at time.Time) bool { return !at.After(w.now()) })
 		w.ledger.sync(nil, nil)
 	}
+	w.strip()
 	w.ledger.checkClaims(byWorld)
 }
 
