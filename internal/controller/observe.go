@@ -187,5 +187,6 @@ func mayExist(v *visit) bool {
 	return last != nil && slices.Contains([]string{
 		v1alpha1.ReasonAlreadyExists, v1alpha1.ReasonOwnedElsewhere, v1alpha1.ReasonUsernameConflict,
 		v1alpha1.ReasonRemoteUnavailable, v1alpha1.ReasonUnexpectedResponse,
+		v1alpha1.ReasonMetadataBlocked,
 	}, last.Reason)
 }

@@ -71,11 +71,19 @@ func newRivals(reader client.Reader, recorder events.EventRecorder, config Confi
 // names it, for the event that the third attempt sends.
 func (r *rivals) admit(ctx context.Context, object client.Object, what string) time.Duration {
 	key := rivalKey{kind: kindOfObject(object), ObjectKey: client.ObjectKeyFromObject(object)}
+	since := r.last(key)
 	count, wait := r.count(key)
 	if count == rivalWarning {
-		r.warn(ctx, object, what)
+		r.warn(ctx, object, what, since)
 	}
 	return wait
+}
+
+// last is when the last attempt was made.
+func (r *rivals) last(key rivalKey) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.attempts[key].at
 }
 
 // count notes an attempt, if one is due, and returns its number.
@@ -113,22 +121,23 @@ func (r *rivals) forget(kind string, object client.ObjectKey) {
 	delete(r.attempts, rivalKey{kind, object})
 }
 
-// warn sends the event.
-func (r *rivals) warn(ctx context.Context, object client.Object, what string) {
+// warn sends the event. The other writer has written since a time.
+func (r *rivals) warn(ctx context.Context, object client.Object, what string, since time.Time) {
 	r.recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.EventContested, "Reconcile",
 		"%s removes or changes %s again and again. The operator restores it after growing delays, up to %v; "+
-			"configure that writer to leave it alone", r.rival(ctx, object), what, lastRivalDelay)
+			"configure that writer to leave it alone", r.rival(ctx, object, since), what, lastRivalDelay)
 }
 
-// rival names the field manager other than the operator that wrote an object last.
-func (r *rivals) rival(ctx context.Context, object client.Object) string {
+// rival names the field manager other than the operator that wrote an object last, if it did so since a time. A writer that
+// only removes fields owns none, and cannot be named.
+func (r *rivals) rival(ctx context.Context, object client.Object, since time.Time) string {
 	unknown := "Another writer"
 	now, ok := object.DeepCopyObject().(client.Object)
 	if !ok || r.reader.Get(ctx, client.ObjectKeyFromObject(object), now) != nil {
 		return unknown
 	}
 	var name string
-	var latest time.Time
+	latest := since.Truncate(time.Second) // The precision of the entries.
 	for _, entry := range now.GetManagedFields() {
 		if entry.Manager == r.manager || entry.Subresource != "" || entry.Time == nil || entry.Time.Time.Before(latest) {
 			continue

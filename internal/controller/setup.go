@@ -230,7 +230,9 @@ func changesNeed(needs func(client.Object) bool, nameOf func(client.Object) stri
 }
 
 // isInUse reports whether an OAuth client has users, or may have some.
-func isInUse(object client.Object) bool { return controllerutil.ContainsFinalizer(object, v1alpha1.InUseFinalizer) }
+func isInUse(object client.Object) bool {
+	return controllerutil.ContainsFinalizer(object, v1alpha1.InUseFinalizer)
+}
 
 // usersOfNamespace finds the users that a change of their namespace can help: whose deletion it may allow, and whose use of a
 // ClusterOAuthClient.

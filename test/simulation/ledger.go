@@ -42,6 +42,8 @@ type claim struct {
 	// sent the create call may lead to the user.
 	exposed bool
 	process *process
+	// stored: the id has been in the status, from when on the process need not remember the call.
+	stored bool
 	// orphaned: let go as its policy says. abandoned: the world took away what the operator could find it by.
 	orphaned, abandoned bool
 }

@@ -60,7 +60,7 @@ type process struct {
 	called []time.Time
 
 	// step is the sweep's request for its next step, which is due as sweepName.
-	step     controller.SweepRequest
+	step controller.SweepRequest
 	// restored is when records of an object were put back lately.
 	restored map[types.NamespacedName][]time.Time
 	due      map[types.NamespacedName]time.Time

@@ -86,6 +86,7 @@ func (l *ledger) onRecord(c *claim) bool {
 	addresses := []string{intentEmail(mu), mu.Spec.Email}
 	if known := mu.Status.User; known != nil && mu.Status.OAuthClientID == clientID {
 		if known.ID == c.userID && c.userID != 0 {
+			c.stored = true
 			return true
 		}
 		addresses = append(addresses, plain(known.Email))
@@ -101,7 +102,7 @@ func (l *ledger) onRecord(c *claim) bool {
 // another tool removed.
 func (l *ledger) isRemembered(c *claim) bool {
 	mu := c.cluster.api.users[c.name]
-	return c.exposed && mu != nil && slices.Contains(c.cluster.processes, c.process)
+	return c.exposed && !c.stored && mu != nil && slices.Contains(c.cluster.processes, c.process)
 }
 
 // takenByAnother reports whether the user carries another's mark: somebody put it there by hand, or two owners raced and
