@@ -6,6 +6,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -41,7 +42,22 @@ func withoutValues(err error) error {
 			fields = append(fields, field)
 		}
 	}
+	fields = append(fields, unknownFields(status.Message)...)
 	return fmt.Errorf("the API server refused a write as %s: %s", status.Reason, clip(strings.Join(fields, ", "), maxMessage))
+}
+
+// unknownField is how the API server names a field that its CRD does not have. What it quotes of the object before has its quotes
+// escaped, so that no text of the object can pass for it.
+var unknownField = regexp.MustCompile(`unknown field "([A-Za-z0-9_.\[\]-]+)"`)
+
+// unknownFields returns the fields that a write was refused for because the served CRD is older than the operator.
+func unknownFields(message string) []string {
+	_, reasons, _ := strings.Cut(message, "strict decoding error: ")
+	var fields []string
+	for _, match := range unknownField.FindAllStringSubmatch(reasons, -1) {
+		fields = append(fields, "unknown field "+match[1])
+	}
+	return fields
 }
 
 // plumbingIn keeps an error of the Kubernetes API that came along with a problem.

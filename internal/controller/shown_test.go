@@ -149,10 +149,14 @@ func TestPlumbingErrors(t *testing.T) {
 		field.Invalid(field.NewPath("spec", "metadata").Key("canary"), "canary", "too long"),
 	})
 	bad := apierrors.NewBadRequest(`admission webhook "x" denied the request: canary@example.com`)
+	unknown := apierrors.NewInvalid(kind, "alice", field.ErrorList{field.Invalid(field.NewPath("patch"),
+		`{"bio":"strict decoding error: unknown field \"canary\""}`,
+		`strict decoding error: unknown field "status.apiURL", unknown field "status.user.bio"`)})
 	for name, tc := range map[string]struct {
 		err  error
 		want string
 	}{
+		"UnknownField":   {unknown, "refused a write as Invalid: patch, unknown field status.apiURL, unknown field status.user.bio"},
 		"Invalid":        {fmt.Errorf("writing the status: %w", invalid), "refused a write as Invalid: spec.email, spec.metadata"},
 		"BadRequest":     {bad, "refused a write as BadRequest"},
 		"JoinedConflict": {errors.Join(invalid, errAgain), ""},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -56,7 +57,9 @@ func Add(ctx context.Context, mgr ctrl.Manager, o *Options) error {
 	if err != nil {
 		return err
 	}
-	r, err := controller.New(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("calcom-operator"), config)
+	// A field that the served CRD lacks makes a write fail. By default the API server would drop it without an error.
+	writer := client.WithFieldValidation(mgr.GetClient(), client.FieldValidation(metav1.FieldValidationStrict))
+	r, err := controller.New(writer, mgr.GetAPIReader(), mgr.GetEventRecorder("calcom-operator"), config)
 	if err != nil {
 		return fmt.Errorf("making the reconciler: %w", err)
 	}
