@@ -54,12 +54,13 @@ func TestManagerOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := o.manager(); m.Metrics.FilterProvider == nil || !m.Metrics.SecureServing || m.Metrics.BindAddress != ":8443" {
+	if m := o.outer(); m.Metrics.FilterProvider == nil || !m.Metrics.SecureServing || m.Metrics.BindAddress != ":8443" {
 		t.Error("metrics are not served securely by default")
-	} else if len(m.Cache.DefaultNamespaces) != 2 {
+	}
+	if m := o.inner(); len(m.Cache.DefaultNamespaces) != 2 {
 		t.Errorf("watched namespaces are %v", m.Cache.DefaultNamespaces)
 	}
-	if m := o.manager(); m.PprofBindAddress != "0" {
+	if m := o.outer(); m.PprofBindAddress != "0" {
 		t.Errorf("profiles are served at %q by default", m.PprofBindAddress)
 	}
 }
@@ -70,7 +71,7 @@ func TestLeaseTimes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := o.manager()
+	m := o.inner()
 	if *m.LeaseDuration-*m.RenewDeadline < 2*time.Second || *m.RenewDeadline < 3**m.RetryPeriod {
 		t.Errorf("the times are %v, %v and %v", m.LeaseDuration, m.RenewDeadline, m.RetryPeriod)
 	}
