@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -16,6 +17,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/crdcheck"
 	"github.com/calcom-operator/calcom-operator/internal/operator"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
@@ -137,5 +139,36 @@ func setup(ctx context.Context, mgr ctrl.Manager, own *operator.Options) error {
 	} else if err != nil {
 		return fmt.Errorf("asking the API server for ManagedUser: %w", err)
 	}
+	if err := current(ctx, mgr, own); err != nil {
+		return err
+	}
 	return operator.Add(ctx, mgr, own)
+}
+
+const (
+	// publishing is the longest time in which the API server publishes the schema of CRDs that were just installed.
+	publishing = 5 * time.Second
+	// publishingPace is the time between two checks of it.
+	publishingPace = 100 * time.Millisecond
+)
+
+// current returns an error when the CRDs lack fields that the operator needs, as those of another version do.
+func current(ctx context.Context, mgr ctrl.Manager, own *operator.Options) error {
+	checker, err := crdcheck.NewChecker(mgr.GetConfig(), mgr.GetHTTPClient(), own.ClusterClients)
+	if err != nil {
+		return err
+	}
+	err = checker.Check(ctx)
+	for began := time.Now(); err != nil && time.Since(began) < publishing; {
+		select {
+		case <-time.After(publishingPace):
+			err = checker.Check(ctx)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("checking the CRDs, which have to be those that crd.Objects() returns: %w", err)
+	}
+	return nil
 }

@@ -63,11 +63,31 @@ func run(m *testing.M) (code int) {
 		fmt.Fprintln(os.Stderr, "without CRDs, the operator says:", err)
 		return 1
 	}
+	if err := refusesOldCRDs(config); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	if _, err := envtest.InstallCRDs(config, envtest.CRDInstallOptions{CRDs: crd.Objects()}); err != nil {
 		fmt.Fprintln(os.Stderr, "installing the CRDs:", err)
 		return 1
 	}
 	return m.Run()
+}
+
+// refusesOldCRDs returns an error unless the operator refuses to start with CRDs of another version. They stay installed.
+func refusesOldCRDs(config *rest.Config) error {
+	old := crd.Objects()
+	for _, c := range old {
+		delete(c.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"].Properties, "lastHandledReconcileAt")
+	}
+	if _, err := envtest.InstallCRDs(config, envtest.CRDInstallOptions{CRDs: old}); err != nil {
+		return fmt.Errorf("installing old CRDs: %w", err)
+	}
+	_, err := operatortest.Launch(context.Background(), config, operatortest.Options{}) //nolint:forbidigo // TestMain has no context of its own.
+	if err == nil || !strings.Contains(err.Error(), "managedusers.platform.cal.com lacks status.lastHandledReconcileAt") {
+		return fmt.Errorf("with old CRDs, the operator says: %w", err)
+	}
+	return nil
 }
 
 func scheme() *runtime.Scheme {
