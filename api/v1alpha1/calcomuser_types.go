@@ -5,7 +5,8 @@ package v1alpha1
 
 import "k8s.io/apimachinery/pkg/runtime"
 
-// CalcomUser is a managed user exactly as Cal.com last returned it.
+// CalcomUser is a managed user as Cal.com last returned it. Values that are far longer than a spec may have them are shortened or
+// left out, and named in truncated.
 type CalcomUser struct {
 	// id of the user in Cal.com.
 	//
@@ -68,9 +69,17 @@ type CalcomUser struct {
 	// +optional
 	AvatarURL *string `json:"avatarUrl,omitempty"`
 
-	// metadata with all its keys, the operator's mark and those of others included.
+	// metadata with all its keys, also the operator's mark and those of others; the mark alone when it is too large.
 	//
 	// +optional
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Metadata *runtime.RawExtension `json:"metadata,omitempty"`
+
+	// truncated names the fields that are not shown here as Cal.com has them, because they are too long for a Kubernetes object:
+	// texts end with an ellipsis (…), an avatarUrl is left out, and of the metadata only the operator's mark is kept. Cal.com
+	// keeps the whole values, and the spec is compared with these.
+	//
+	// +optional
+	// +listType=atomic
+	Truncated []string `json:"truncated,omitempty"`
 }

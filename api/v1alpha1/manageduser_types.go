@@ -193,7 +193,7 @@ type ManagedUserStatus struct {
 	// +optional
 	Origin Origin `json:"origin,omitempty"`
 
-	// user is the user exactly as Cal.com last returned it.
+	// user is the user as Cal.com last returned it.
 	//
 	// +optional
 	User *CalcomUser `json:"user,omitempty"`

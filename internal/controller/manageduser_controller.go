@@ -287,7 +287,7 @@ func (v *visit) requested() bool {
 }
 
 func requestedLook(object client.Object, handled string) bool {
-	request := object.GetAnnotations()[v1alpha1.ReconcileRequestedAtAnnotation]
+	request := requestOf(object)
 	return request != "" && request != handled
 }
 

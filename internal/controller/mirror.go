@@ -14,23 +14,13 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
-// mirror copies a user into the status, exactly as Cal.com returned it.
+// mirror copies a user into the status, as Cal.com returned it and within bounds.
 func mirror(mu *v1alpha1.ManagedUser, user calcom.User) {
-	mirrored := &v1alpha1.CalcomUser{
-		ID:                user.ID,
-		Email:             user.Email.Reveal(),
-		Username:          user.Username.Reveal(),
-		Name:              user.Name.Reveal(),
-		Bio:               user.Bio.Reveal(),
-		TimeZone:          user.TimeZone,
-		WeekStart:         user.WeekStart,
-		CreatedDate:       user.CreatedDate,
-		TimeFormat:        user.TimeFormat,
-		DefaultScheduleID: user.DefaultScheduleID,
-		Locale:            user.Locale,
-		AvatarURL:         user.AvatarURL.Reveal(),
-	}
-	if metadata := user.Metadata.Reveal(); metadata != nil {
+	mirrored := imageOf(user)
+	if metadata, whole := boundMetadata(user.Metadata.Reveal()); metadata != nil {
+		if !whole {
+			mirrored.Truncated = append(mirrored.Truncated, mirroredMetadata)
+		}
 		raw, err := json.Marshal(metadata)
 		if err != nil { // Not possible: the values were decoded from JSON.
 			panic(err)

@@ -72,7 +72,7 @@ func (r *OAuthClientReconciler) unready(v *clientVisit, because, reason, message
 
 func (r *OAuthClientReconciler) handled(v *clientVisit) {
 	v.status.ObservedGeneration = v.object.GetGeneration()
-	v.status.LastHandledReconcileAt = v.object.GetAnnotations()[v1alpha1.ReconcileRequestedAtAnnotation]
+	v.status.LastHandledReconcileAt = requestOf(v.object)
 }
 
 func (r *OAuthClientReconciler) set(v *clientVisit, kind string, status metav1.ConditionStatus, reason, message string) {

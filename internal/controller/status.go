@@ -260,7 +260,7 @@ func (r *ManagedUserReconciler) settle(v *visit) {
 // again by itself: a generation that lags tells kstatus tools to wait.
 func (r *ManagedUserReconciler) handled(v *visit) {
 	v.mu.Status.ObservedGeneration = v.mu.Generation
-	v.mu.Status.LastHandledReconcileAt = v.mu.Annotations[v1alpha1.ReconcileRequestedAtAnnotation]
+	v.mu.Status.LastHandledReconcileAt = requestOf(v.mu)
 }
 
 func (r *ManagedUserReconciler) set(v *visit, kind string, status metav1.ConditionStatus, reason, message string) {

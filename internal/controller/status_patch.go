@@ -23,15 +23,12 @@ import (
 // JSON patch can do that: the API server ignores the metadata of any other patch of a status.
 func (r *ManagedUserReconciler) writeStatus(ctx context.Context, v *visit) (err error) {
 	defer func() { v.stored = err == nil }()
-	if equality.Semantic.DeepEqual(v.before.Status, v.mu.Status) {
-		return nil
-	}
 	var also []patchOperation
 	locked := mirrorsStranger(v)
 	if locked {
 		also = append(also, patchOperation{Op: "test", Path: "/metadata/resourceVersion", Value: v.mu.ResourceVersion})
 	}
-	err = patchStatus(ctx, r.client, v.mu.DeepCopy(), &v.before.Status, &v.mu.Status, also...)
+	err = r.patchBounded(ctx, v, also...)
 	if locked && apierrors.IsInvalid(err) {
 		return errAgain
 	}

@@ -431,6 +431,8 @@ type writeCounter struct {
 	seen []string
 	// fail, when set, is asked before each write; an error it returns is what the reconciler gets.
 	fail func(write string) error
+	// failStatus, when set, is asked before each write of a status, with the patch.
+	failStatus func(patch string) error
 }
 
 func (w *writeCounter) wrap(c client.WithWatch) client.Client {
@@ -460,6 +462,15 @@ func (w *writeCounter) wrap(c client.WithWatch) client.Client {
 			return c.Delete(ctx, o, opts...)
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+			if w.failStatus != nil {
+				data, err := p.Data(o)
+				if err != nil {
+					return err
+				}
+				if err := w.failStatus(string(data)); err != nil {
+					return err
+				}
+			}
 			if err := w.note("patch " + sub); err != nil {
 				return err
 			}

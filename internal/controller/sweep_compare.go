@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -119,17 +120,26 @@ func (s *Sweeper) differs(ctx context.Context, p pair) bool {
 	return !diff(&mu, *p.row, m).empty()
 }
 
-// mirrors reports whether mirror would leave a status as it is.
+// mirrors reports whether mirror would leave a status as it is. What is too large is compared as the status holds it.
 func mirrors(was *v1alpha1.CalcomUser, row *calcom.User) bool {
-	plain := was.ID == row.ID && was.Email == row.Email.Reveal() && was.TimeZone == row.TimeZone && was.WeekStart == row.WeekStart &&
-		was.CreatedDate == row.CreatedDate
-	return plain && sameOptional(was, row) && sameMetadata(was.Metadata, row.Metadata.Reveal())
+	is := imageOf(*row)
+	metadata, whole := boundMetadata(row.Metadata.Reveal())
+	if !whole {
+		is.Truncated = append(is.Truncated, mirroredMetadata)
+	}
+	if isReduced(was) {
+		reduce(is)
+		metadata = markAlone(metadata)
+	}
+	plain := was.ID == is.ID && was.Email == is.Email && was.TimeZone == is.TimeZone && was.WeekStart == is.WeekStart &&
+		was.CreatedDate == is.CreatedDate
+	return plain && sameOptional(was, is) && slices.Equal(was.Truncated, is.Truncated) && sameMetadata(was.Metadata, metadata)
 }
 
-func sameOptional(was *v1alpha1.CalcomUser, row *calcom.User) bool {
-	return same(was.Username, row.Username.Reveal()) && same(was.Name, row.Name.Reveal()) &&
-		same(was.Bio, row.Bio.Reveal()) && same(was.TimeFormat, row.TimeFormat) && same(was.DefaultScheduleID, row.DefaultScheduleID) &&
-		same(was.Locale, row.Locale) && same(was.AvatarURL, row.AvatarURL.Reveal())
+func sameOptional(was, is *v1alpha1.CalcomUser) bool {
+	return same(was.Username, is.Username) && same(was.Name, is.Name) &&
+		same(was.Bio, is.Bio) && same(was.TimeFormat, is.TimeFormat) && same(was.DefaultScheduleID, is.DefaultScheduleID) &&
+		same(was.Locale, is.Locale) && same(was.AvatarURL, is.AvatarURL)
 }
 
 // same reports whether both are absent, or both there and equal.

@@ -64,6 +64,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: timeZone
       type:
         scalar: string
+    - name: truncated
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
     - name: username
       type:
         scalar: string

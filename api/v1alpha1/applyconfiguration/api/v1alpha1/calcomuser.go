@@ -12,7 +12,8 @@ import (
 // CalcomUserApplyConfiguration represents a declarative configuration of the CalcomUser type for use
 // with apply.
 //
-// CalcomUser is a managed user exactly as Cal.com last returned it.
+// CalcomUser is a managed user as Cal.com last returned it. Values that are far longer than a spec may have them are shortened or
+// left out, and named in truncated.
 type CalcomUserApplyConfiguration struct {
 	// id of the user in Cal.com.
 	ID *int64 `json:"id,omitempty"`
@@ -39,8 +40,12 @@ type CalcomUserApplyConfiguration struct {
 	Locale *string `json:"locale,omitempty"`
 	// avatarUrl is the address of the picture.
 	AvatarURL *string `json:"avatarUrl,omitempty"`
-	// metadata with all its keys, the operator's mark and those of others included.
+	// metadata with all its keys, also the operator's mark and those of others; the mark alone when it is too large.
 	Metadata *runtime.RawExtension `json:"metadata,omitempty"`
+	// truncated names the fields that are not shown here as Cal.com has them, because they are too long for a Kubernetes object:
+	// texts end with an ellipsis (…), an avatarUrl is left out, and of the metadata only the operator's mark is kept. Cal.com
+	// keeps the whole values, and the spec is compared with these.
+	Truncated []string `json:"truncated,omitempty"`
 }
 
 // CalcomUserApplyConfiguration constructs a declarative configuration of the CalcomUser type for use with
@@ -150,5 +155,15 @@ func (b *CalcomUserApplyConfiguration) WithAvatarURL(value string) *CalcomUserAp
 // If called multiple times, the Metadata field is set to the value of the last call.
 func (b *CalcomUserApplyConfiguration) WithMetadata(value runtime.RawExtension) *CalcomUserApplyConfiguration {
 	b.Metadata = &value
+	return b
+}
+
+// WithTruncated adds the given value to the Truncated field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Truncated field.
+func (b *CalcomUserApplyConfiguration) WithTruncated(values ...string) *CalcomUserApplyConfiguration {
+	for i := range values {
+		b.Truncated = append(b.Truncated, values[i])
+	}
 	return b
 }

@@ -28,7 +28,7 @@ type ManagedUserStatusApplyConfiguration struct {
 	// reconcilePolicy Observe. Without a deletionPolicy in the spec it decides what becomes of the user when the object is
 	// deleted: a created user is deleted, an adopted one is kept.
 	Origin *apiv1alpha1.Origin `json:"origin,omitempty"`
-	// user is the user exactly as Cal.com last returned it.
+	// user is the user as Cal.com last returned it.
 	User *CalcomUserApplyConfiguration `json:"user,omitempty"`
 	// tokens says where the user's tokens are published, and how long they live.
 	Tokens *TokensStatusApplyConfiguration `json:"tokens,omitempty"`
