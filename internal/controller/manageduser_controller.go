@@ -53,6 +53,7 @@ type ManagedUserReconciler struct {
 	intents   *unsettledIntents
 	rivals    *rivals
 	marks     *ownMarks
+	retries   *retries
 	// gone are the UIDs, by name, of objects that were let go and that the cache has not heard of yet. Another look at one of them
 	// would only find out once more that its user is gone.
 	gone sync.Map
@@ -70,7 +71,7 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 	return &ManagedUserReconciler{
 		client: c, reader: reader, recorder: recorder, config: config, clock: config.Clock,
 		accounts: accounts, credentials: newCredentials(c, reader, config, accounts), sweeper: newSweeper(c, reader, accounts, config), deletions: newDeletions(c, reader, config),
-		tokens: newTokensMemory(config), intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config), marks: newOwnMarks(),
+		tokens: newTokensMemory(config), intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config), marks: newOwnMarks(), retries: &retries{},
 	}, nil
 }
 
@@ -108,6 +109,8 @@ type visit struct {
 	released bool
 	// again is when the object has to be reconciled again for what another writer removed, if not 0.
 	again time.Duration
+	// retries lets the visit send a call that Cal.com refused before.
+	retries bool
 	// stored is whether the API server has the status as it is in memory.
 	stored bool
 	// began and resolved are for the metrics: how the object was at first, and what became of a create call of unknown outcome.
@@ -139,6 +142,7 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 	v := &visit{
 		mu: mu, before: mu.DeepCopy(), told: slices.Clone(mu.Status.Conditions), mark: r.markOf(mu), began: r.beginningOf(mu),
 		demand: r.sweeper.demandOf(request.NamespacedName), cut: r.accounts.cutOf(request.NamespacedName),
+		retries: r.retries.take(request.NamespacedName),
 	}
 	defer func() {
 		result, err = r.finish(ctx, v, err)
@@ -165,6 +169,7 @@ func (r *ManagedUserReconciler) forget(name client.ObjectKey) {
 	r.accounts.forget(name)
 	r.tokens.forget(name)
 	r.intents.forget(name)
+	r.retries.take(name)
 	r.rivals.forget("ManagedUser", name)
 }
 

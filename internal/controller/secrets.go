@@ -30,12 +30,13 @@ type SecretReconciler struct {
 	reader    client.Reader // Not cached.
 	config    Config
 	protector *protector
+	tokens    *tokensMemory
 }
 
 // Secrets returns the reconciler of the Secrets that the users need; with a Config that does not protect Secrets, it takes the
 // protection off wherever it is.
 func (r *ManagedUserReconciler) Secrets() *SecretReconciler {
-	return &SecretReconciler{client: r.client, reader: r.reader, config: r.config, protector: r.protector()}
+	return &SecretReconciler{client: r.client, reader: r.reader, config: r.config, protector: r.protector(), tokens: r.tokens}
 }
 
 // protector returns what protects the objects that the users need.

@@ -53,6 +53,7 @@ func (r *ManagedUserReconciler) index(ctx context.Context, indexer client.FieldI
 		indexer.IndexField(ctx, &v1alpha1.ManagedUser{}, byClient, ofClient),
 		indexer.IndexField(ctx, &v1alpha1.ManagedUser{}, boundBySecret, ifBound(ofSecret)),
 		indexer.IndexField(ctx, &v1alpha1.ManagedUser{}, boundByClient, ifBound(ofClient)),
+		indexer.IndexField(ctx, &v1alpha1.ManagedUser{}, byUsername, usernameOf),
 		indexer.IndexField(ctx, &v1alpha1.ManagedUser{}, byTokens, func(object client.Object) []string { return nonEmpty(tokensNameOf(object)) }),
 		indexer.IndexField(ctx, &v1alpha1.OAuthClient{}, bySecret, ofSecret),
 	}
@@ -105,6 +106,7 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 		WatchesMetadata(&corev1.Secret{}, r.wake(r.usersOfSecret), builder.WithPredicates(r.notOurOwnMark(), notAtStart())).
 		WatchesMetadata(&corev1.Secret{}, r.wake(r.usersOfTokens), builder.WithPredicates(r.notOurOwnTokens(), notAtStart())).
 		Watches(&v1alpha1.OAuthClient{}, r.wake(r.usersOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notAtStart())).
+		Watches(&v1alpha1.ManagedUser{}, r.contenders()).
 		WatchesRawSource(r.sweeper.users()).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.config.MaxConcurrentReconciles,

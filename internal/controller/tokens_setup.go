@@ -63,11 +63,14 @@ func (r *SecretReconciler) removeStray(ctx context.Context, secret *metav1.Parti
 	for _, from := range []client.Reader{r.client, r.reader} {
 		var mu v1alpha1.ManagedUser
 		err := from.Get(ctx, client.ObjectKey{Namespace: secret.Namespace, Name: owner.Name}, &mu)
-		if apierrors.IsNotFound(err) || err == nil && (mu.UID != owner.UID || wantsSecret(&mu, secret.Name)) {
+		if apierrors.IsNotFound(err) || err == nil && mu.UID != owner.UID {
 			return true, nil
 		}
 		if err != nil {
 			return true, fmt.Errorf("reading the owner of a Secret with tokens: %w", err)
+		}
+		if stays, err := r.keepsTokens(ctx, &mu, client.ObjectKeyFromObject(secret)); stays || err != nil {
+			return true, err
 		}
 	}
 	err = r.client.Delete(ctx, secret, client.Preconditions{UID: &secret.UID, ResourceVersion: &secret.ResourceVersion})
@@ -76,6 +79,22 @@ func (r *SecretReconciler) removeStray(ctx context.Context, secret *metav1.Parti
 	}
 	log.FromContext(ctx).Info("Deleted a Secret with tokens that its owner does not want any more")
 	return true, nil
+}
+
+// keepsTokens reports whether a Secret with an object's tokens stays. It does while the object wants it, or has not got the
+// other one that it wants, unless that one cannot come before this one goes.
+func (r *SecretReconciler) keepsTokens(ctx context.Context, owner *v1alpha1.ManagedUser, secret client.ObjectKey) (bool, error) {
+	if !wantsSecret(owner, secret.Name) {
+		return false, nil
+	}
+	if tokensNameOf(owner) == secret.Name {
+		return true, nil
+	}
+	ends, err := r.endsCycle(ctx, owner, secret.Name)
+	if err != nil || !ends {
+		return true, err
+	}
+	return false, r.rememberTokens(ctx, owner, secret)
 }
 
 // wantsSecret reports whether an object's tokens are, or should be, in a Secret.
