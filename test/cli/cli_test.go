@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -23,25 +22,7 @@ import (
 // acme is the OAuth client that the sandbox has.
 var acme = calcomtest.DefaultClient()
 
-// plugin is the path of the built binary.
-var plugin string
-
-func TestMain(m *testing.M) {
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "kubectl-calcom")
-	if err != nil {
-		panic(err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	plugin = filepath.Join(dir, "kubectl-calcom")
-	if out, err := exec.Command("go", "build", "-o", plugin, "../../cmd/kubectl-calcom").CombinedOutput(); err != nil {
-		panic(fmt.Sprintf("building the plugin: %v\n%s", err, out))
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(stacktest.Main(m)) }
 
 // world is a cluster with an operator, beside a sandbox that several worlds may share.
 type world struct {
@@ -85,7 +66,7 @@ func (w *world) calcom(stdin string, args ...string) result {
 
 // command is the plugin, ready to run against this world's cluster.
 func (w *world) command(args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(w.Context(), plugin, args...)
+	cmd := exec.CommandContext(w.Context(), stacktest.Plugin(w), args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.Kubeconfig)
 	return cmd
 }

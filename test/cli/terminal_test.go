@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
 // screen runs a command in a real terminal of 80 columns and returns what it shows, line by line. No line may be longer than the terminal is
@@ -27,7 +29,7 @@ func (w *world) screen(t *testing.T, args ...string) []string {
 		}
 		return string(out)
 	}
-	line := plugin
+	line := stacktest.Plugin(t)
 	for _, arg := range args {
 		line += fmt.Sprintf(" '%s'", arg)
 	}
@@ -81,7 +83,7 @@ func (w *world) completion(t *testing.T) {
 		"\ngus\n":  {"__complete", "calcom", "explain", "-n", "team", ""},
 	} {
 		cmd := exec.CommandContext(t.Context(), filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl"), args...)
-		cmd.Env = append(os.Environ(), "KUBECONFIG="+w.Kubeconfig, "PATH="+filepath.Dir(plugin)+":"+script+":"+os.Getenv("PATH"))
+		cmd.Env = append(os.Environ(), "KUBECONFIG="+w.Kubeconfig, "PATH="+filepath.Dir(stacktest.Plugin(w))+":"+script+":"+os.Getenv("PATH"))
 		out, err := cmd.Output()
 		if err != nil || !strings.Contains("\n"+string(out), want) {
 			t.Errorf("kubectl %q prints %q, %v; want %q in it", args, out, err, want)

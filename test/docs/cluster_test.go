@@ -34,7 +34,7 @@ type cluster struct {
 	*stacktest.World
 	remote *remote
 	client client.Client
-	dir    string // Holds the operator's binary.
+	dir    string // Holds .curlrc and the logs.
 }
 
 func newCluster(t *testing.T) *cluster {

@@ -23,9 +23,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
+	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
 var update = flag.Bool("update", false, "write what commands print into the pages")
+
+func TestMain(m *testing.M) { os.Exit(stacktest.Main(m)) }
 
 // TestPages follows every page.
 func TestPages(t *testing.T) {
@@ -126,7 +129,7 @@ func (r *reader) environment() []string {
 	if err != nil {
 		r.Fatal(err)
 	}
-	path := []string{os.Getenv("KUBEBUILDER_ASSETS"), r.cluster.dir, r.tools(), os.Getenv("PATH")}
+	path := []string{os.Getenv("KUBEBUILDER_ASSETS"), r.cluster.Binaries(), r.tools(), os.Getenv("PATH")}
 	return append(os.Environ(),
 		"PATH="+strings.Join(path, string(os.PathListSeparator)),
 		"KUBECONFIG="+kubeconfig,
@@ -161,12 +164,7 @@ func (r *reader) uses(words string) bool {
 
 // plugin puts kubectl-calcom into a folder, in a script that leads it, and nobody else, to the look-alike.
 func (r *reader) plugin(dir string) error {
-	binary := filepath.Join(r.TempDir(), "kubectl-calcom")
-	build := exec.CommandContext(r.Context(), "go", "build", "-o", binary, "./cmd/kubectl-calcom")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building the plugin: %w\n%s", err, out)
-	}
+	binary := stacktest.Plugin(r)
 	script := "#!/bin/sh\n" + strings.Join(r.cluster.remote.environment(), " ") + ` exec '` + binary + `' "$@"` + "\n"
 	return os.WriteFile(filepath.Join(dir, "kubectl-calcom"), []byte(script), 0o700)
 }

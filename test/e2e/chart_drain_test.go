@@ -40,7 +40,7 @@ func TestChartDrainsBeforeUninstall(t *testing.T) {
 			kubeconfig := w.kubeconfigOf(job.Spec.Template.Spec.ServiceAccountName)
 			for i := range job.Spec.Template.Spec.Containers {
 				container := &job.Spec.Template.Spec.Containers[i]
-				drain := exec.CommandContext(t.Context(), filepath.Join(w.bin(), filepath.Base(container.Command[0])), append(container.Args, "--kubeconfig="+kubeconfig)...)
+				drain := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(stacktest.Plugin(t)), filepath.Base(container.Command[0])), append(container.Args, "--kubeconfig="+kubeconfig)...)
 				out, err := drain.CombinedOutput()
 				if err != nil {
 					t.Fatalf("draining: %v\n%s", err, out)
@@ -96,16 +96,4 @@ func (w *world) kubeconfigOf(account string) string {
 	w.MustKubectl("", "config", "set-credentials", "account", "--token="+token, "--kubeconfig="+path)
 	w.MustKubectl("", "config", "set-context", "--current", "--user=account", "--namespace="+stack.Namespace, "--kubeconfig="+path)
 	return path
-}
-
-// bin builds the plugin, and returns its folder.
-func (w *world) bin() string {
-	w.Helper()
-	dir := w.TempDir()
-	build := exec.CommandContext(w.Context(), "go", "build", "-o", dir+string(filepath.Separator), "./cmd/kubectl-calcom")
-	build.Dir = filepath.Join("..", "..")
-	if out, err := build.CombinedOutput(); err != nil {
-		w.Fatalf("building the plugin: %v\n%s", err, out)
-	}
-	return dir
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -22,6 +23,8 @@ import (
 
 // defaultClient is the OAuth client that the sandbox has.
 var defaultClient = calcomtest.DefaultClient()
+
+func TestMain(m *testing.M) { os.Exit(stacktest.Main(m)) }
 
 // world is a stack and what users of it do.
 type world struct{ *stacktest.World }

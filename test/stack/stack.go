@@ -40,6 +40,8 @@ const patience = 60 * time.Second
 type Config struct {
 	// Dir is an existing folder for binaries, kubeconfigs and logs.
 	Dir string
+	// Binaries is a folder that Build has filled, for several stacks of one version; empty has Start compile into Dir.
+	Binaries string
 	// SandboxArgs and OperatorArgs are added to the flags that the stack itself needs.
 	SandboxArgs, OperatorArgs []string
 	// OperatorEnv is what the Stack's OperatorEnv is at first.
@@ -107,22 +109,15 @@ func (s *Stack) Stop() error {
 	return errors.Join(errs...)
 }
 
-func (s *Stack) build(ctx context.Context) error {
-	var err error
+func (s *Stack) build(ctx context.Context) (err error) {
 	if s.root, err = Root(ctx); err != nil {
 		return err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-o", s.config.Dir+string(filepath.Separator), "./cmd/calcom-sandbox")
-	build.Dir = s.root
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building the sandbox: %w\n%s", err, out)
+	if s.config.Binaries != "" {
+		return nil
 	}
-	build = exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(s.config.Dir, "manager"), "./cmd")
-	build.Dir = s.root
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building the operator: %w\n%s", err, out)
-	}
-	return nil
+	s.config.Binaries = s.config.Dir
+	return Build(ctx, s.config.Dir)
 }
 
 // silence drops what envtest logs. Several stacks may start at once, and the logger of the process is set only once.
@@ -152,7 +147,7 @@ func (s *Stack) startSandbox(context.Context) error {
 	urls := map[string]chan string{greeting: make(chan string, 1), inspection: make(chan string, 1)}
 	var err error
 	args := append([]string{"--listen=127.0.0.1:0", "--inspect=127.0.0.1:0"}, s.config.SandboxArgs...)
-	s.sandbox, err = start(filepath.Join(s.config.Dir, "calcom-sandbox"), args, nil, func(line string) {
+	s.sandbox, err = start(filepath.Join(s.config.Binaries, "calcom-sandbox"), args, nil, func(line string) {
 		for prefix, url := range urls {
 			if rest, ok := strings.CutPrefix(line, prefix); ok {
 				select {
@@ -215,7 +210,7 @@ func (s *Stack) launch(ctx context.Context, flags ...string) (*process, error) {
 		args = append(args, "--allowed-api-urls="+s.API)
 	}
 	args = append(append(args, s.config.OperatorArgs...), flags...)
-	p, err := start(filepath.Join(s.config.Dir, "manager"), args, s.OperatorEnv, s.config.Operator)
+	p, err := start(filepath.Join(s.config.Binaries, "manager"), args, s.OperatorEnv, s.config.Operator)
 	if err != nil {
 		return nil, fmt.Errorf("starting the operator: %w", err)
 	}
@@ -248,6 +243,9 @@ func (s *Stack) installedArgs(ctx context.Context) ([]string, error) {
 	}
 	return args, nil
 }
+
+// Binaries returns the folder that holds manager and calcom-sandbox.
+func (s *Stack) Binaries() string { return s.config.Binaries }
 
 // OperatorPID returns the id of the operator's process.
 func (s *Stack) OperatorPID() int { return s.operator.cmd.Process.Pid }

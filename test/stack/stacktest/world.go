@@ -41,6 +41,12 @@ func Start(t *testing.T, config stack.Config) *World {
 	if config.Dir == "" {
 		config.Dir = t.TempDir()
 	}
+	if folder != "" && config.Binaries == "" {
+		if err := build(); err != nil {
+			t.Fatal(err)
+		}
+		config.Binaries = folder
+	}
 	config.Operator = func(line string) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
