@@ -206,7 +206,7 @@ var onlyLooks = regexp.MustCompile(`\A(\s*kubectl (get|explain) [^|;&><]*\n)+\z`
 // poll does what is only looked at again until it is as expected, as a reader would.
 func (r *reader) poll(commands string, limit time.Duration, done func() bool) error {
 	again := onlyLooks.MatchString(strings.TrimSpace(commands) + "\n")
-	err := wait.PollUntilContextTimeout(r.Context(), 200*time.Millisecond, limit, true, func(context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(r.Context(), 500*time.Millisecond, limit, true, func(context.Context) (bool, error) {
 		return done() || !again, nil
 	})
 	if wait.Interrupted(err) && r.Context().Err() == nil {

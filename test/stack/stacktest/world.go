@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
-
 	"github.com/calcom-operator/calcom-operator/test/stack"
 )
 
@@ -26,8 +24,9 @@ type World struct {
 	*testing.T
 	*stack.Stack
 
-	mu      sync.Mutex
-	printed []string
+	mu        sync.Mutex
+	printed   []string
+	inKubectl time.Duration
 }
 
 // Start starts a stack, in a folder of its own unless the configuration names one. The log of its operator is kept, and shown if
@@ -85,13 +84,42 @@ func (w *World) MustKubectl(stdin string, args ...string) string {
 	return string(out)
 }
 
-// Eventually waits until a condition holds.
+// Kubectl is that of the Stack.
+func (w *World) Kubectl(ctx context.Context, stdin string, args ...string) ([]byte, error) {
+	begin := time.Now()
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.inKubectl += time.Since(begin)
+	}()
+	return w.Stack.Kubectl(ctx, stdin, args...)
+}
+
+// Eventually waits until a condition holds. It evaluates the condition every 100 ms; after one that ran kubectl, it pauses
+// for twice as long as that took, since kubectl must not take the CPU from what it waits for.
 func (w *World) Eventually(what string, holds func() bool) {
 	w.Helper()
-	err := wait.PollUntilContextTimeout(w.Context(), 100*time.Millisecond, Patience, true, func(context.Context) (bool, error) {
-		return holds(), nil
-	})
-	if err != nil {
-		w.Fatalf("waiting for %s: %v", what, err)
+	const interval, longest = 100 * time.Millisecond, time.Second
+	late := time.After(Patience)
+	for {
+		begin, before := time.Now(), w.kubectlTime()
+		if holds() {
+			return
+		}
+		pause := max(interval-time.Since(begin), 2*(w.kubectlTime()-before))
+		select {
+		case <-time.After(min(pause, longest)):
+		case <-late:
+			w.Fatalf("waiting for %s: not within %v", what, Patience)
+		case <-w.Context().Done():
+			w.Fatalf("waiting for %s: %v", what, w.Context().Err())
+		}
 	}
+}
+
+// kubectlTime returns how long the test has waited for kubectl.
+func (w *World) kubectlTime() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.inKubectl
 }
