@@ -7,7 +7,7 @@ IMAGE := ghcr.io/calcom-operator/calcom-operator
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMG ?= $(IMAGE):$(VERSION)
 BUNDLE_IMG ?= $(IMAGE)-bundle:$(VERSION)
-PKG ?= ./...
+PKG ?=
 KUBECTL ?= kubectl
 SEEDS ?= 10000
 FUZZTIME ?= 30s
@@ -22,18 +22,23 @@ LINT := $(TOOL) golangci-lint-kube-api-linter
 ACTIONLINT := go tool -modfile=hack/tools/actionlint/go.mod actionlint
 GORELEASER := go tool -modfile=$(CURDIR)/hack/tools/goreleaser/go.mod goreleaser
 ASSETS := assets=$$(hack/controlplane/assets.sh); export KUBEBUILDER_ASSETS=$$assets
-# Namespaces are deleted by kube-controller-manager, which only tests need.
+# Namespaces are deleted by kube-controller-manager, which only the tests of built binaries need.
 TEST_ASSETS := assets=$$(hack/controlplane/assets.sh kube-controller-manager); export KUBEBUILDER_ASSETS=$$assets
 LDFLAGS := -X github.com/calcom-operator/calcom-operator/internal/version.Version=$(VERSION)
+# golangci-lint vets.
+TESTING := test -shuffle=on -vet=off -timeout=30m
+# What starts processes of its own, or compiles large programs, is left to test-e2e.
+E2E_PACKAGES := ./test/bench ./test/cli ./test/e2e
 # Tests whose libraries are not to burden the operator's go.mod have modules of their own.
-TEST_MODULES := test/gitops test/chart test/monitoring test/example test/bundle test/docs
+E2E_MODULES := test/docs test/gitops test/chart test/monitoring test/bundle
+TEST_MODULES := test/example $(E2E_MODULES)
 MODULES := . hack/controlplane hack/dockerfilelint hack/tools hack/tools/actionlint hack/tools/helm hack/tools/goreleaser $(TEST_MODULES)
 SCRIPTS := .ci/run cmd/kubectl-calcom/kubectl_complete-calcom $(wildcard hack/*.sh hack/*/*.sh)
 GENERATED := api config/crd/bases config/rbac/role.yaml config/argocd/argocd-cm-patch.yaml charts bundle docs/api.md
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^##@/ { print substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^##@/ { print substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 ##@ Develop
 
@@ -60,11 +65,34 @@ generate: ## Regenerate all that is made from something else
 bundle: ## Regenerate bundle, what the Operator Lifecycle Manager installs, from config/manifests
 	$(TOOL) kustomize build config/manifests | go run ./hack/bundle
 
+# A world of the simulation runs one step at a time: the race detector has nothing to find in it, and makes it many
+# times slower.
 .PHONY: test
-test: ## Run the tests, on a real control plane (PKG=./internal/... TESTFLAGS='-run Name')
+test: ## Run the tests of the code, on a real API server (PKG=./internal/... TESTFLAGS='-run Name' for some of all)
+ifdef PKG
+	$(TEST_ASSETS); go $(TESTING) -race $(TESTFLAGS) $(PKG)
+else
+	$(ASSETS); \
+	go $(TESTING) -race $(TESTFLAGS) \
+		$$(go list ./... | grep -v $(patsubst ./%,-e /%$$,$(E2E_PACKAGES) ./test/simulation)); \
+	go $(TESTING) $(TESTFLAGS) ./test/simulation; \
+	go -C test/example $(TESTING) -race $(TESTFLAGS) ./...
+endif
+
+# Two targets at a time, since most of these tests wait for processes most of the time.
+.PHONY: test-e2e
+test-e2e: ## Run the tests of built binaries, charts, documentation, monitoring and GitOps tools
 	for major in 3 4; do go tool -n -modfile=hack/tools/helm/go.mod helm.sh/helm/v$$major/cmd/helm >/dev/null; done
-	$(TEST_ASSETS); go test -race -shuffle=on -timeout=30m $(TESTFLAGS) $(PKG); \
-	$(if $(filter ./...,$(PKG)),for module in $(TEST_MODULES); do go -C $$module test -race -shuffle=on -timeout=30m $(TESTFLAGS) ./...; done)
+	$(TEST_ASSETS); $(MAKE) --no-print-directory --jobs=2 e2e/packages $(E2E_MODULES:%=e2e/%)
+
+.PHONY: e2e/packages $(E2E_MODULES:%=e2e/%)
+e2e/packages:
+	go $(TESTING) -race $(TESTFLAGS) $(E2E_PACKAGES)
+
+# Nothing of the operator runs in the processes of these tests. Without the race detector they share what they compile
+# with golangci-lint, which is much: Argo CD, Flux, Prometheus, OLM.
+$(E2E_MODULES:%=e2e/%): e2e/%:
+	go -C $* $(TESTING) $(TESTFLAGS) ./...
 
 .PHONY: test-simulation
 test-simulation: ## Look for broken promises in SEEDS random worlds full of faults (10000), or replay one with SEED=n

@@ -151,7 +151,7 @@ func (v *vocabulary) readPluginFlags() error {
 
 func (v *vocabulary) readTargets() error {
 	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
-	for _, match := range regexp.MustCompile(`(?m)^([a-z][a-z-]*):`).FindAllSubmatch(makefile, -1) {
+	for _, match := range regexp.MustCompile(`(?m)^([a-z][a-z0-9-]*):`).FindAllSubmatch(makefile, -1) {
 		v.targets[string(match[1])] = true
 	}
 	return err
@@ -176,7 +176,7 @@ var foreignFlags = []string{"certificate-identity", "create-namespace", "take-ow
 
 var (
 	flagWord   = regexp.MustCompile(`^--([a-z][a-z0-9-]*)(?:=.*)?$`)
-	makeWord   = regexp.MustCompile(`(?:^|[$;&|(])\s*make ((?:[a-z][a-z-]*(?: |$))+)`)
+	makeWord   = regexp.MustCompile(`(?:^|[$;&|(])\s*make ((?:[a-z][a-z0-9-]*(?: |$))+)`)
 	metricWord = regexp.MustCompile(`calcom_operator_\w+`)
 	groupWord  = regexp.MustCompile(`\bplatform\.cal\.com/[a-z0-9-]*[a-z0-9]`)
 	testWord   = regexp.MustCompile(`^((?:Test|Fuzz)\w+)(…?)$`)
@@ -305,6 +305,8 @@ func TestCheck(t *testing.T) {
 		"manager --owner-id=x --owner-name=y": 1,
 		"make test":                           0,
 		"make tests":                          1,
+		"make test-e2e":                       0,
+		"make test-e3e":                       1,
 		"make install run":                    0,
 		"make test PKG=./internal/controller": 0,
 		"rate(calcom_operator_quota_wait_seconds_bucket)": 0,

@@ -33,7 +33,7 @@ func numberFrom(t *testing.T, name string, otherwise uint64) uint64 {
 }
 
 // usualSeeds is how many seeds each change has to live through.
-const usualSeeds = 300
+const usualSeeds = 100
 
 // TestSimulation lives through as many seeds as SEEDS says. SEED replays one, with its trace.
 func TestSimulation(t *testing.T) {
