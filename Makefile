@@ -126,6 +126,11 @@ lint-fix: fmt ## Apply the fixes that linters know
 
 ##@ Check
 
+.PHONY: tools
+tools: ## Compile the tools of lint and verify, which keeps others from waiting for them
+	for tool in '$(LINT)' '$(TOOL) controller-gen' '$(TOOL) kustomize' '$(TOOL) shfmt' \
+		'$(ACTIONLINT)' '$(HELM)' '$(GORELEASER)'; do $${tool/go tool/go tool -n} >/dev/null; done
+
 .PHONY: lint
 lint: ## Lint code, API types, workflows, releases, scripts, the Dockerfile and go.mod files
 	$(LINT) run
