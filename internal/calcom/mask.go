@@ -5,6 +5,7 @@ package calcom
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -18,7 +19,7 @@ import (
 // or a proxy may quote any of it.
 type mask struct {
 	secretKey string
-	values    []string // The longest first.
+	values    []string
 }
 
 // chosen are the fields whose values come from a list: no personal data, and the rules name the whole list.
@@ -43,7 +44,6 @@ func (c *Client) maskFor(call call) *mask {
 		delete(fields, field)
 	}
 	m.addAll(fields, c.clientID)
-	slices.SortFunc(m.values, func(a, b string) int { return len(b) - len(a) })
 	return m
 }
 
@@ -73,7 +73,6 @@ func (m *mask) add(value, clientID string) {
 		forms = append(forms, plain, StoredEmail(plain, clientID), local, local+"+"+clientID)
 	}
 	for _, form := range forms {
-		form = m.hideTokens(form) // As it is when the values are looked for.
 		if utf8.RuneCountInString(form) > 2 {
 			m.values = append(m.values, form, url.QueryEscape(form), url.PathEscape(form))
 		}
@@ -96,36 +95,11 @@ func (m *mask) text(s string) string { return printable(m.hide(s), 300) }
 
 // message is text for an error's message.
 func (m *mask) message(s string) string {
-	s = m.hideTokens(s)
-	var b strings.Builder
-	rest := 0
+	spans := m.spans(s)
 	for _, at := range readable.FindAllStringIndex(s, -1) {
-		if m.cutsValue(s, at[0], at[1]) {
-			continue
-		}
-		b.WriteString(m.hide(s[rest:at[0]]) + s[at[0]:at[1]])
-		rest = at[1]
+		spans = slices.DeleteFunc(spans, func(x span) bool { return x.kind == "value" && at[0] <= x.from && x.to <= at[1] })
 	}
-	b.WriteString(m.hide(s[rest:]))
-	return printable(b.String(), 300)
-}
-
-// cutsValue reports whether a part of s begins or ends in the middle of a value, the rest of which would not be known any
-// more.
-func (m *mask) cutsValue(s string, from, to int) bool {
-	for _, value := range m.values {
-		for at := 0; ; at++ {
-			next := strings.Index(s[at:], value)
-			if next < 0 {
-				break
-			}
-			at += next
-			if end := at + len(value); at < to && end > from && (at < from || end > to) {
-				return true
-			}
-		}
-	}
-	return false
+	return printable(replaced(s, spans), 300)
 }
 
 // word returns an identifier as it is, and nothing for what is none or hides something.
@@ -138,18 +112,69 @@ func (m *mask) word(s string) string {
 
 func (m *mask) requestID(r *http.Response) string { return m.word(r.Header.Get("X-Request-Id")) }
 
-// hide takes the tokens out first, which a value of a few letters could tear apart, and the addresses last, which
-// may stand in the middle of a value.
-func (m *mask) hide(s string) string {
-	s = m.hideTokens(s)
-	for _, value := range m.values {
-		s = strings.ReplaceAll(s, value, "[value]")
-	}
-	return address.ReplaceAllString(s, "[address]")
+// hide takes out what must not be shown.
+func (m *mask) hide(s string) string { return replaced(s, m.spans(s)) }
+
+// span is a part of a text, in bytes, that must not be shown.
+type span struct {
+	from, to int
+	kind     string
 }
 
-func (m *mask) hideTokens(s string) string {
-	return jwt.ReplaceAllString(strings.ReplaceAll(s, m.secretKey, "[secret]"), "[token]")
+// kinds are the kinds of spans. Where some overlap, the first of them names the whole.
+var kinds = []string{"secret", "token", "value", "address"}
+
+// spans finds what must not be shown. All of it is looked for in the text as it is: what is taken out before could tear
+// apart what is looked for next.
+func (m *mask) spans(s string) []span {
+	var spans []span
+	add := func(kind string, found [][]int) {
+		for _, at := range found {
+			spans = append(spans, span{at[0], at[1], kind})
+		}
+	}
+	add("secret", occurrences(s, m.secretKey))
+	add("token", jwt.FindAllStringIndex(s, -1))
+	for _, value := range m.values {
+		add("value", occurrences(s, value))
+	}
+	add("address", address.FindAllStringIndex(s, -1))
+	return spans
+}
+
+// occurrences returns where a part occurs in a text, overlapping ones included.
+func occurrences(s, part string) [][]int {
+	var found [][]int
+	if part == "" {
+		return nil
+	}
+	for from := 0; ; {
+		next := strings.Index(s[from:], part)
+		if next < 0 {
+			return found
+		}
+		found = append(found, []int{from + next, from + next + len(part)})
+		from += next + 1
+	}
+}
+
+// replaced returns a text with each group of overlapping spans replaced by the name of its kind.
+func replaced(s string, spans []span) string {
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Or(a.from-b.from, b.to-a.to) })
+	var b strings.Builder
+	shown := 0
+	for len(spans) > 0 {
+		group, n := spans[0], 1
+		for ; n < len(spans) && spans[n].from < group.to; n++ {
+			group.to = max(group.to, spans[n].to)
+			if slices.Index(kinds, spans[n].kind) < slices.Index(kinds, group.kind) {
+				group.kind = spans[n].kind
+			}
+		}
+		b.WriteString(s[shown:group.from] + "[" + group.kind + "]")
+		shown, spans = group.to, spans[n:]
+	}
+	return b.String() + s[shown:]
 }
 
 // printable returns s without control characters and no longer than most runes.
