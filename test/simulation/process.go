@@ -185,6 +185,7 @@ func (p *process) deliverSecret(e watchEvent) {
 func (p *process) deliverUser(e watchEvent) {
 	now, before := p.world.now(), p.view[e.key]
 	p.clearTokens(before, e.user)
+	p.wakeContenders(before, e.user)
 	if e.user == nil {
 		delete(p.view, e.key)
 		p.enqueue(e.key, now)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -232,4 +233,32 @@ func (l *ledger) noteAmnesia(c *cluster, name types.NamespacedName) {
 			l.amnesia[claim.key()] = true
 		}
 	}
+}
+
+// wakeContenders wakes the objects in conflict that want the address, or the username, that another object's user has freed.
+func (p *process) wakeContenders(before, after *v1alpha1.ManagedUser) {
+	freed := heldAddress(before)
+	if freed == "" || freed == heldAddress(after) {
+		return
+	}
+	for _, key := range sortedKeys(p.view) {
+		mu := p.view[key]
+		synced := meta.FindStatusCondition(mu.Status.Conditions, v1alpha1.ConditionSynced)
+		if synced == nil || !alike(mu.Spec.Email, freed) {
+			continue
+		}
+		switch synced.Reason {
+		case v1alpha1.ReasonAlreadyExists, v1alpha1.ReasonOwnedElsewhere, v1alpha1.ReasonUsernameConflict:
+			p.reconciler.Retry(key)
+			p.enqueue(key, p.world.now())
+		}
+	}
+}
+
+// heldAddress is the plain address of the user that an object owns.
+func heldAddress(mu *v1alpha1.ManagedUser) string {
+	if mu == nil || mu.Status.Origin == "" || mu.Status.User == nil {
+		return ""
+	}
+	return plain(mu.Status.User.Email)
 }
