@@ -62,6 +62,7 @@ func parseOptions(args []string) (*options, error) {
 	flags.BoolVar(&o.operator.ProtectSecrets, "protect-secrets", true, "keep credentials Secrets and OAuth clients from being deleted before the users that need them, by the finalizer platform.cal.com/in-use; without it, delete users before their Secret and their namespace")
 	flags.BoolVar(&o.operator.ClusterClients, "cluster-oauth-clients", true, "serve ClusterOAuthClients, whose Secrets are in the operator's own namespace. An operator without rights in the whole cluster has to be started without")
 	flags.IntVar(&o.operator.MassDeleteLimit, "mass-delete-limit", 0, "how many users of one OAuth client are deleted in any 10 minutes; the others wait, and say so, until their time comes or somebody sets the annotation "+v1alpha1.AllowMassDeletionAnnotation+"=true on them or their namespace. 0 means any number")
+	flags.IntVar(&o.operator.MassAbsenceLimit, "mass-absence-limit", 10, "how many users of one OAuth client may be gone from Cal.com in any 10 minutes, as when a database was lost or a proxy leads to another server. When more are, none is created anew, and no object is released for it, until they show again or somebody sets the annotation "+v1alpha1.AllowMassAbsenceAnnotation+"=true on the objects, their namespace or their OAuth client. 0 means any number. Without --operator-namespace it counts in memory")
 	flags.StringVar(&o.operator.Namespace, "operator-namespace", "", "namespace of the operator's own records, and of the Secrets of ClusterOAuthClients; the pod's own when empty")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
 	o.zap.BindFlags(flags)
@@ -142,6 +143,8 @@ func (o *options) checkNumbers() error {
 		return fmt.Errorf("--quota-window is %v; it must be at least 1s, and 1m for Cal.com", o.operator.QuotaWindow)
 	case o.operator.MassDeleteLimit < 0:
 		return fmt.Errorf("--mass-delete-limit is %d; it must not be below 0", o.operator.MassDeleteLimit)
+	case o.operator.MassAbsenceLimit < 0:
+		return fmt.Errorf("--mass-absence-limit is %d; it must not be below 0", o.operator.MassAbsenceLimit)
 	}
 	return nil
 }

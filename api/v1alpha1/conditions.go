@@ -47,6 +47,9 @@ const (
 	// ReasonMassDeletion: the deletion waits because many users of the OAuth client are to be deleted at once; the message
 	// says until when, and how to let it go at once or keep the user.
 	ReasonMassDeletion = "MassDeletion"
+	// ReasonMassAbsence: the user is gone from Cal.com, and so are many others of the OAuth client; nothing is done before they show
+	// again, or a person says that they are really gone.
+	ReasonMassAbsence = "MassAbsence"
 )
 
 // Reasons of Synced.

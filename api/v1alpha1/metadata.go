@@ -34,6 +34,11 @@ const (
 	// --mass-delete-limit), with the value "true" on an object or its namespace.
 	AllowMassDeletionAnnotation = "platform.cal.com/allow-mass-deletion"
 
+	// AllowMassAbsenceAnnotation says that users which are gone from Cal.com were really removed, with the value "true" on an object, its
+	// namespace, or its OAuthClient or ClusterOAuthClient. Then they are created anew, and objects released, however many they are
+	// (the operator's flag --mass-absence-limit).
+	AllowMassAbsenceAnnotation = "platform.cal.com/allow-mass-absence"
+
 	// HandoverAnnotation stands on a ManagedUser that kubectl calcom is moving to another cluster or releasing. It records, as JSON,
 	// the policies that the object had before and where the move comes from or goes to, so that it can be gone on with.
 	HandoverAnnotation = "platform.cal.com/handover"

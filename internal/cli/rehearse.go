@@ -45,6 +45,7 @@ func (o *operator) settings() (*settings, error) {
 		RateLimitShare:      parsed(s, o, "rate-limit-share", 0.8, func(v string) (float64, error) { return strconv.ParseFloat(v, 64) }),
 		UnknownOutcomeGrace: parsed(s, o, "unknown-outcome-grace", controller.UnknownOutcomeGrace, time.ParseDuration),
 		MassDeleteLimit:     parsed(s, o, "mass-delete-limit", 0, strconv.Atoi),
+		MassAbsenceLimit:    parsed(s, o, "mass-absence-limit", 10, strconv.Atoi),
 		ProtectSecrets:      parsed(s, o, "protect-secrets", true, parseBool),
 		ClusterClients:      parsed(s, o, "cluster-oauth-clients", true, parseBool),
 		UserAgent:           "kubectl-calcom/" + version.Version, Transport: controller.NewTransport(1), Clock: clock.RealClock{},

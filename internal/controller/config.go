@@ -33,6 +33,9 @@ type Config struct {
 	UnknownOutcomeGrace time.Duration
 	// MassDeleteLimit is how many users of one OAuth client are deleted in any ten minutes; 0 means any number.
 	MassDeleteLimit int
+	// MassAbsenceLimit is how many users of one OAuth client may be gone in any ten minutes before none is created anew, and no object
+	// released, because of that; 0 means any number. Without a Namespace it counts in memory.
+	MassAbsenceLimit int
 	// Namespace is the operator's own, where it keeps its records.
 	Namespace string
 	// ProtectSecrets keeps credentials Secrets and OAuth clients from being deleted before the users that need them.
@@ -81,6 +84,8 @@ func (c *Config) checkLimits() error {
 		return errors.New("rate limit share must be above 0 and at most 1")
 	case c.MassDeleteLimit < 0 || c.MassDeleteLimit > 0 && c.Namespace == "":
 		return errors.New("mass delete limit must not be below zero, and needs the operator's namespace")
+	case c.MassAbsenceLimit < 0:
+		return errors.New("mass absence limit must not be below zero")
 	case c.QuotaWindow < 0:
 		return errors.New("quota window must not be below zero")
 	}

@@ -80,6 +80,8 @@ func (r *ManagedUserReconciler) deleteUser(ctx context.Context, v *visit) error 
 			return err
 		}
 		note = fmt.Sprintf("Deleted user %d", found.ID)
+	} else if err := r.admitAbsence(ctx, v); err != nil {
+		return err
 	}
 	if err := r.release(ctx, v); err != nil {
 		return err
@@ -96,7 +98,7 @@ func (r *ManagedUserReconciler) deleteFound(ctx context.Context, v *visit, found
 		return err
 	}
 	v.permit = nil // Whatever comes of the call, it counts.
-	_, err := v.cal.DeleteUser(ctx, found.ID)
+	err := r.sendDelete(ctx, v, found.ID)
 	if !isDenied(err) {
 		return err
 	}
@@ -107,7 +109,7 @@ func (r *ManagedUserReconciler) deleteFound(ctx context.Context, v *visit, found
 	if found != nil && found.known {
 		return denied
 	}
-	return nil
+	return r.admitAbsence(ctx, v)
 }
 
 // orphan lets go of the user and leaves it in Cal.com. Taking off the mark is attempted and no more, but for a wait for the

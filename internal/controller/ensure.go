@@ -94,6 +94,9 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit) error {
 	if standing := standingConflict(v); standing != nil {
 		return standing
 	}
+	if err := r.admitAbsence(ctx, v); err != nil {
+		return err
+	}
 	if err := v.cal.reserve(1); err != nil {
 		return err
 	}

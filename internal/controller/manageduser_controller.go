@@ -49,11 +49,13 @@ type ManagedUserReconciler struct {
 	credentials *credentials
 	// deletions is asked before each deletion in Cal.com, if there is a limit.
 	deletions *deletions
-	tokens    *tokensMemory
-	intents   *unsettledIntents
-	rivals    *rivals
-	marks     *ownMarks
-	retries   *retries
+	// absences is asked before anything follows from a user that is gone.
+	absences *absences
+	tokens   *tokensMemory
+	intents  *unsettledIntents
+	rivals   *rivals
+	marks    *ownMarks
+	retries  *retries
 	// gone are the UIDs, by name, of objects that were let go and that the cache has not heard of yet. Another look at one of them
 	// would only find out once more that its user is gone.
 	gone sync.Map
@@ -68,10 +70,14 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 		return nil, err
 	}
 	accounts := newAccounts(config)
+	deletions, absences := newLimits(c, reader, config)
+	sweeper := newSweeper(c, reader, accounts, config)
+	sweeper.missing = absences.suspect
 	return &ManagedUserReconciler{
 		client: c, reader: reader, recorder: recorder, config: config, clock: config.Clock,
-		accounts: accounts, credentials: newCredentials(c, reader, config, accounts), sweeper: newSweeper(c, reader, accounts, config), deletions: newDeletions(c, reader, config),
-		tokens: newTokensMemory(config), intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config), marks: newOwnMarks(), retries: &retries{},
+		accounts: accounts, credentials: newCredentials(c, reader, config, accounts), sweeper: sweeper,
+		deletions: deletions, absences: absences, tokens: newTokensMemory(config),
+		intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config), marks: newOwnMarks(), retries: &retries{},
 	}, nil
 }
 
@@ -166,6 +172,7 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 func (r *ManagedUserReconciler) forget(name client.ObjectKey) {
 	r.sweeper.forget(name)
 	r.deletions.forget(name)
+	r.absences.forget(name)
 	r.accounts.forget(name)
 	r.tokens.forget(name)
 	r.intents.forget(name)

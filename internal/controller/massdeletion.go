@@ -5,105 +5,78 @@ package controller
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"sync"
+	"maps"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
-	"github.com/calcom-operator/calcom-operator/internal/massdelete"
+	"github.com/calcom-operator/calcom-operator/internal/limits"
 )
 
-// deletionsName is the ConfigMap, in the operator's namespace, in which allowed deletions are written down.
-const deletionsName = "calcom-operator-deletions"
-
-// deletions holds a mass deletion up. What it allows is in the ConfigMap before it is used, so that neither a restart nor a
-// second leader allows it again.
+// deletions holds a mass deletion up.
 type deletions struct {
 	limit  int
-	name   client.ObjectKey
-	client client.Client
-	reader client.Reader // Not cached.
+	record *limitsRecord
 	clock  clock.PassiveClock
 
-	mu sync.Mutex
-	// busy is set while the record is read or written. Nobody waits for that; who comes meanwhile comes again.
-	busy bool
-	// record is the ConfigMap as it was last read or written, nil when it has to be read.
-	record    *corev1.ConfigMap
-	byAccount map[accountName]*massdelete.Limiter
+	byAccount map[accountName]*limits.Limiter // Under the record's lock.
 }
 
-func newDeletions(c client.Client, reader client.Reader, config Config) *deletions {
-	return &deletions{
-		limit: config.MassDeleteLimit, name: client.ObjectKey{Namespace: config.Namespace, Name: deletionsName},
-		client: c, reader: reader, clock: config.Clock, byAccount: make(map[accountName]*massdelete.Limiter),
-	}
+func newDeletions(record *limitsRecord, config Config) *deletions {
+	d := &deletions{limit: config.MassDeleteLimit, record: record, clock: config.Clock, byAccount: make(map[accountName]*limits.Limiter)}
+	record.onLost = append(record.onLost, func() { clear(d.byAccount) })
+	return d
 }
 
 // permit is the right to delete one user.
 type permit struct {
 	account accountName
-	grant   massdelete.Grant
+	grant   limits.Grant
 }
 
 // admit returns a permit, or the problem of an object that has to wait for one.
 func (d *deletions) admit(ctx context.Context, account accountName, mu *v1alpha1.ManagedUser) (*permit, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.busy {
-		return nil, errAgain
-	}
-	if d.record == nil {
-		if err := d.unlocked(func() error { return d.read(ctx) }); err != nil {
-			return nil, err
+	var admitted *permit
+	err := d.record.use(ctx, func() error {
+		d.dropIdle()
+		limiter := d.limiter(account)
+		now, key := d.clock.Now(), client.ObjectKeyFromObject(mu).String()
+		if grant, ok := limiter.Take(key, now); ok {
+			admitted = &permit{account, grant}
+			return nil
 		}
-	}
-	limiter := d.limiter(account)
-	now, key := d.clock.Now(), client.ObjectKeyFromObject(mu).String()
-	if grant, ok := limiter.Take(key, now); ok {
-		return &permit{account, grant}, nil
-	}
-	next, ok := limiter.Next(now)
-	if !ok {
-		return nil, d.wait(limiter.Wait(key, now), now)
-	}
-	if err := d.unlocked(func() error { return d.write(ctx, account, next) }); err != nil {
-		// Somebody else may have written it, or this write may have had its effect: what is stored has to be read again.
-		d.record = nil
-		clear(d.byAccount)
-		return nil, err
-	}
-	limiter.Renew(next)
-	grant, ok := limiter.Take(key, now)
-	if !ok { // Not possible: it was just written.
-		return nil, errAgain
-	}
-	return &permit{account, grant}, nil
+		next, ok := limiter.Next(now)
+		if !ok {
+			return d.wait(limiter.Wait(key, now), now)
+		}
+		if err := d.write(ctx, account, next); err != nil {
+			return err
+		}
+		limiter.Renew(next)
+		grant, ok := limiter.Take(key, now)
+		if !ok { // Not possible: it was just written.
+			return errAgain
+		}
+		admitted = &permit{account, grant}
+		return nil
+	})
+	return admitted, err
 }
 
-// unlocked talks to the API server without the lock; nobody else does meanwhile.
-func (d *deletions) unlocked(talk func() error) error {
-	d.busy = true
-	d.mu.Unlock()
-	defer func() {
-		d.mu.Lock()
-		d.busy = false
-	}()
-	return talk()
+// dropIdle drops what is known of accounts of which nothing counts any more.
+func (d *deletions) dropIdle() {
+	now := d.clock.Now()
+	maps.DeleteFunc(d.byAccount, func(_ accountName, limiter *limits.Limiter) bool { return limiter.Idle(now) })
 }
 
 // giveBack returns a permit that was not used.
 func (d *deletions) giveBack(p *permit) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.record.mu.Lock()
+	defer d.record.mu.Unlock()
 	if limiter, ok := d.byAccount[p.account]; ok {
 		limiter.GiveBack(p.grant)
 	}
@@ -111,11 +84,12 @@ func (d *deletions) giveBack(p *permit) {
 
 // forget drops an object that is gone, or goes by another way.
 func (d *deletions) forget(name client.ObjectKey) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.record.mu.Lock()
+	defer d.record.mu.Unlock()
 	for _, limiter := range d.byAccount {
 		limiter.Forget(name.String())
 	}
+	d.dropIdle()
 }
 
 func (d *deletions) wait(until, now time.Time) *problem {
@@ -127,62 +101,47 @@ func (d *deletions) wait(until, now time.Time) *problem {
 	}
 }
 
-// read gets what was allowed by whoever led before.
-func (d *deletions) read(ctx context.Context) error {
-	record := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: d.name.Namespace, Name: d.name.Name}}
-	err := d.reader.Get(ctx, d.name, record)
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("reading the record of deletions: %w", err)
-	}
-	d.record = record
-	return nil
-}
-
 // limiter returns the limiter of an account.
-func (d *deletions) limiter(account accountName) *massdelete.Limiter {
+func (d *deletions) limiter(account accountName) *limits.Limiter {
 	if limiter, ok := d.byAccount[account]; ok {
 		return limiter
 	}
-	var given []massdelete.Grant
-	if text, ok := d.record.Data[account.recordKey()]; ok && json.Unmarshal([]byte(text), &given) != nil {
-		// Somebody edited it. The most careful reading is that everything was just allowed.
-		given = []massdelete.Grant{{Until: d.clock.Now(), Count: d.limit}}
-	}
-	limiter := massdelete.New(d.limit, given)
+	now := d.clock.Now()
+	text, _ := d.record.text(account.recordKey())
+	limiter := limits.New(d.limit, d.parse(text, now), now)
 	d.byAccount[account] = limiter
 	return limiter
 }
 
-// recordKey is the account's key in the record: the client's id and, since one id may exist on two servers, a hash.
-func (n accountName) recordKey() string {
-	hash := sha256.Sum256([]byte(n.apiURL))
-	return fmt.Sprintf("%s.%x", n.clientID, hash[:4])
+// parse reads an entry. Of one that was edited and cannot be read, the most careful reading is that everything was just allowed.
+func (d *deletions) parse(text string, now time.Time) []limits.Grant {
+	var given []limits.Grant
+	if text != "" && json.Unmarshal([]byte(text), &given) != nil {
+		return []limits.Grant{{Until: now, Count: d.limit}}
+	}
+	return given
 }
 
-// write puts the grants of an account on record. The lock lets only one of two leaders do so.
-func (d *deletions) write(ctx context.Context, account accountName, given []massdelete.Grant) error {
+// write records the grants of an account.
+func (d *deletions) write(ctx context.Context, account accountName, given []limits.Grant) error {
 	text, err := json.Marshal(given)
 	if err != nil {
 		return fmt.Errorf("encoding the record of deletions: %w", err)
 	}
-	changed := d.record.DeepCopy()
-	if changed.Data == nil {
-		changed.Data = make(map[string]string, 1)
+	return d.record.save(ctx, account.recordKey(), string(text))
+}
+
+// prune returns what still counts of an entry, or nothing.
+func (d *deletions) prune(text string, now time.Time) string {
+	given := limits.Sound(d.limit, d.parse(text, now), now)
+	if len(given) == 0 {
+		return ""
 	}
-	changed.Data[account.recordKey()] = string(text)
-	if changed.ResourceVersion == "" {
-		err = d.client.Create(ctx, changed)
-	} else {
-		err = d.client.Patch(ctx, changed, client.MergeFromWithOptions(d.record, client.MergeFromWithOptimisticLock{}))
+	kept, err := json.Marshal(given)
+	if err != nil { // Not possible for these fields.
+		panic(err)
 	}
-	if apierrors.IsAlreadyExists(err) {
-		return errAgain
-	}
-	if err != nil {
-		return fmt.Errorf("writing the record of deletions: %w", err)
-	}
-	d.record = changed
-	return nil
+	return string(kept)
 }
 
 // admitDeletion sees to it that the object may have its user deleted now, if mass deletions are held up at all.
@@ -190,15 +149,20 @@ func (r *ManagedUserReconciler) admitDeletion(ctx context.Context, v *visit) err
 	if r.config.MassDeleteLimit == 0 || v.mu.Annotations[v1alpha1.AllowMassDeletionAnnotation] == "true" {
 		return nil
 	}
-	namespace := &metav1.PartialObjectMetadata{}
-	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	err := r.client.Get(ctx, client.ObjectKey{Name: v.mu.Namespace}, namespace)
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("reading the namespace: %w", err)
-	}
-	if namespace.Annotations[v1alpha1.AllowMassDeletionAnnotation] == "true" {
-		return nil
+	allowed, err := r.namespaceAllows(ctx, v.mu.Namespace, v1alpha1.AllowMassDeletionAnnotation)
+	if err != nil || allowed {
+		return err
 	}
 	v.permit, err = r.deletions.admit(ctx, v.account, v.mu)
 	return err
+}
+
+// namespaceAllows reports whether an annotation of a namespace has the value "true".
+func (r *ManagedUserReconciler) namespaceAllows(ctx context.Context, name, annotation string) (bool, error) {
+	namespace := namespaceMetadata()
+	err := r.client.Get(ctx, client.ObjectKey{Name: name}, namespace)
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("reading the namespace: %w", err)
+	}
+	return namespace.Annotations[annotation] == "true", nil
 }

@@ -109,7 +109,7 @@ func TestMassDeletionWithTwoLeaders(t *testing.T) {
 func TestMassDeletionWithASpoiltRecord(t *testing.T) {
 	s, users := limited(t, 2)
 	s.delete(users[0])
-	record := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: deletionsName}}
+	record := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: limitsName}}
 	s.must(s.client.Get(t.Context(), client.ObjectKeyFromObject(record), record))
 	for key := range record.Data {
 		record.Data[key] = "spoilt"

@@ -58,7 +58,9 @@ type problem struct {
 	quiet bool
 	// silent is not worth a write in any case.
 	silent bool
-	cause  error
+	// mute has no event of its own: another object has one for many.
+	mute  bool
+	cause error
 }
 
 // Error returns reason and message.

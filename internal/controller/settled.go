@@ -84,6 +84,9 @@ func (r *ManagedUserReconciler) track(v *visit, p *problem) {
 	if p == nil || p.pace == slowly || p.pace == onChange {
 		r.sweeper.answered(name, v.demand)
 	}
+	if v.seen || p == nil && v.cal != nil && v.cal.called {
+		r.absences.shown(v.account, name)
+	}
 	if v.cal == nil || !isSettled(v.mu, v.account.clientID) {
 		r.sweeper.withdraw(name)
 		return

@@ -105,7 +105,7 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 		// Only the metadata of Secrets is watched and kept; their data is read when it is needed.
 		WatchesMetadata(&corev1.Secret{}, r.wake(r.usersOfSecret), builder.WithPredicates(r.notOurOwnMark(), notAtStart())).
 		WatchesMetadata(&corev1.Secret{}, r.wake(r.usersOfTokens), builder.WithPredicates(r.notOurOwnTokens(), notAtStart())).
-		Watches(&v1alpha1.OAuthClient{}, r.wake(r.usersOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notAtStart())).
+		Watches(&v1alpha1.OAuthClient{}, r.wake(r.usersOfClient), builder.WithPredicates(changesClient(), notAtStart())).
 		Watches(&v1alpha1.ManagedUser{}, r.contenders()).
 		WatchesRawSource(r.sweeper.users()).
 		WithOptions(controller.Options{
@@ -113,11 +113,12 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackOff, lastBackOff),
 		})
 	if r.config.ClusterClients {
-		b = b.Watches(&v1alpha1.ClusterOAuthClient{}, r.wake(r.usersOfClient), builder.WithPredicates(predicate.GenerationChangedPredicate{}, notAtStart()))
+		b = b.Watches(&v1alpha1.ClusterOAuthClient{}, r.wake(r.usersOfClient), builder.WithPredicates(changesClient(), notAtStart()))
 	}
-	if r.config.ClusterClients || r.config.MassDeleteLimit > 0 {
+	if r.config.readsNamespaces() {
 		b = b.WatchesMetadata(&corev1.Namespace{}, r.wake(r.usersOfNamespace), builder.WithPredicates(predicate.Or(
-			annotationChanges(v1alpha1.AllowMassDeletionAnnotation), predicate.LabelChangedPredicate{}), notAtStart()))
+			annotationChanges(v1alpha1.AllowMassDeletionAnnotation), annotationChanges(v1alpha1.AllowMassAbsenceAnnotation),
+			predicate.LabelChangedPredicate{}), notAtStart()))
 	}
 	if err := b.Complete(r); err != nil {
 		return err
@@ -167,6 +168,7 @@ func worthALook() predicate.Predicate {
 		predicate.GenerationChangedPredicate{},
 		annotationChanges(v1alpha1.ReconcileRequestedAtAnnotation),
 		annotationChanges(v1alpha1.AllowMassDeletionAnnotation),
+		annotationChanges(v1alpha1.AllowMassAbsenceAnnotation),
 		onUpdate(func(before, after client.Object) bool {
 			return before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero()
 		}),
@@ -236,12 +238,12 @@ func isInUse(object client.Object) bool {
 	return controllerutil.ContainsFinalizer(object, v1alpha1.InUseFinalizer)
 }
 
-// usersOfNamespace finds the users that a change of their namespace can help: whose deletion it may allow, and whose use of a
-// ClusterOAuthClient.
+// usersOfNamespace finds the users that a change of their namespace can help: whose deletion it may allow, whose creation
+// anew, and whose use of a ClusterOAuthClient.
 func (r *ManagedUserReconciler) usersOfNamespace(ctx context.Context, namespace client.Object) []reconcile.Request {
 	return r.requests(ctx, func(mu *v1alpha1.ManagedUser) bool {
 		ref := mu.Spec.OAuthClientRef
-		return !mu.DeletionTimestamp.IsZero() || ref != nil && kindOf(*ref) == v1alpha1.KindClusterOAuthClient
+		return !mu.DeletionTimestamp.IsZero() || isHeldForAbsence(mu) || ref != nil && kindOf(*ref) == v1alpha1.KindClusterOAuthClient
 	}, client.InNamespace(namespace.GetName()))
 }
 

@@ -219,7 +219,7 @@ func (r *ManagedUserReconciler) failDeletion(v *visit, p *problem) {
 	r.tellCondition(v, p)
 	reason, message := v1alpha1.ReasonDeletionBlocked, "The user is not deleted: "+p.message
 	switch {
-	case p.severity == resting, p.reason == v1alpha1.ReasonMassDeletion:
+	case p.severity == resting, p.reason == v1alpha1.ReasonMassDeletion, p.reason == v1alpha1.ReasonMassAbsence:
 		reason, message = p.reason, p.message
 	case p.severity == transient, p.pace == later:
 		reason = v1alpha1.ReasonDeleting
@@ -301,7 +301,7 @@ func (r *ManagedUserReconciler) tellDone(v *visit) {
 
 // tell sends the event of a reason that is new.
 func (r *ManagedUserReconciler) tell(v *visit, p *problem) {
-	if p == nil || p.severity == resting {
+	if p == nil || p.severity == resting || p.mute {
 		return
 	}
 	kind := p.condition

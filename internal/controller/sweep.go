@@ -46,8 +46,10 @@ type Sweeper struct {
 	// demands are the objects for which the sweep wants a look at Cal.com; the numbers tell one demand from the next.
 	demands    map[types.NamespacedName]uint64
 	lastDemand uint64
-	wake       func(types.NamespacedName)
-	schedule   func(SweepRequest, time.Duration)
+	// missing is called with members that a list should have shown and did not, before they are woken.
+	missing  func(context.Context, accountName, []types.NamespacedName)
+	wake     func(types.NamespacedName)
+	schedule func(SweepRequest, time.Duration)
 }
 
 // keptAccount is what an OAuth client object stands for, and the reason why it has no secret key, if it has none.
@@ -61,6 +63,7 @@ type SweepRequest struct{ account accountName }
 
 // swept is what the sweep knows of one OAuth client.
 type swept struct {
+	account accountName
 	members map[types.NamespacedName]*member
 	// joinedFirst and joinedLast are when members came, since there was none.
 	joinedFirst, joinedLast time.Time
@@ -96,7 +99,8 @@ func newSweeper(c client.Client, reader client.Reader, accounts *accounts, confi
 		client: c, reader: reader, config: config, clock: config.Clock, accounts: accounts,
 		swept: make(map[accountName]*swept), kept: make(map[string]keptAccount),
 		accountOf: make(map[types.NamespacedName]accountName), demands: make(map[types.NamespacedName]uint64),
-		wake: func(types.NamespacedName) {}, schedule: func(SweepRequest, time.Duration) {},
+		missing: func(context.Context, accountName, []types.NamespacedName) {},
+		wake:    func(types.NamespacedName) {}, schedule: func(SweepRequest, time.Duration) {},
 	}
 }
 
@@ -159,7 +163,7 @@ func (s *Sweeper) enroll(account accountName, name types.NamespacedName, mu *v1a
 func (s *Sweeper) sweptOf(account accountName) *swept {
 	sw, ok := s.swept[account]
 	if !ok {
-		sw = &swept{members: make(map[types.NamespacedName]*member)}
+		sw = &swept{account: account, members: make(map[types.NamespacedName]*member)}
 		s.swept[account] = sw
 	}
 	return sw

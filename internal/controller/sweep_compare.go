@@ -74,9 +74,17 @@ func (s *Sweeper) compare(ctx context.Context, sw *swept, pairs []pair, at time.
 	for i, p := range pairs {
 		drifted[i] = p.row != nil && s.differs(ctx, p)
 	}
+	gone, changed := s.wrong(sw, pairs, drifted, at)
+	s.missing(ctx, sw.account, gone) // Many at once have to be known as such before the first is reconciled.
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var wrong []types.NamespacedName
+	s.summon(append(gone, changed...))
+}
+
+// wrong returns the members that need a reconcile: those whose users are gone, and those whose users have changed.
+func (s *Sweeper) wrong(sw *swept, pairs []pair, drifted []bool, at time.Time) (gone, changed []types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i, p := range pairs {
 		m, ok := sw.members[p.name]
 		if !ok || m.seen.After(at) {
@@ -89,14 +97,13 @@ func (s *Sweeper) compare(ctx context.Context, sw *swept, pairs []pair, at time.
 		switch {
 		case p.row == nil:
 			sw.round.Missing++
+			gone = append(gone, p.name)
 		case drifted[i]:
 			sw.round.Drifted++
-		default:
-			continue
+			changed = append(changed, p.name)
 		}
-		wrong = append(wrong, p.name)
 	}
-	s.summon(wrong)
+	return gone, changed
 }
 
 // differs reports whether an object needs a look because its user is not what it was: the user differs from the spec, it is not

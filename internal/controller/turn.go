@@ -34,6 +34,7 @@ func turnOf(v *visit) turn {
 	_, known := identity(v.mu)
 	manages := v.policy() == v1alpha1.ReconcilePolicyManage
 	switch {
+	case isHeldForAbsence(v.mu) && !v.requested(): // Checked again now and then; there may be thousands of these.
 	case !v.mu.DeletionTimestamp.IsZero():
 		t.class, t.first = quota.Delete, 2 // A look, and DELETE or PATCH.
 	case manages && !known:

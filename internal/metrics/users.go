@@ -34,7 +34,7 @@ var (
 	statuses = []metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown}
 	reasons  = []string{
 		v1alpha1.ReasonAvailable, v1alpha1.ReasonObserved, v1alpha1.ReasonNotFound, v1alpha1.ReasonSuspended, v1alpha1.ReasonProgressing,
-		v1alpha1.ReasonDeleting, v1alpha1.ReasonDeletionBlocked, v1alpha1.ReasonMassDeletion, v1alpha1.ReasonRateLimited,
+		v1alpha1.ReasonDeleting, v1alpha1.ReasonDeletionBlocked, v1alpha1.ReasonMassDeletion, v1alpha1.ReasonMassAbsence, v1alpha1.ReasonRateLimited,
 		v1alpha1.ReasonRemoteUnavailable, v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonAlreadyExists, v1alpha1.ReasonOwnedElsewhere,
 		v1alpha1.ReasonRemoteInconsistent, v1alpha1.ReasonUsernameConflict, v1alpha1.ReasonMetadataBlocked,
 		v1alpha1.ReasonUnexpectedResponse, v1alpha1.ReasonSecretNotFound, v1alpha1.ReasonKeyNotFound, v1alpha1.ReasonUnauthorized,
@@ -96,7 +96,7 @@ func collectWork(to chan<- prometheus.Metric, users []v1alpha1.ManagedUser, isOp
 		switch reasonOf(mu) {
 		case v1alpha1.ReasonMassDeletion:
 			held++
-		case v1alpha1.ReasonDeletionBlocked, v1alpha1.ReasonSuspended:
+		case v1alpha1.ReasonDeletionBlocked, v1alpha1.ReasonSuspended, v1alpha1.ReasonMassAbsence:
 		default:
 			oldest = earlier(oldest, mu.DeletionTimestamp.Time)
 		}

@@ -68,7 +68,7 @@ func strip(in any) (any, error) {
 	}
 	switch object := in.(type) {
 	case *metav1.PartialObjectMetadata:
-		keep := []string{v1alpha1.AllowMassDeletionAnnotation}
+		keep := []string{v1alpha1.AllowMassDeletionAnnotation, v1alpha1.AllowMassAbsenceAnnotation}
 		if object.Kind != "Namespace" {
 			keep, object.Labels = []string{v1alpha1.ReleasingAnnotation, v1alpha1.TokensAnnotation}, nil
 		}

@@ -40,6 +40,7 @@ type Options struct {
 	QuotaWindow         time.Duration
 	UnknownOutcomeGrace time.Duration
 	MassDeleteLimit     int
+	MassAbsenceLimit    int
 	Namespace           string
 	ProtectSecrets      bool
 	ClusterClients      bool
@@ -88,6 +89,7 @@ func (o *Options) config(ctx context.Context, reader client.Reader) (controller.
 		QuotaWindow:             o.QuotaWindow,
 		UnknownOutcomeGrace:     o.UnknownOutcomeGrace,
 		MassDeleteLimit:         o.MassDeleteLimit,
+		MassAbsenceLimit:        o.MassAbsenceLimit,
 		Namespace:               o.Namespace,
 		ProtectSecrets:          o.ProtectSecrets,
 		ClusterClients:          o.ClusterClients,

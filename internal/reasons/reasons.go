@@ -51,6 +51,7 @@ var All = []Reason{
 	{v1alpha1.ReasonSuspended, "reconcilePolicy is Suspend, so nothing is done.", "Set it to Manage to go on."},
 	{v1alpha1.ReasonDeleting, "The deletion is under way or waits for something that heals by itself.", "Wait."},
 	{v1alpha1.ReasonMassDeletion, "More users of this OAuth client are to be deleted than --mass-delete-limit allows in ten minutes.", "Wait until the time in the message, or keep or release the user as the message says."},
+	{v1alpha1.ReasonMassAbsence, "The user is gone from Cal.com, and so are more users of this OAuth client than --mass-absence-limit allows in ten minutes.", "Find out why: a proxy, the apiURL, the database. It heals when the users show again; if they are really gone, set the annotation that the message names."},
 	{v1alpha1.ReasonDeletionBlocked, "The deletion waits for you; the message says what for.", "What the message says, or set deletionPolicy to Orphan."},
 }
 

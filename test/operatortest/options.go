@@ -48,6 +48,9 @@ type Options struct {
 	// MassDeleteLimit is how many users of one OAuth client are deleted in any ten minutes; any number when zero. It needs
 	// the namespace Namespace to exist.
 	MassDeleteLimit int
+	// MassAbsenceLimit is how many users of one OAuth client may be gone in any ten minutes before none is created anew; any number
+	// when zero, whereas the operator's own default is 10. It needs the namespace Namespace to exist.
+	MassAbsenceLimit int
 	// OwnerID begins the mark of every user in Cal.com; the UID of the namespace kube-system when empty.
 	OwnerID string
 	// Namespace is the operator's own, where the Secrets of ClusterOAuthClients are; DefaultNamespace when empty.
@@ -72,6 +75,7 @@ func (o *Options) operator() (*operator.Options, error) {
 		QuotaWindow:         cmp.Or(o.QuotaWindow, Window),
 		UnknownOutcomeGrace: cmp.Or(o.UnknownOutcomeGrace, defaultUnknownOutcomeGrace),
 		MassDeleteLimit:     o.MassDeleteLimit,
+		MassAbsenceLimit:    o.MassAbsenceLimit,
 		Namespace:           cmp.Or(o.Namespace, DefaultNamespace),
 		ProtectSecrets:      true,
 		ClusterClients:      true,

@@ -27,6 +27,9 @@
 {{- with .massDeleteLimit }}
 - --mass-delete-limit={{ int . }}
 {{- end }}
+{{- if ne (int .massAbsenceLimit) 10 }}
+- --mass-absence-limit={{ int .massAbsenceLimit }}
+{{- end }}
 {{- if ne .resyncInterval "10m" }}
 - --resync-interval={{ .resyncInterval }}
 {{- end }}

@@ -1,7 +1,7 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package massdelete
+package limits
 
 import (
 	"fmt"
@@ -37,7 +37,7 @@ func TestLimit(t *testing.T) {
 	for _, limit := range []int{1, 3, 10, 25, 100} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {
 			var written []Grant
-			l := New(limit, nil)
+			l := New(limit, nil, begin)
 			taken := 0
 			for i := range 3 * limit {
 				if take(l, fmt.Sprint(i), begin, &written) {
@@ -63,7 +63,7 @@ func TestNeverMoreThanTheLimit(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // A run has to be reproducible.
 		limit := 1 + random.IntN(40)
 		var written []Grant
-		l := New(limit, nil)
+		l := New(limit, nil, begin)
 		now := begin
 		var begun []time.Time
 		var unused []Grant
@@ -83,7 +83,7 @@ func TestNeverMoreThanTheLimit(t *testing.T) {
 				l.GiveBack(unused[0])
 				unused = unused[1:]
 			case choice < 77:
-				l, unused = New(limit, written), nil
+				l, unused = New(limit, written, now), nil
 			default:
 				now = now.Add(time.Duration(random.Int64N(int64(40 * time.Second))))
 			}
@@ -103,7 +103,7 @@ func TestNeverMoreThanTheLimit(t *testing.T) {
 func TestPromises(t *testing.T) {
 	const limit = 3
 	var written []Grant
-	l := New(limit, nil)
+	l := New(limit, nil, begin)
 	for i := range limit {
 		take(l, fmt.Sprint("first", i), begin, &written)
 	}
@@ -132,7 +132,7 @@ func TestPromises(t *testing.T) {
 // What nobody wants any more, somebody else gets.
 func TestForgetAndGiveBack(t *testing.T) {
 	var written []Grant
-	l := New(1, nil)
+	l := New(1, nil, begin)
 	l.GiveBack(Grant{})
 	first, ok := grant(l, "a", begin, &written)
 	if !ok {
@@ -153,15 +153,54 @@ func TestForgetAndGiveBack(t *testing.T) {
 // A grant that was written down and not used is given up by whoever wrote it, and by nobody else.
 func TestRestart(t *testing.T) {
 	var written []Grant
-	l := New(100, nil)
+	l := New(100, nil, begin)
 	for range 91 {
 		take(l, "a", begin, &written)
 	}
-	if l = New(100, written); take(l, "b", begin, &written) {
+	if l = New(100, written, begin); take(l, "b", begin, &written) {
 		t.Error("a restart forgets what was allowed before")
 	}
-	lowered := New(5, written)
+	lowered := New(5, written, begin)
 	if at := lowered.Wait("b", begin); at != begin.Add(Window+validity) {
 		t.Errorf("under a lower limit the wait ends at %v", at)
+	}
+}
+
+// A record can have been edited: it takes little memory, and never allows more than the limit.
+func TestEditedRecord(t *testing.T) {
+	many := make([]Grant, 100_000)
+	for i := range many {
+		many[i] = Grant{Until: begin.Add(time.Duration(i) * time.Millisecond), Count: 1 << 40}
+	}
+	for name, given := range map[string][]Grant{
+		"Negative": {{Until: begin, Count: -100}},
+		"Huge":     {{Until: begin, Count: 20_000_000}},
+		"Far":      {{Until: begin.AddDate(1000, 0, 0), Count: 3}},
+		"Many":     many,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if n := len(Sound(3, given, begin)); n > mostGrants {
+				t.Errorf("%d grants are kept", n)
+			}
+			l := New(3, given, begin)
+			allocated := testing.AllocsPerRun(10, func() { l.Wait("x", begin) })
+			if allocated > 100 {
+				t.Errorf("a wait allocates %v times", allocated)
+			}
+			var written []Grant
+			taken := 0
+			for i := range 10 {
+				if take(l, fmt.Sprint(i), begin, &written) {
+					taken++
+				}
+			}
+			if taken > 3 {
+				t.Errorf("%d were allowed, the limit is 3", taken)
+			}
+			l.Forget("x")
+			if later := begin.Add(2*Window + validity); !l.Idle(later) || len(Sound(3, given, later)) != 0 && name != "Far" {
+				t.Error("the record counts for ever")
+			}
+		})
 	}
 }
