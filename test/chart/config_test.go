@@ -162,6 +162,8 @@ func field[T any](t *testing.T, object map[string]any, path ...string) T {
 
 // Whoever works in some namespaces has rights in these and next to none in the cluster.
 func TestRightsInNamespaces(t *testing.T) {
+	// Of what the limits allowed.
+	record := []string{"create configmaps ", "get configmaps  calcom-operator-deletions", "patch configmaps  calcom-operator-deletions"}
 	for name, tc := range map[string]struct {
 		values string
 		want   map[string][]string // What each role beside those in watched namespaces gives.
@@ -170,11 +172,15 @@ func TestRightsInNamespaces(t *testing.T) {
 			"ClusterRole calcom-operator-manager":      {"get namespaces  kube-system"},
 			"ClusterRole calcom-operator-metrics-auth": {"create subjectaccessreviews authorization.k8s.io", "create tokenreviews authentication.k8s.io"},
 			"Role calcom-operator-leader-election":     {"create events ", "create leases coordination.k8s.io", "get leases coordination.k8s.io", "update leases coordination.k8s.io"},
+			"Role calcom-operator-mass-deletion":       record,
 		}},
-		"WithOwnerWithoutMetrics": {"{watchNamespaces: [team-a], ownerID: a, metrics: {enabled: false}, leaderElection: {enabled: false}, replicas: 1}", map[string][]string{}},
+		"WithOwnerWithoutMetrics": {"{watchNamespaces: [team-a], ownerID: a, metrics: {enabled: false}, leaderElection: {enabled: false}, replicas: 1}", map[string][]string{
+			"Role calcom-operator-mass-deletion": record,
+		}},
+		"WithoutLimits": {"{watchNamespaces: [team-a], ownerID: a, massAbsenceLimit: 0, metrics: {enabled: false}, leaderElection: {enabled: false}, replicas: 1}", map[string][]string{}},
 		"WithLimit": {"{watchNamespaces: [team-a], ownerID: a, massDeleteLimit: 1, metrics: {secure: false}, leaderElection: {enabled: false}, replicas: 1}", map[string][]string{
 			"ClusterRole calcom-operator-manager": {"get namespaces ", "list namespaces ", "watch namespaces "},
-			"Role calcom-operator-mass-deletion":  {"create configmaps ", "get configmaps  calcom-operator-deletions", "patch configmaps  calcom-operator-deletions"},
+			"Role calcom-operator-mass-deletion":  record,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

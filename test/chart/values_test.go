@@ -96,6 +96,7 @@ func TestFlags(t *testing.T) {
 	want := []string{
 		"--leader-elect", "--leader-election-id=scheduling.example.com", "--health-probe-bind-address=:8081", "--metrics-bind-address=:9443",
 		"--allowed-api-urls=https://api.cal.com,http://calcom.example.svc:5555/prefix", "--owner-id=eu-west-1", "--mass-delete-limit=25",
+		"--mass-absence-limit=20",
 		"--resync-interval=5m", "--rate-limit-share=0.5", "--unknown-outcome-grace=5m30s", "--max-concurrent-reconciles=16",
 		"--protect-secrets=false", "--zap-log-level=5", "--zap-encoder=console", "--quota-window=2m", "--pprof-bind-address=127.0.0.1:6060",
 	}
@@ -108,6 +109,7 @@ func TestFlags(t *testing.T) {
 		"{watchNamespaces: [a], clusterOAuthClients: true}": {"--watch-namespaces=a"},
 		"clusterOAuthClients: false":                        {"--cluster-oauth-clients=false"},
 		"metrics: {secure: false}":                          {"--metrics-secure=false"},
+		"massAbsenceLimit: 0":                               {"--mass-absence-limit=0"},
 		`rateLimitShare: "0.5"`:                             {"--rate-limit-share=0.5"}, // As --set gives it.
 	} {
 		got := deploymentOf(t, render(t, helm, values)).Spec.Template.Spec.Containers[0].Args
@@ -127,7 +129,7 @@ func TestDefaultsAreTheOperators(t *testing.T) {
 	var values map[string]any
 	must(t, yaml.Unmarshal([]byte(read(t, helm.Chart()+"/values.yaml")), &values))
 	for value, flag := range map[string]string{
-		"allowedAPIURLs": "allowed-api-urls", "massDeleteLimit": "mass-delete-limit", "resyncInterval": "resync-interval", "rateLimitShare": "rate-limit-share",
+		"allowedAPIURLs": "allowed-api-urls", "massDeleteLimit": "mass-delete-limit", "massAbsenceLimit": "mass-absence-limit", "resyncInterval": "resync-interval", "rateLimitShare": "rate-limit-share",
 		"unknownOutcomeGrace": "unknown-outcome-grace", "maxConcurrentReconciles": "max-concurrent-reconciles", "protectSecrets": "protect-secrets",
 	} {
 		found := regexp.MustCompile(`(?m)^  -` + flag + `.*\n.*?(?:\(default "?(.*?)"?\))?$`).FindStringSubmatch(string(help))

@@ -138,6 +138,7 @@ func certificate(t *testing.T, path, host string) tls.Certificate {
 //	cal.com secret ID SECRET                    another secret key for a client
 //	cal.com user ID EMAIL [KEY=VALUE …]         a user that others created, with metadata; KEY={} is a nested value, .KEY=VALUE a field
 //	cal.com edit ID EMAIL .KEY=VALUE …          what others change of a user
+//	cal.com wipe ID                             all users of a client are lost
 //	cal.com half-made ID EMAIL                  what a crash leaves
 //	cal.com answer OPERATION STATUS [TIMES]     an error instead of an answer; without TIMES until the end of the page
 //	cal.com well                                no errors any more
@@ -162,6 +163,10 @@ func (r *remote) change(line string) (err error) {
 		user, _ := server.UserByEmail(words[1], words[2])
 		if !server.UpdateUser(words[1], user.ID, func(u *calcomtest.User) { setFields(u, words[3:]) }) {
 			return fmt.Errorf("%s: there is no such user", line)
+		}
+	case "wipe":
+		for _, user := range server.Users(words[1]) {
+			server.RemoveUser(words[1], user.ID)
 		}
 	case "half-made":
 		server.AddHalfMadeUser(words[1], words[2])

@@ -196,6 +196,8 @@ func (w *world) live(in life) {
 		})
 	})
 
+	w.removed(0)
+	w.removed(1)
 	w.clients(in.clusterClients)
 	w.tokens()
 	w.editedWhileRefused()
@@ -351,9 +353,24 @@ func (w *world) remote(n int) remoteUser {
 // drift changes the n-th user behind the operator's back.
 func (w *world) drift(n int) {
 	w.Helper()
+	w.behind(http.MethodPatch, n, `{"bio":"Drifted"}`)
+}
+
+// removed removes the n-th user behind the operator's back. That it may be created anew goes on record.
+func (w *world) removed(n int) {
+	w.Helper()
+	was := w.remote(n).ID
+	w.behind(http.MethodDelete, n, "{}")
+	w.Eventually("the user to be created anew", func() bool { is := w.remote(n).ID; return is != 0 && is != was })
+	w.MustKubectl("", "wait", "--for=condition=Ready", fmt.Sprintf("manageduser/canary-%d", n), "--timeout="+stacktest.Patience.String())
+}
+
+// behind makes a call about the n-th user as somebody else does who has the secret key.
+func (w *world) behind(method string, n int, body string) {
+	w.Helper()
 	client := calcomtest.DefaultClient()
 	url := fmt.Sprintf("%s/oauth-clients/%s/users/%d", w.API, client.ID, w.remote(n).ID)
-	request, err := http.NewRequestWithContext(w.Context(), http.MethodPatch, url, strings.NewReader(`{"bio":"Drifted"}`))
+	request, err := http.NewRequestWithContext(w.Context(), method, url, strings.NewReader(body))
 	if err != nil {
 		w.Fatal(err)
 	}

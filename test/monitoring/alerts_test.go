@@ -89,6 +89,10 @@ func troubles() []trouble {
 			description: "For 15 minutes more users have been waiting to be deleted than --mass-delete-limit lets through; 490 wait now. They go a few at a time, with their bookings and calendars, and nothing brings them back.",
 		},
 		{
+			alert: "UsersAbsent", severity: "critical", cluster: conditioned("Ready", "False", "MassAbsence", 40), fires: begins + 5,
+			description: "Cal.com does not show 40 users that exist, more than --mass-absence-limit allows for. The operator creates none of them anew and releases no object.",
+		},
+		{
 			alert: "DeletionBlocked", severity: "warning", cluster: conditioned("Ready", "False", "DeletionBlocked", 5), fires: begins + 15,
 			description: "5 objects are being deleted and cannot go before somebody acts. A namespace that holds one of them stays Terminating.",
 		},

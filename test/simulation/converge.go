@@ -33,6 +33,7 @@ func (w *World) converge(ctx context.Context) {
 	}
 	w.endStep(true)
 	w.until(ctx, w.now().Add(healing))
+	w.allowAbsences()
 	for range 2 { // What only a person can know to be over is tried again when asked for. One may make way for another.
 		w.each(w.request)
 		w.until(ctx, w.now().Add(2*resync))

@@ -40,6 +40,7 @@ func (w *World) happen() {
 		return
 	}
 	switch choice := w.random.IntN(100); {
+	case w.disaster():
 	case choice < 22:
 		w.createObject(c)
 	case choice < 45:

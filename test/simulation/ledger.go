@@ -165,6 +165,7 @@ func (l *ledger) creating(t *task, x *exchange) {
 		}
 	}
 	w.checkHeld(t.process.cluster, t.object)
+	l.recreating(t)
 	c := &claim{cluster: t.process.cluster, process: t.process, name: t.key, email: x.emails[0], until: w.now()}
 	// The record of intent may have been taken away after it was written.
 	c.abandoned = t.process.cluster.api.lost[t.key] > versionOf(t.object) && !l.onRecord(c)
@@ -178,6 +179,7 @@ func (l *ledger) touching(t *task, x *exchange) {
 	w, key := l.world, t.owner()
 	if x.op == calcomtest.OpDelete {
 		l.countDeletion(t)
+		w.disasters.deleted[key] = true
 	}
 	u, ok := l.users[x.id]
 	if !ok {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
-	"github.com/calcom-operator/calcom-operator/internal/massdelete"
+	"github.com/calcom-operator/calcom-operator/internal/limits"
 )
 
 const (
@@ -38,7 +38,7 @@ func (l *ledger) countDeletion(t *task) {
 	}
 	now, c := l.world.now(), t.process.cluster
 	c.deletions = append(slices.DeleteFunc(c.deletions, func(at time.Time) bool {
-		return now.Sub(at) >= massdelete.Window-reconcileTimeout
+		return now.Sub(at) >= limits.Window-reconcileTimeout
 	}), now)
 	if len(c.deletions) > limit {
 		l.world.foreignTouched("%d users of %s are deleted at once, and the limit is %d", len(c.deletions), c.ownerID, limit)

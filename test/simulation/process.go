@@ -89,7 +89,7 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 	}
 	config := controller.Config{
 		OwnerID: c.ownerID, AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8,
-		ProtectSecrets: true, MassDeleteLimit: w.massLimit, Namespace: "operator",
+		ProtectSecrets: true, MassDeleteLimit: w.massLimit, MassAbsenceLimit: w.disasters.limit, Namespace: "operator",
 		UnknownOutcomeGrace: grace, MaxConcurrentReconciles: workers, UserAgent: "simulation",
 		Transport: &transport{process: p}, Clock: w.clock,
 		Jitter: func(d time.Duration) time.Duration { return time.Duration(w.random.Int64N(int64(d) + 1)) },

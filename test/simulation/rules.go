@@ -17,6 +17,7 @@ func (l *ledger) metadataWritten(t *task, before, after *v1alpha1.ManagedUser) {
 	if !slices.Contains(before.Finalizers, finalizer) || slices.Contains(after.Finalizers, finalizer) {
 		return
 	}
+	l.releasing(t, before)
 	key := t.owner()
 	policy := before.Spec.DeletionPolicy
 	for _, c := range l.claims {

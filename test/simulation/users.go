@@ -21,6 +21,11 @@ func (l *ledger) sync(t *task, x *exchange) {
 			l.appeared(u, t, x)
 		}
 	}
+	for id := range l.users {
+		if _, exists := now[id]; !exists {
+			l.world.disasters.gone++
+		}
+	}
 	l.users = now
 	l.claims = slices.DeleteFunc(l.claims, func(c *claim) bool {
 		_, exists := now[c.userID]

@@ -101,6 +101,7 @@ type World struct {
 	requests    int
 	// massLimit is how many users may be deleted in any ten minutes, per cluster; 0 means any number.
 	massLimit int
+	disasters disasters
 	// rewrites: other tools rewrite what the operator keeps on objects. backups are old states of objects, and rivals the
 	// writers that remove finalizers just now, both by owner name.
 	rewrites bool
@@ -165,6 +166,7 @@ func newWorld(seed uint64, options Options) *World {
 	w.clock = testclock.NewFakePassiveClock(w.began)
 	w.faultRate = []int{0, 50, 150, 250, 400}[w.random.IntN(5)]
 	w.massLimit = []int{0, 0, 1, 1, 2}[w.random.IntN(5)]
+	w.disasters = newDisasters([]int{0, 0, 0, 1, 2}[w.random.IntN(5)])
 	w.callLimit = []int{500, 500, 500, 10}[w.random.IntN(4)]
 	w.rewrites = w.random.IntN(2) == 0
 	w.cal = calcomtest.NewHandler(calcomtest.Options{

@@ -1,0 +1,111 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/limits"
+)
+
+// disasters are what happens to Cal.com's database in worlds with a limit for users that are gone.
+type disasters struct {
+	// limit is how many users may be gone in any ten minutes, per cluster; 0 means any number, and no disaster happens.
+	limit int
+	// gone is how many users have disappeared, by whatever cause.
+	gone int
+	// acted are the objects that went on after their user was gone, and when.
+	acted map[string]time.Time
+	// deleted are the objects that have sent a DELETE call.
+	deleted map[string]bool
+}
+
+func newDisasters(limit int) disasters {
+	return disasters{limit: limit, acted: map[string]time.Time{}, deleted: map[string]bool{}}
+}
+
+// disaster loses the database, or restores it to an earlier state, now and then. It reports whether it did.
+func (w *World) disaster() bool {
+	if w.disasters.limit == 0 || w.random.IntN(20) > 0 {
+		return false
+	}
+	ids := slices.Sorted(maps.Keys(w.ledger.users))
+	if len(ids) == 0 {
+		return false
+	}
+	name, kept := "the database is wiped", 0
+	if w.random.IntN(2) == 0 {
+		name, kept = "the database is restored to an earlier state", w.random.IntN(len(ids))
+	}
+	w.tracef("WORLD: %s, %d of %d users are left", name, kept, len(ids))
+	w.figures.Faults[name]++
+	for _, id := range ids[kept:] {
+		w.removeUser(id)
+	}
+	return true
+}
+
+// recreating judges a create call of an object whose user is gone.
+func (l *ledger) recreating(t *task) {
+	if id := knownID(t.object); id == 0 || !slices.Contains(t.object.Finalizers, v1alpha1.ManagedUserFinalizer) {
+		return
+	} else if _, exists := l.users[id]; !exists {
+		l.countAbsence(t)
+	}
+}
+
+// releasing judges the release of an object whose user is gone, unless it has deleted the user itself. A deletion that was asked for
+// before the process began can have been begun by the one before.
+func (l *ledger) releasing(t *task, before *v1alpha1.ManagedUser) {
+	deleted := before.DeletionTimestamp
+	if knownID(before) == 0 || orphans(before) || l.world.disasters.deleted[t.owner()] || deleted.IsZero() || deleted.Time.Before(t.process.started) {
+		return
+	}
+	l.countAbsence(t)
+}
+
+// countAbsence checks that what follows from users that are gone is held up: in any ten minutes, less those that a reconcile may take from
+// the permission to the call, it happens to no more objects than the limit says.
+func (l *ledger) countAbsence(t *task) {
+	d := &l.world.disasters
+	if d.limit == 0 || t.object.Annotations[v1alpha1.AllowMassAbsenceAnnotation] == "true" {
+		return
+	}
+	now := l.world.now()
+	d.acted[t.owner()] = now
+	n := 0
+	for owner, at := range d.acted {
+		switch {
+		case now.Sub(at) >= limits.Window-reconcileTimeout:
+			delete(d.acted, owner)
+		case strings.HasPrefix(owner, t.process.cluster.ownerID+"/"):
+			n++
+		}
+	}
+	if n > d.limit {
+		l.world.violate("%d users of %s that were gone are believed to be, and the limit is %d", n, t.process.cluster.ownerID, d.limit)
+	}
+}
+
+// allowAbsences is a person who finds what is held, and says that the users are really gone. Nothing is held where few were lost.
+func (w *World) allowAbsences() {
+	if w.disasters.limit == 0 {
+		return
+	}
+	w.each(func(c *cluster, key types.NamespacedName) {
+		ready := meta.FindStatusCondition(c.api.users[key].Status.Conditions, v1alpha1.ConditionReady)
+		if ready != nil && ready.Reason == v1alpha1.ReasonMassAbsence && w.disasters.gone <= w.disasters.limit {
+			w.violate("%s %s is held, and only %d users are gone", c.ownerID, key.Name, w.disasters.gone)
+		}
+		w.tracef("WORLD: the user of %s %s is really gone, if it is", c.ownerID, key.Name)
+		c.api.edit(key, func(mu *v1alpha1.ManagedUser) { annotate(mu, v1alpha1.AllowMassAbsenceAnnotation, "true") })
+	})
+}
