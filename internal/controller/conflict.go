@@ -39,7 +39,7 @@ func (r *ManagedUserReconciler) outcomeUnknown(v *visit, wait time.Duration) *pr
 // nobody has asked for another attempt. The look-up goes on at each poll; another create call would be refused like the last.
 func standingConflict(v *visit) *problem {
 	last := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionSynced)
-	if last == nil || last.ObservedGeneration != v.mu.Generation || !v.mu.DeletionTimestamp.IsZero() || v.requested() || v.retries ||
+	if last == nil || last.ObservedGeneration != v.mu.Generation || !v.mu.DeletionTimestamp.IsZero() || v.requested() || v.lifted ||
 		!slices.Contains([]string{
 			v1alpha1.ReasonUsernameConflict, v1alpha1.ReasonRemoteInconsistent, v1alpha1.ReasonInvalidSpec,
 		}, last.Reason) {

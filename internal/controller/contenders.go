@@ -71,21 +71,21 @@ func isInConflict(mu *v1alpha1.ManagedUser) bool {
 	}, synced.Reason)
 }
 
-// retries are the objects of which the next reconcile sends a call that Cal.com refused before, because the reason of the
-// refusal may be gone. It is safe for concurrent use.
-type retries struct{ objects sync.Map }
+// lifted are the objects whose conflict may have ended: the next reconcile sends a call that Cal.com refused before. It is safe
+// for concurrent use.
+type lifted struct{ conflicts sync.Map }
 
-// allow lets an object retry.
-func (r *retries) allow(name client.ObjectKey) { r.objects.Store(name, true) }
+// note lets an object send the call again.
+func (l *lifted) note(name client.ObjectKey) { l.conflicts.Store(name, true) }
 
-// take reports whether an object may retry, which it may once.
-func (r *retries) take(name client.ObjectKey) bool {
-	_, ok := r.objects.LoadAndDelete(name)
+// take reports whether an object may send the call again, which it may once.
+func (l *lifted) take(name client.ObjectKey) bool {
+	_, ok := l.conflicts.LoadAndDelete(name)
 	return ok
 }
 
 // Retry lets the next reconcile of an object send a call that Cal.com refused before.
-func (r *ManagedUserReconciler) Retry(name client.ObjectKey) { r.retries.allow(name) }
+func (r *ManagedUserReconciler) Retry(name client.ObjectKey) { r.lifted.note(name) }
 
 // contenders wakes the objects in conflict that want what another object's user has just freed.
 func (r *ManagedUserReconciler) contenders() handler.EventHandler {

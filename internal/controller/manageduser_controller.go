@@ -55,7 +55,7 @@ type ManagedUserReconciler struct {
 	intents  *unsettledIntents
 	rivals   *rivals
 	marks    *ownMarks
-	retries  *retries
+	lifted   *lifted
 	// gone are the UIDs, by name, of objects that were let go and that the cache has not heard of yet. Another look at one of them
 	// would only find out once more that its user is gone.
 	gone sync.Map
@@ -77,7 +77,7 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 		client: c, reader: reader, recorder: recorder, config: config, clock: config.Clock,
 		accounts: accounts, credentials: newCredentials(c, reader, config, accounts), sweeper: sweeper,
 		deletions: deletions, absences: absences, tokens: newTokensMemory(config),
-		intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config), marks: newOwnMarks(), retries: &retries{},
+		intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config), marks: newOwnMarks(), lifted: &lifted{},
 	}, nil
 }
 
@@ -115,8 +115,8 @@ type visit struct {
 	released bool
 	// again is when the object has to be reconciled again for what another writer removed, if not 0.
 	again time.Duration
-	// retries lets the visit send a call that Cal.com refused before.
-	retries bool
+	// lifted is set when the conflict that Cal.com reported before may have ended.
+	lifted bool
 	// stored is whether the API server has the status as it is in memory.
 	stored bool
 	// began and resolved are for the metrics: how the object was at first, and what became of a create call of unknown outcome.
@@ -148,7 +148,7 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 	v := &visit{
 		mu: mu, before: mu.DeepCopy(), told: slices.Clone(mu.Status.Conditions), mark: r.markOf(mu), began: r.beginningOf(mu),
 		demand: r.sweeper.demandOf(request.NamespacedName), cut: r.accounts.cutOf(request.NamespacedName),
-		retries: r.retries.take(request.NamespacedName),
+		lifted: r.lifted.take(request.NamespacedName),
 	}
 	defer func() {
 		result, err = r.finish(ctx, v, err)
@@ -176,7 +176,7 @@ func (r *ManagedUserReconciler) forget(name client.ObjectKey) {
 	r.accounts.forget(name)
 	r.tokens.forget(name)
 	r.intents.forget(name)
-	r.retries.take(name)
+	r.lifted.take(name)
 	r.rivals.forget("ManagedUser", name)
 }
 

@@ -91,8 +91,8 @@ func (r *ManagedUserReconciler) settleAccounts(v *visit, err error) {
 	}
 	r.settleTokensTicket(v)
 	p := classify(err)
-	if v.retries && (err != nil && p == nil || p != nil && p.pace == later) { // The call was not made.
-		r.retries.allow(client.ObjectKeyFromObject(v.mu))
+	if v.lifted && (err != nil && p == nil || p != nil && p.pace == later) { // The call was not made.
+		r.lifted.note(client.ObjectKeyFromObject(v.mu))
 	}
 	if p == nil && v.seen {
 		p = v.tokens.problem
