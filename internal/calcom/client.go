@@ -117,36 +117,6 @@ func New(c Config) (*Client, error) {
 	}, nil
 }
 
-// BaseURL returns the form in which the client uses an API's address, the same for every way to write it.
-func BaseURL(s string) (string, error) {
-	u, err := parseBaseURL(s)
-	if err != nil {
-		return "", err
-	}
-	return u.String(), nil
-}
-
-func parseBaseURL(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	if err != nil {
-		return nil, errors.New("API URL cannot be parsed") // The cause would quote the URL.
-	}
-	if (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" {
-		return nil, errors.New("API URL must begin with https:// or http:// and name a host")
-	}
-	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return nil, errors.New("API URL must have no user, query or fragment")
-	}
-	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
-	if !strings.HasSuffix(u.Path, "/v2") {
-		u.Path += "/v2"
-		if u.RawPath != "" {
-			u.RawPath += "/v2"
-		}
-	}
-	return u, nil
-}
-
 // isHeaderValue reports whether net/http would send s as the value of a header. Asked beforehand, because its
 // own error would quote the value.
 func isHeaderValue(s string) bool {

@@ -102,10 +102,9 @@ func (m *clientMove) client(ctx context.Context, mu *v1alpha1.ManagedUser) error
 	return m.awaitReady(ctx, *here.ref, namespace)
 }
 
+// sameURL reports whether two values of apiURL, which may be absent, name one server.
 func sameURL(a, b string) bool {
-	a, errA := calcom.BaseURL(cmp.Or(a, v1alpha1.DefaultAPIURL))
-	b, errB := calcom.BaseURL(cmp.Or(b, v1alpha1.DefaultAPIURL))
-	return errA == nil && errB == nil && a == b
+	return calcom.SameURL(cmp.Or(a, v1alpha1.DefaultAPIURL), cmp.Or(b, v1alpha1.DefaultAPIURL))
 }
 
 // make makes an OAuth client there as it is here.

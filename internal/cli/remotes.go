@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -49,7 +50,7 @@ func (r *remotes) of(ctx context.Context, mu *v1alpha1.ManagedUser) (*remote, er
 	}
 	// Several objects may name one OAuth client, which has one quota.
 	for _, other := range r.known {
-		if other.credentials.ID == a.credentials.ID && other.credentials.APIURL == a.credentials.APIURL {
+		if other.credentials.ID == a.credentials.ID && sameURL(other.credentials.APIURL, a.credentials.APIURL) {
 			r.known[key] = other
 			return other, nil
 		}
@@ -61,7 +62,7 @@ func (r *remotes) of(ctx context.Context, mu *v1alpha1.ManagedUser) (*remote, er
 // clientKey tells users of different OAuth clients apart, as far as their objects do.
 func clientKey(mu *v1alpha1.ManagedUser) remoteKey {
 	if inline := mu.Spec.OAuthClient; inline != nil {
-		return remoteKey{namespace: mu.Namespace, name: inline.SecretKeyRef.Name + "/" + inline.SecretKeyRef.Key, id: inline.ID, apiURL: inline.APIURL}
+		return remoteKey{namespace: mu.Namespace, name: inline.SecretKeyRef.Name + "/" + inline.SecretKeyRef.Key, id: inline.ID, apiURL: canonicalURL(inline.APIURL)}
 	}
 	key := remoteKey{namespace: mu.Namespace}
 	if ref := mu.Spec.OAuthClientRef; ref != nil {
@@ -95,3 +96,12 @@ func inTurn[T any](ctx context.Context, r *remote, do func() (T, error)) (T, err
 }
 
 var _ handover.Remote = (*remote)(nil)
+
+// canonicalURL returns one text for all spellings of an apiURL, which may be absent. One that is not usable stays as it is.
+func canonicalURL(apiURL string) string {
+	canonical, err := calcom.BaseURL(cmp.Or(apiURL, v1alpha1.DefaultAPIURL))
+	if err != nil {
+		return apiURL
+	}
+	return canonical
+}

@@ -4,10 +4,14 @@
 package controller
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"strings"
+
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
 // URLPrefixes are the API URLs that may be called.
@@ -18,21 +22,33 @@ type urlPrefix struct {
 	scheme, host, port, path string
 }
 
-// ParseURLPrefixes reads a comma-separated list, as "https://" or "https://api.cal.com,http://calcom.cal.svc/prefix".
+// ParseURLPrefixes reads a comma-separated list, as "https://" or "https://api.cal.com,http://calcom.cal.svc/prefix". The spelling of
+// a prefix does not matter, as that of a URL does not; see calcom.BaseURL.
 func ParseURLPrefixes(list string) (URLPrefixes, error) {
 	var prefixes URLPrefixes
 	for text := range strings.SplitSeq(list, ",") {
 		text = strings.TrimSpace(text)
-		u, err := url.Parse(text)
-		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || strings.ContainsAny(text, "?# ") ||
-			!strings.Contains(text, "://") || u.Hostname() == "" && text != u.Scheme+"://" || hasDots(u) {
-			return nil, fmt.Errorf("%q is no URL prefix; give https:// or the beginning of a URL like https://api.cal.com/", text)
+		prefix, err := parseURLPrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no URL prefix (%w); give https:// or the beginning of a URL like https://api.cal.com/", text, err)
 		}
-		prefixes = append(prefixes, urlPrefix{
-			scheme: u.Scheme, host: strings.ToLower(u.Hostname()), port: u.Port(), path: strings.TrimRight(u.EscapedPath(), "/") + "/",
-		})
+		prefixes = append(prefixes, prefix)
 	}
 	return prefixes, nil
+}
+
+func parseURLPrefix(text string) (urlPrefix, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || strings.ContainsAny(text, "?# ") ||
+		!strings.Contains(text, "://") || u.Hostname() == "" && text != u.Scheme+"://" || hasDots(u) {
+		return urlPrefix{}, errors.New("it is not of that form")
+	}
+	host, port, err := calcom.CanonicalAuthority(u)
+	if err != nil {
+		return urlPrefix{}, err
+	}
+	path, err := calcom.CanonicalPath(u)
+	return urlPrefix{scheme: u.Scheme, host: host, port: port, path: path + "/"}, err
 }
 
 // String returns the list as the flag takes it.
@@ -58,9 +74,9 @@ func (p urlPrefix) String() string {
 	return u.String() + p.path
 }
 
-// allow reports whether a URL begins with one of the prefixes. The host and each element of the path count as a whole:
-// https://api.cal.com allows neither https://api.cal.com.example.org nor https://api.cal.community. A prefix without a
-// port allows every port of its host.
+// allow reports whether a URL, in the form of calcom.BaseURL, begins with one of the prefixes. The host and each element of the path
+// count as a whole: https://api.cal.com allows neither https://api.cal.com.example.org nor https://api.cal.community. A prefix without
+// a port allows every port of its host.
 func (p URLPrefixes) allow(apiURL string) bool {
 	u, err := url.Parse(apiURL)
 	if err != nil || u.User != nil || u.Hostname() == "" || hasDots(u) {
@@ -68,13 +84,16 @@ func (p URLPrefixes) allow(apiURL string) bool {
 	}
 	for _, prefix := range p {
 		if prefix.scheme == u.Scheme &&
-			(prefix.host == "" || prefix.host == strings.ToLower(u.Hostname()) && (prefix.port == "" || prefix.port == u.Port())) &&
-			strings.HasPrefix(strings.TrimRight(u.EscapedPath(), "/")+"/", prefix.path) {
+			(prefix.host == "" || prefix.host == u.Hostname() && (prefix.port == "" || prefix.port == portOf(u))) &&
+			strings.HasPrefix(u.EscapedPath()+"/", prefix.path) {
 			return true
 		}
 	}
 	return false
 }
+
+// portOf returns the port that a URL leads to.
+func portOf(u *url.URL) string { return cmp.Or(u.Port(), calcom.DefaultPort(u.Scheme)) }
 
 // hasDots reports whether a server could take the URL for another one, further up.
 func hasDots(u *url.URL) bool { return strings.Contains(u.Path, "..") }

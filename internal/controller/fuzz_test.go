@@ -5,16 +5,19 @@ package controller
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
@@ -223,7 +226,7 @@ func FuzzIntent(f *testing.F) {
 		}
 		setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode())
 		again, _, sound := readIntent(mu, pureNow)
-		if d := cmp.Diff(i, again, revealed, cmp.Comparer(time.Time.Equal)); d != "" || !sound {
+		if d := gocmp.Diff(i, again, revealed, gocmp.Comparer(time.Time.Equal)); d != "" || !sound {
 			t.Errorf("written and read again, sound %t (-want +got):\n%s", sound, d)
 		}
 	})
@@ -261,20 +264,36 @@ func FuzzURLPrefixes(f *testing.F) {
 		if to.User != nil || strings.Contains(to.Path, "..") {
 			t.Errorf("%q is allowed", apiURL)
 		}
-		for item := range strings.SplitSeq(strings.ToLower(list), ",") {
-			scheme, rest, _ := strings.Cut(strings.TrimSpace(item), "://")
-			host, path, _ := strings.Cut(rest, "/")
-			if plain, err := url.PathUnescape(host); err == nil {
-				host = plain // The zone of an IPv6 address is written with an escaped %.
+		for item := range strings.SplitSeq(list, ",") {
+			prefix, err := url.Parse(strings.TrimSpace(item))
+			if err != nil {
+				t.Fatalf("%q was taken: %v", item, err)
 			}
-			host = strings.TrimRight(host, ":") // No port, in another way.
-			onList := host == "" || strings.EqualFold(host, strings.TrimRight(to.Host, ":")) || strings.EqualFold(host, strings.TrimSuffix(to.Host, ":"+to.Port()))
-			if scheme == to.Scheme && onList && strings.HasPrefix(strings.ToLower(to.EscapedPath()), strings.TrimRight("/"+path, "/")) {
+			port := cmp.Or(to.Port(), map[string]string{"https": "443", "http": "80"}[to.Scheme])
+			onList := prefix.Hostname() == "" || sameHost(prefix.Hostname(), to.Hostname())
+			onPort := prefix.Port() == "" || strings.TrimLeft(prefix.Port(), "0") == port
+			if prefix.Scheme == to.Scheme && onList && onPort && isBelow(to.Path, prefix.Path) {
 				return
 			}
 		}
 		t.Errorf("%q leads to %s, which %q does not hold", apiURL, to, list)
 	})
+}
+
+// sameHost reports whether two hosts are one address, or one name.
+func sameHost(a, b string) bool {
+	addressA, errA := netip.ParseAddr(strings.TrimSuffix(a, "."))
+	addressB, errB := netip.ParseAddr(b)
+	if errA == nil && errB == nil {
+		return addressA.Unmap() == addressB.Unmap()
+	}
+	return strings.TrimSuffix(strings.ToLower(a), ".") == b
+}
+
+// isBelow reports whether a path begins with another one, slashes and dots aside.
+func isBelow(p, prefix string) bool {
+	clean := func(p string) string { return strings.TrimSuffix(path.Clean("/"+p), "/") + "/" }
+	return strings.HasPrefix(clean(p), clean(prefix))
 }
 
 // FuzzKeyNames has metadata keys of any kind, as others chose them.

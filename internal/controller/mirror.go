@@ -32,7 +32,10 @@ func mirror(mu *v1alpha1.ManagedUser, user calcom.User) {
 		mirrored.Metadata = &runtime.RawExtension{Raw: raw}
 	}
 	mu.Status.User = mirrored
-	mu.Status.OAuthClientID, mu.Status.APIURL = user.ClientID, user.APIURL
+	mu.Status.OAuthClientID = user.ClientID
+	if !calcom.SameURL(mu.Status.APIURL, user.APIURL) { // An older spelling is no reason for a write.
+		mu.Status.APIURL = user.APIURL
+	}
 }
 
 // sameJSON reports whether two JSON texts mean the same value. An absent one equals only another absent one.

@@ -7,16 +7,17 @@ import (
 	"fmt"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
 // An OAuthClient keeps its API URL. But one that was deleted, by force or because nothing is protected, can be made anew with
 // another one: the same server under a new name, or a server that has never heard of the users.
 
 // hasMoved reports whether the object's OAuth client calls another API URL than the one at which the object's user exists, or
-// may exist. Of an object from before the URL was recorded nobody can tell.
+// may exist. A status may hold an older spelling of the same URL. Of an object from before the URL was recorded nobody can tell.
 func (v *visit) hasMoved() bool {
 	was := recordedURL(v.mu)
-	return isBound(v.mu) && was != "" && v.account.apiURL != "" && was != v.account.apiURL
+	return isBound(v.mu) && was != "" && v.account.apiURL != "" && !calcom.SameURL(was, v.account.apiURL)
 }
 
 func recordedURL(mu *v1alpha1.ManagedUser) string {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -58,12 +59,13 @@ type request struct {
 // parse reads a call off its HTTP request.
 func parse(r *http.Request) (request, error) {
 	q := request{account: Account{ClientID: r.Header.Get("x-cal-client-id")}}
-	origin := r.URL.Scheme + "://" + r.URL.Host
-	if match := refreshPath.FindStringSubmatch(r.URL.Path); match != nil && r.Method == http.MethodPost {
+	// Escaped, as in the API URL of the OAuth client: an encoded slash is part of its path.
+	origin, path := (&url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host}).String(), r.URL.EscapedPath()
+	if match := refreshPath.FindStringSubmatch(path); match != nil && r.Method == http.MethodPost {
 		q.operation, q.account.APIURL = calcom.OpRefresh, origin+match[1]
 		return q, nil
 	}
-	match := usersPath.FindStringSubmatch(r.URL.Path)
+	match := usersPath.FindStringSubmatch(path)
 	if match == nil {
 		return request{}, fmt.Errorf("a rehearsal knows no %s %s", r.Method, r.URL.Path)
 	}
