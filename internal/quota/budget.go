@@ -115,11 +115,11 @@ func (b *Budget) Take(r Request) (promise time.Time) {
 	defer b.mu.Unlock()
 	now := b.clock()
 	b.expire(now)
+	b.meter.settle(now)
 	if b.limit == 0 {
 		b.admit(r)
 		return time.Time{}
 	}
-	b.meter.settle(now)
 	if r.Continues && now >= b.meter.blocked && b.meter.fitsWindow(r.Calls) {
 		b.admit(r)
 		return time.Time{}
@@ -240,9 +240,9 @@ func (b *Budget) Observe(status int, seen calcom.RateLimit) {
 	case status == http.StatusTooManyRequests:
 		switch {
 		case seen.Known:
-			b.setLimit(seen.Limit, now)
+			b.setLimit(seen.Limit, seen.Limit, now)
 		case b.limit == 0:
-			b.setLimit(defaultLimit, now)
+			b.setLimit(defaultLimit, defaultLimit, now)
 		}
 		b.counted, b.heard = true, true
 		wait := seen.Reset
@@ -263,7 +263,7 @@ func (b *Budget) Observe(status int, seen calcom.RateLimit) {
 
 // see takes in the headers of an answer that was no refusal.
 func (b *Budget) see(seen calcom.RateLimit, now time.Duration) {
-	b.setLimit(seen.Limit, now)
+	b.setLimit(seen.Limit, seen.Limit-seen.Remaining, now)
 	if !b.heard {
 		// The server has told what was spent in this window before this process began.
 		b.meter.slow = now
@@ -276,11 +276,17 @@ func (b *Budget) see(seen calcom.RateLimit, now time.Duration) {
 	}
 }
 
-func (b *Budget) setLimit(limit int, now time.Duration) {
+// setLimit takes over the server's limit. counted is how many calls of this window the server has counted.
+func (b *Budget) setLimit(limit, counted int, now time.Duration) {
 	if limit == b.limit {
 		return
 	}
+	unlimited := b.limit == 0
 	b.limit = limit
+	if unlimited {
+		b.meter.forgive(counted, now)
+		b.ceiling.forgive(counted, now)
+	}
 	b.meter.resize(b.allowed(), now)
 	b.ceiling.resize(b.allowed(), now)
 }

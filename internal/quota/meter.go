@@ -68,6 +68,14 @@ func (m *meter) fill(calls int, now time.Duration) {
 	m.empty = min(m.empty, m.before(now, time.Duration(min(calls, m.burst))*m.interval))
 }
 
+// forgive forgets the calls that were made while there was no limit, but for the latest ones that the server has counted: those stay
+// in the log. Calls that are held stay held. The bucket begins anew, and is empty.
+func (m *meter) forgive(counted int, now time.Duration) {
+	m.settle(now)
+	m.spent = m.spent[max(0, len(m.spent)-max(0, counted)):]
+	m.empty = max(now, m.blocked)
+}
+
 // block admits nothing before a moment, and begins there with an empty bucket.
 func (m *meter) block(until time.Duration) {
 	m.blocked = max(m.blocked, until)

@@ -17,23 +17,28 @@ import (
 // every admission.
 func TestNoWindowHasMoreThanTheShare(t *testing.T) {
 	for seed := range uint64(30) {
-		w := newWorld(t, seed, []int{4, 15, 60, 500, 2000}[seed%5])
-		w.late = func(asker) time.Duration {
-			return []time.Duration{0, 0, time.Duration(w.random.IntN(8000)) * time.Millisecond, 3 * time.Minute, -1}[w.random.IntN(5)]
+		newWorld(t, seed, []int{4, 15, 60, 500, 2000}[seed%5]).live(1500)
+	}
+}
+
+// live lets many things happen to a budget.
+func (w *world) live(steps int) {
+	w.Helper()
+	w.late = func(asker) time.Duration {
+		return []time.Duration{0, 0, time.Duration(w.random.IntN(8000)) * time.Millisecond, 3 * time.Minute, -1}[w.random.IntN(5)]
+	}
+	admitted := 0
+	w.admitted = func(asker) { admitted++ }
+	w.slow = true
+	for range steps {
+		w.misfortune()
+		for range min(len(w.held), w.random.IntN(8)) {
+			w.use()
 		}
-		admitted := 0
-		w.admitted = func(asker) { admitted++ }
-		w.slow = true
-		for range 1500 {
-			w.misfortune()
-			for range min(len(w.held), w.random.IntN(8)) {
-				w.use()
-			}
-			w.run(w.now.Add(time.Duration(w.random.IntN(600)) * time.Millisecond))
-		}
-		if admitted < 10 {
-			t.Errorf("seed %d: only %d admissions, the test sees nothing", seed, admitted)
-		}
+		w.run(w.now.Add(time.Duration(w.random.IntN(600)) * time.Millisecond))
+	}
+	if admitted < 10 {
+		w.Errorf("only %d admissions with a limit of %d, the test sees nothing", admitted, w.limit)
 	}
 }
 
