@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
@@ -74,7 +75,7 @@ func (p urlPrefix) String() string {
 	return u.String() + p.path
 }
 
-// allow reports whether a URL, in the form of calcom.BaseURL, begins with one of the prefixes. The host and each element of the path
+// allow reports whether a URL begins with one of the prefixes, however either is written. The host and each element of the path
 // count as a whole: https://api.cal.com allows neither https://api.cal.com.example.org nor https://api.cal.community. A prefix without
 // a port allows every port of its host.
 func (p URLPrefixes) allow(apiURL string) bool {
@@ -82,18 +83,20 @@ func (p URLPrefixes) allow(apiURL string) bool {
 	if err != nil || u.User != nil || u.Hostname() == "" || hasDots(u) {
 		return false
 	}
-	for _, prefix := range p {
-		if prefix.scheme == u.Scheme &&
-			(prefix.host == "" || prefix.host == u.Hostname() && (prefix.port == "" || prefix.port == portOf(u))) &&
-			strings.HasPrefix(u.EscapedPath()+"/", prefix.path) {
-			return true
-		}
+	host, port, err := calcom.CanonicalAuthority(u)
+	if err != nil {
+		return false
 	}
-	return false
+	path, err := calcom.CanonicalPath(u)
+	if err != nil {
+		return false
+	}
+	port = cmp.Or(port, calcom.DefaultPort(u.Scheme))
+	return slices.ContainsFunc(p, func(prefix urlPrefix) bool {
+		return prefix.scheme == u.Scheme && (prefix.host == "" || prefix.host == host) &&
+			(prefix.port == "" || prefix.port == port) && strings.HasPrefix(path+"/", prefix.path)
+	})
 }
-
-// portOf returns the port that a URL leads to.
-func portOf(u *url.URL) string { return cmp.Or(u.Port(), calcom.DefaultPort(u.Scheme)) }
 
 // hasDots reports whether a server could take the URL for another one, further up.
 func hasDots(u *url.URL) bool { return strings.Contains(u.Path, "..") }

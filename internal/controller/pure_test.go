@@ -98,8 +98,8 @@ func TestURLPrefixesAllow(t *testing.T) {
 		"EscapedSlash":           {"https://x.org/api/a", "https://x.org/api%2Fa/", false},
 		"SecondOfTwo":            {"https://a.b,https://x.org/api", "https://x.org/api/v2", true},
 		"NeitherOfTwo":           {"https://a.b,https://x.org/api", "https://x.org/v2", false},
-		"DotAtTheEndOfTheHost":   {"https://api.cal.com", "https://api.cal.com./v2", false},
-		"ManySlashes":            {"https://x.org/api", "https://x.org//api/v2", false},
+		"DotAtTheEndOfTheHost":   {"https://api.cal.com", "https://api.cal.com./v2", true},
+		"ManySlashes":            {"https://x.org/api", "https://x.org//api/v2", true},
 		"IPv6":                   {"http://[::1]:5555", "http://[::1]:5555/v2", true},
 		"LocalAddressUnderHTTPS": {"https://api.cal.com", "https://127.0.0.1/v2", false},
 	}
