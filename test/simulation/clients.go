@@ -27,10 +27,13 @@ const gathering = time.Second
 
 var clientResource = schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "oauthclients"}
 
-// credentials are where every object's key is.
-func credentials() v1alpha1.OAuthClientCredentials {
+// spellings are ways to write the URL of the one server.
+var spellings = []string{"https://calcom.sim/v2", "HTTPS://CALCOM.sim.:0443//%76%32/", "https://calcom.sim:443/a/%2e./v2/."}
+
+// credentials are where every object's key is. number chooses how the server's URL is written.
+func credentials(number int) v1alpha1.OAuthClientCredentials {
 	return v1alpha1.OAuthClientCredentials{
-		ID: clientID, APIURL: "https://calcom.sim/v2", SecretKeyRef: v1alpha1.SecretKeyReference{Name: secretName.Name, Key: "secretKey"},
+		ID: clientID, APIURL: spellings[number%len(spellings)], SecretKeyRef: v1alpha1.SecretKeyReference{Name: secretName.Name, Key: "secretKey"},
 	}
 }
 
@@ -44,7 +47,7 @@ func (a *apiServer) addClient() {
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: clientName.Namespace, Name: clientName.Name, Generation: 1, UID: types.UID("uid-" + strconv.FormatInt(a.uids, 10)),
 		},
-		Spec:   v1alpha1.OAuthClientSpec{OAuthClientCredentials: credentials()},
+		Spec:   v1alpha1.OAuthClientSpec{OAuthClientCredentials: credentials(int(a.uids))},
 		Status: v1alpha1.OAuthClientStatus{ObservedGeneration: -1},
 	})
 }

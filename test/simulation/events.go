@@ -112,7 +112,7 @@ func (w *World) createObject(c *cluster) {
 	}
 	mu := &v1alpha1.ManagedUser{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: key.Name}}
 	mu.Spec = v1alpha1.ManagedUserSpec{
-		OAuthClient: new(credentials()), Email: pick(w, emails), Name: "Name of " + key.Name,
+		OAuthClient: new(credentials(len(key.Name))), Email: pick(w, emails), Name: "Name of " + key.Name,
 	}
 	if w.random.IntN(2) == 0 {
 		mu.Spec.OAuthClient, mu.Spec.OAuthClientRef = nil, &v1alpha1.OAuthClientReference{Name: clientName.Name}

@@ -144,6 +144,9 @@ func (p *process) wake(key types.NamespacedName) {
 
 // schedule is how the sweep asks for its next step.
 func (p *process) schedule(step controller.SweepRequest, after time.Duration) {
+	if p.step != (controller.SweepRequest{}) && p.step != step {
+		p.world.violate("%s sweeps one OAuth client twice", p.name)
+	}
 	p.step = step
 	p.enqueue(sweepName, p.world.now().Add(after))
 }
