@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ import (
 	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
@@ -30,10 +32,13 @@ const (
 	// allowedFor and deniedFor are how long the API server's word is taken as given. Who lost a right keeps it for that long.
 	allowedFor = time.Minute
 	deniedFor  = 10 * time.Second
-	// mostKnown bounds the answers that are remembered, and mostAsking the questions under way: whoever can reach the endpoint
-	// must not be able to have the API server flooded.
-	mostKnown  = 256
-	mostAsking = 4
+	// mostKnown bounds the answers that are remembered, mostAsking the questions under way, and mostWaiting the requests that wait for
+	// one: a client that can reach the endpoint must not be able to flood the API server. Tokens that were allowed within trustedFor
+	// have answers and questions of their own, which unknown tokens cannot take from them.
+	mostKnown   = 256
+	mostAsking  = 4
+	mostWaiting = 64
+	trustedFor  = 24 * time.Hour
 
 	askTimeout = 10 * time.Second
 )
@@ -42,13 +47,16 @@ const (
 type filter struct {
 	tokens authenticationclient.TokenReviewInterface
 	access authorizationclient.SubjectAccessReviewInterface
-	known  *cache.LRUExpireCache
-	asking chan struct{}
+	// allowed, denied and trusted are by the fingerprint of a question: answers that hold, and the questions that were answered with
+	// yes lately. Denied ones come in any number, and must not displace the others.
+	allowed, denied, trusted *cache.LRUExpireCache
+	// asking and reasking are the turns of unknown and of trusted tokens.
+	asking, reasking *turns
 }
 
 // Filter returns a filter for the metrics server. A request needs a bearer token, and its owner the right to the path and the
 // verb, as the ClusterRole calcom-operator-metrics-reader gives it. It is answered 401 without the one, 403 without the other, 503
-// while too many others are asked about, and 500 when the API server cannot be asked.
+// while too many others of the same address are asked about, and 500 when the API server cannot be asked.
 func Filter(config *rest.Config, httpClient *http.Client) (metricsserver.Filter, error) {
 	tokens, err := authenticationclient.NewForConfigAndClient(config, httpClient)
 	if err != nil {
@@ -58,14 +66,18 @@ func Filter(config *rest.Config, httpClient *http.Client) (metricsserver.Filter,
 	if err != nil {
 		return nil, fmt.Errorf("making the client for access reviews: %w", err)
 	}
-	f := newFilter(tokens.TokenReviews(), access.SubjectAccessReviews(), cache.NewLRUExpireCache(mostKnown))
+	f := newFilter(tokens.TokenReviews(), access.SubjectAccessReviews(), clock.RealClock{})
 	return func(log logr.Logger, handler http.Handler) (http.Handler, error) { return f.wrap(log, handler), nil }, nil
 }
 
 func newFilter(
-	tokens authenticationclient.TokenReviewInterface, access authorizationclient.SubjectAccessReviewInterface, known *cache.LRUExpireCache,
+	tokens authenticationclient.TokenReviewInterface, access authorizationclient.SubjectAccessReviewInterface, now cache.Clock,
 ) *filter {
-	return &filter{tokens: tokens, access: access, known: known, asking: make(chan struct{}, mostAsking)}
+	return &filter{
+		tokens: tokens, access: access, allowed: cache.NewLRUExpireCacheWithClock(mostKnown, now),
+		denied: cache.NewLRUExpireCacheWithClock(mostKnown, now), trusted: cache.NewLRUExpireCacheWithClock(mostKnown, now),
+		asking: newTurns(mostAsking, mostWaiting), reasking: newTurns(mostAsking, mostWaiting),
+	}
 }
 
 func (f *filter) wrap(log logr.Logger, handler http.Handler) http.Handler {
@@ -90,30 +102,54 @@ func (f *filter) decide(r *http.Request) (int, error) {
 	}
 	verb := strings.ToLower(r.Method)
 	key := sha256.Sum256([]byte(token + "\n" + verb + "\n" + r.URL.Path))
-	if status, ok := f.known.Get(key); ok {
-		status, ok := status.(int)
-		if ok {
-			return status, nil
-		}
+	if status, ok := f.remembered(key); ok {
+		return status, nil
 	}
-	select {
-	case f.asking <- struct{}{}:
-		defer func() { <-f.asking }()
-	default:
-		return http.StatusServiceUnavailable, nil
+	asking := f.asking
+	if _, trusted := f.trusted.Get(key); trusted {
+		asking = f.reasking
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
+	if asking.take(ctx, senderOf(r)) != nil {
+		return http.StatusServiceUnavailable, nil
+	}
+	defer asking.end()
+	if status, ok := f.remembered(key); ok { // The same question was answered meanwhile.
+		return status, nil
+	}
 	status, err := f.ask(ctx, token, &authorizationv1.NonResourceAttributes{Path: r.URL.Path, Verb: verb})
 	if err != nil {
 		return http.StatusInternalServerError, err
 	}
-	ttl := deniedFor
 	if status == http.StatusOK {
-		ttl = allowedFor
+		f.allowed.Add(key, status, allowedFor)
+		f.trusted.Add(key, status, trustedFor)
+		return status, nil
 	}
-	f.known.Add(key, status, ttl)
+	f.denied.Add(key, status, deniedFor)
+	f.trusted.Remove(key)
 	return status, nil
+}
+
+// remembered returns the answer to a question that holds still.
+func (f *filter) remembered(key [sha256.Size]byte) (status int, ok bool) {
+	for _, known := range []*cache.LRUExpireCache{f.allowed, f.denied} {
+		if answer, found := known.Get(key); found {
+			status, ok = answer.(int)
+			return status, ok
+		}
+	}
+	return 0, false
+}
+
+// senderOf returns the address that a request comes from.
+func senderOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }
 
 // ask asks the API server whose a token is, and whether its owner may do something.

@@ -18,7 +18,6 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/cache"
 	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	testclock "k8s.io/utils/clock/testing"
@@ -42,7 +41,7 @@ type gate struct {
 func newGate(t *testing.T) *gate {
 	t.Helper()
 	g := &gate{T: t, clock: testclock.NewFakeClock(time.Unix(1_000_000_000, 0)), allowed: true}
-	f := newFilter(tokens{gate: g}, access{gate: g}, cache.NewLRUExpireCacheWithClock(mostKnown, g.clock))
+	f := newFilter(tokens{gate: g}, access{gate: g}, g.clock)
 	log := funcr.New(func(_, args string) { g.log.WriteString(args) }, funcr.Options{})
 	g.handler = f.wrap(log, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	return g
@@ -185,21 +184,5 @@ func TestAnswersAreRemembered(t *testing.T) {
 	g.fails = ""
 	if status := g.get("Bearer other"); status != http.StatusUnauthorized {
 		t.Errorf("status %d after a failure", status)
-	}
-}
-
-// Whoever can reach the endpoint cannot have the API server asked any number of questions at once.
-func TestFewQuestionsAtOnce(t *testing.T) {
-	g := newGate(t)
-	depth, refused := 0, 0
-	g.during = func() { // Each request sends the next one while it is decided.
-		depth++
-		if g.get("Bearer bad"+strings.Repeat("x", depth)) == http.StatusServiceUnavailable {
-			refused++
-		}
-	}
-	g.get("Bearer bad")
-	if depth != mostAsking || refused != 1 {
-		t.Errorf("%d questions at once and %d requests refused, want %d and 1", depth, refused, mostAsking)
 	}
 }
