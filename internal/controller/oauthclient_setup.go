@@ -5,6 +5,7 @@ package controller
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,12 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
@@ -29,13 +27,8 @@ func (r *OAuthClientReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err != nil {
 		return err
 	}
-	news := make(chan event.TypedGenericEvent[accountName], 1)
-	r.users.accounts.listeners = append(r.users.accounts.listeners, func(name accountName) {
-		select {
-		case news <- event.TypedGenericEvent[accountName]{Object: name}:
-		default: // Nobody reads, or it is about to be read. The look at the end of the interval finds the rest.
-		}
-	})
+	news := newAccountNews()
+	r.users.accounts.listeners = append(r.users.accounts.listeners, news.add)
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(strings.ToLower(r.kind)).
 		For(c.object, builder.WithPredicates(predicate.Or(
@@ -43,7 +36,7 @@ func (r *OAuthClientReconciler) SetupWithManager(mgr ctrl.Manager) error {
 			losesFinalizer(v1alpha1.InUseFinalizer)))).
 		Watches(&v1alpha1.ManagedUser{}, gather(r.ofUser, clientKeyOf), builder.WithPredicates(changesNeed(bound, clientKeyOf), notAtStart())).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofSecret), builder.WithPredicates(r.users.notOurOwnMark(), notAtStart())).
-		WatchesRawSource(source.TypedChannel(news, handler.TypedEnqueueRequestsFromMapFunc(r.ofAccount))).
+		WatchesRawSource(news.source(r.ofAccount)).
 		WithOptions(controller.Options{
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackOff, lastBackOff),
 		}).
@@ -75,14 +68,13 @@ func (r *OAuthClientReconciler) ofSecret(ctx context.Context, secret client.Obje
 }
 
 // ofAccount finds the clients of the kind that share a quota.
-func (r *OAuthClientReconciler) ofAccount(ctx context.Context, name accountName) []reconcile.Request {
+func (r *OAuthClientReconciler) ofAccount(ctx context.Context, name accountName) ([]reconcile.Request, error) {
 	var list client.ObjectList = &v1alpha1.OAuthClientList{}
 	if r.kind == v1alpha1.KindClusterOAuthClient {
 		list = &v1alpha1.ClusterOAuthClientList{}
 	}
 	if err := r.users.client.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
-		log.FromContext(ctx).Error(err, "Listing OAuth clients")
-		return nil
+		return nil, fmt.Errorf("listing OAuth clients: %w", err)
 	}
 	var requests []reconcile.Request
 	for _, c := range oauthClientsIn(list) {
@@ -90,5 +82,5 @@ func (r *OAuthClientReconciler) ofAccount(ctx context.Context, name accountName)
 			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(c.object)})
 		}
 	}
-	return requests
+	return requests, nil
 }
