@@ -93,7 +93,7 @@ func (r *ManagedUserReconciler) peers(ctx context.Context, v *visit) (peers []pe
 		mu := &list.Items[i]
 		name := client.ObjectKeyFromObject(mu)
 		status := mu.Status
-		if status.User == nil || status.OAuthClientID != v.account.clientID || status.APIURL != "" && status.APIURL != v.account.apiURL || mu.UID == v.mu.UID {
+		if status.User == nil || status.OAuthClientID != v.account.clientID || status.APIURL != "" && !calcom.SameURL(status.APIURL, v.account.apiURL) || mu.UID == v.mu.UID {
 			continue
 		}
 		if absenceCountsIn(mu, r.config.UnknownOutcomeGrace, r.clock.Now()) > 0 {

@@ -39,9 +39,15 @@ type accounts struct {
 
 	// listeners are told of accounts of which there is something new to say. They are all there before the first account is.
 	listeners []func(accountName)
+	// dropped are called with each account that is dropped, without the lock. They are all there before the first account is.
+	dropped []func(accountName)
 
 	mu     sync.Mutex
 	byName map[accountName]*account
+	// users are the accounts that objects use, and keys their secret keys. unused are the accounts that may have to be dropped.
+	users  references[accountName]
+	keys   references[loginKey]
+	unused []accountName
 	// cut are the objects whose last visit ended in its middle for want of calls, and how many it would have taken.
 	cut map[types.NamespacedName]int
 }
@@ -59,6 +65,8 @@ type accountName struct{ apiURL, clientID string }
 type account struct {
 	budget *quota.Budget
 	logins map[[sha256.Size]byte]*login
+	// numbered is how many logins there were so far.
+	numbered int
 	// successes counts the calls that showed a secret key to be good, so that the latest can be told.
 	successes atomic.Int64
 }
@@ -90,14 +98,15 @@ const maxLogins = 8
 func newAccounts(config Config) *accounts {
 	return &accounts{
 		config: config, clock: config.Clock, byName: make(map[accountName]*account), cut: make(map[types.NamespacedName]int),
+		users: newReferences[accountName](), keys: newReferences[loginKey](),
 	}
 }
 
-// login returns the login for a secret key, the same one for every user that comes with the same key.
-func (a *accounts) login(apiURL, clientID string, secretKey calcom.Hidden[string]) (*login, error) {
+// login returns the login of an object for a secret key, the same one for every object that comes with the same key.
+func (a *accounts) login(object string, name accountName, secretKey calcom.Hidden[string]) (*login, error) {
+	a.use(object, name)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	name := accountName{apiURL: apiURL, clientID: clientID}
 	acc, ok := a.byName[name]
 	if !ok {
 		acc = &account{
@@ -110,10 +119,11 @@ func (a *accounts) login(apiURL, clientID string, secretKey calcom.Hidden[string
 	}
 	fingerprint := sha256.Sum256([]byte(secretKey.Reveal()))
 	if l, ok := acc.logins[fingerprint]; ok {
+		a.useLogin(object, loginKey{name, fingerprint})
 		return l, nil
 	}
 	cal, err := calcom.New(calcom.Config{
-		BaseURL: apiURL, ClientID: clientID, SecretKey: secretKey,
+		BaseURL: name.apiURL, ClientID: name.clientID, SecretKey: secretKey,
 		UserAgent: a.config.UserAgent, Transport: a.config.Transport, OnResponse: acc.budget.Observe,
 		OnDone: a.config.Metrics.Called, Now: a.clock.Now,
 	})
@@ -123,13 +133,15 @@ func (a *accounts) login(apiURL, clientID string, secretKey calcom.Hidden[string
 	// What the process finds at its start was verified by the one before it; a restart asks nobody.
 	l := &login{
 		client: cal, account: acc, budget: acc.budget, clock: a.clock, probe: a.config.ResyncInterval,
-		number: len(acc.logins), trusted: len(acc.logins) == 0,
+		number: acc.numbered, trusted: acc.numbered == 0,
 		changed: func() { a.notify(name) },
 	}
 	if len(acc.logins) >= maxLogins {
 		clear(acc.logins)
 	}
 	acc.logins[fingerprint] = l
+	acc.numbered++
+	a.useLogin(object, loginKey{name, fingerprint})
 	return l, nil
 }
 

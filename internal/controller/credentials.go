@@ -25,7 +25,7 @@ func (r *ManagedUserReconciler) connect(ctx context.Context, v *visit) error {
 	if err != nil {
 		return err
 	}
-	login, secret, err := r.credentials.login(ctx, t)
+	login, secret, err := r.credentials.login(ctx, client.ObjectKeyFromObject(v.mu).String(), t)
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,9 @@ type credentials struct {
 	mu sync.Mutex
 	// known are the secret keys as they were read last. A Secret that has not changed since is not read again, be it
 	// for ten thousand users.
-	known map[secretKeyName]knownSecretKey
+	known map[client.ObjectKey]map[string]knownSecretKey
+	// named are the secret keys that objects name. One that no object names any more does not stay in memory.
+	named references[secretKeyName]
 }
 
 type secretKeyName struct {
@@ -62,16 +64,21 @@ type knownSecretKey struct {
 }
 
 func newCredentials(c client.Client, reader client.Reader, config Config, accounts *accounts) *credentials {
-	return &credentials{client: c, reader: reader, config: config, accounts: accounts, known: make(map[secretKeyName]knownSecretKey)}
+	return &credentials{
+		client: c, reader: reader, config: config, accounts: accounts,
+		known: make(map[client.ObjectKey]map[string]knownSecretKey), named: newReferences[secretKeyName](),
+	}
 }
 
-// login returns the login that a target names, and the metadata of the Secret that its key is in.
-func (c *credentials) login(ctx context.Context, t target) (*login, *metav1.PartialObjectMetadata, error) {
+// login returns the login that a target names, for an object, and the metadata of the Secret that its key is in.
+func (c *credentials) login(ctx context.Context, object string, t target) (*login, *metav1.PartialObjectMetadata, error) {
+	c.accounts.use(object, t.account)
+	c.name(object, t.secret)
 	secretKey, secret, err := c.secretKey(ctx, t)
 	if err != nil {
 		return nil, nil, err
 	}
-	login, err := c.accounts.login(t.account.apiURL, t.account.clientID, secretKey)
+	login, err := c.accounts.login(object, t.account, secretKey)
 	if err != nil {
 		return nil, nil, clientProblem(v1alpha1.ReasonKeyNotFound, waiting, fmt.Sprintf(
 			"The secret key under %s in %s cannot be used (%v); correct it", t.secret.key, t.secretName(), err))
@@ -117,18 +124,62 @@ func (c *credentials) secretKey(ctx context.Context, t target) (calcom.Hidden[st
 func (c *credentials) remembered(name secretKeyName, version string) (calcom.Hidden[string], bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known, ok := c.known[name]
+	known, ok := c.known[name.secret][name.key]
 	return known.value, ok && known.version == version
 }
 
 func (c *credentials) remember(name secretKeyName, key knownSecretKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.known[name] = key
+	if c.named.counts[name] == 0 {
+		return // The object that named it went meanwhile.
+	}
+	if c.known[name.secret] == nil {
+		c.known[name.secret] = make(map[string]knownSecretKey, 1)
+	}
+	c.known[name.secret][name.key] = key
 }
 
 func (c *credentials) forget(name secretKeyName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.known, name)
+	c.drop(name)
+}
+
+// drop is forget for a caller that holds c.mu.
+func (c *credentials) drop(name secretKeyName) {
+	delete(c.known[name.secret], name.key)
+	if len(c.known[name.secret]) == 0 {
+		delete(c.known, name.secret)
+	}
+}
+
+// name notes which secret key an object names.
+func (c *credentials) name(object string, key secretKeyName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if unused, ok := c.named.set(object, key); ok {
+		c.drop(unused)
+	}
+}
+
+// leave notes that an object is gone, and names no secret key.
+func (c *credentials) leave(object string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if unused, ok := c.named.drop(object); ok {
+		c.drop(unused)
+	}
+}
+
+// changed forgets the keys of a Secret that were read from another version of it than the one of an event. A deletion is a version too.
+func (c *credentials) changed(secret client.Object) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	name := client.ObjectKeyFromObject(secret)
+	for key, known := range c.known[name] {
+		if known.version != secret.GetResourceVersion() {
+			c.drop(secretKeyName{secret: name, key: key})
+		}
+	}
 }

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -59,6 +60,8 @@ type ManagedUserReconciler struct {
 	// gone are the UIDs, by name, of objects that were let go and that the cache has not heard of yet. Another look at one of them
 	// would only find out once more that its user is gone.
 	gone sync.Map
+	// retries spaces out the reconciles that end in conflicts.
+	retries *retries
 }
 
 // New returns a reconciler. Objects are read from c, which may be a cache, and Secrets from reader, which must be none.
@@ -76,7 +79,7 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 	return &ManagedUserReconciler{
 		client: c, reader: reader, recorder: recorder, config: config, clock: config.Clock,
 		accounts: accounts, credentials: newCredentials(c, reader, config, accounts), sweeper: sweeper,
-		deletions: deletions, absences: absences, tokens: newTokensMemory(config),
+		deletions: deletions, absences: absences, tokens: newTokensMemory(config), retries: newRetries(config),
 		intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config), marks: newOwnMarks(), lifted: &lifted{},
 	}, nil
 }
@@ -117,6 +120,8 @@ type visit struct {
 	again time.Duration
 	// lifted is set when the conflict that Cal.com reported before may have ended.
 	lifted bool
+	// retried is set when the visit ends in a conflict, or with an object that has to be read again.
+	retried bool
 	// stored is whether the API server has the status as it is in memory.
 	stored bool
 	// began and resolved are for the metrics: how the object was at first, and what became of a create call of unknown outcome.
@@ -138,8 +143,10 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 	defer cancel()
 	mu := &v1alpha1.ManagedUser{}
 	if err := r.client.Get(ctx, request.NamespacedName, mu); err != nil {
-		r.forget(request.NamespacedName)
-		r.gone.Delete(request.NamespacedName)
+		if apierrors.IsNotFound(err) {
+			r.forget(request.NamespacedName)
+			r.gone.Delete(request.NamespacedName)
+		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if uid, ok := r.gone.Load(request.NamespacedName); ok && uid == mu.UID {
@@ -152,6 +159,9 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 	}
 	defer func() {
 		result, err = r.finish(ctx, v, err)
+		if !v.retried {
+			r.retries.reset(request.NamespacedName)
+		}
 		if v.again > 0 && err == nil {
 			result.RequeueAfter = min(v.again, cmp.Or(result.RequeueAfter, v.again))
 		}
@@ -174,10 +184,12 @@ func (r *ManagedUserReconciler) forget(name client.ObjectKey) {
 	r.deletions.forget(name)
 	r.absences.forget(name)
 	r.accounts.forget(name)
+	r.credentials.leave(name.String())
 	r.tokens.forget(name)
 	r.intents.forget(name)
 	r.lifted.take(name)
 	r.rivals.forget("ManagedUser", name)
+	r.retries.reset(name)
 }
 
 // reconcile is the straight line for an object that is to stay.

@@ -37,11 +37,15 @@ type OAuthClientReconciler struct {
 	counted map[client.ObjectKey]time.Time
 	// answered are the requests for a look that were met, of which the cache may not have heard yet.
 	answered map[client.ObjectKey]string
+	// retries spaces out the reconciles that end in conflicts.
+	retries *retries
 }
 
 // OAuthClients returns the reconciler of a kind of OAuth client, KindOAuthClient or KindClusterOAuthClient.
 func (r *ManagedUserReconciler) OAuthClients(kind string) *OAuthClientReconciler {
-	return &OAuthClientReconciler{kind: kind, users: r, counted: make(map[client.ObjectKey]time.Time), answered: make(map[client.ObjectKey]string)}
+	return &OAuthClientReconciler{
+		kind: kind, users: r, counted: make(map[client.ObjectKey]time.Time), answered: make(map[client.ObjectKey]string), retries: newRetries(r.config),
+	}
 }
 
 // clientVisit is one reconcile of one OAuth client.
@@ -61,14 +65,16 @@ func (r *OAuthClientReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		return ctrl.Result{}, err
 	}
 	if err := r.users.client.Get(ctx, request.NamespacedName, c.object); err != nil {
-		r.forget(request.NamespacedName)
+		if apierrors.IsNotFound(err) {
+			r.forget(request.NamespacedName)
+		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	v := &clientVisit{oauthClient: c, key: request.NamespacedName, before: *c.status.DeepCopy()}
 	held, wait, err := r.hold(ctx, v)
 	switch {
 	case apierrors.IsConflict(err):
-		return ctrl.Result{RequeueAfter: conflictRetry}, nil
+		return ctrl.Result{RequeueAfter: r.retries.next(v.key)}, nil
 	case apierrors.IsNotFound(err), err == nil && !held && !v.object.GetDeletionTimestamp().IsZero():
 		r.forget(v.key)
 		return ctrl.Result{}, nil
@@ -83,9 +89,11 @@ func (r *OAuthClientReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 }
 
 func (r *OAuthClientReconciler) forget(key client.ObjectKey) {
-	r.users.accounts.forgetTicket(r.ticket(key))
 	r.users.sweeper.unkeep(r.ticket(key))
 	r.users.rivals.forget(r.kind, key)
+	r.users.accounts.leave(r.ticket(key))
+	r.users.credentials.leave(r.ticket(key))
+	r.retries.reset(key)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.counted, key)
@@ -154,10 +162,11 @@ func (r *OAuthClientReconciler) tell(ctx context.Context, v *clientVisit) (ctrl.
 	wait, err := r.write(ctx, v)
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return ctrl.Result{RequeueAfter: conflictRetry}, nil
+		return ctrl.Result{RequeueAfter: r.retries.next(v.key)}, nil
 	case err != nil:
 		return ctrl.Result{}, withoutValues(err)
 	}
+	r.retries.reset(v.key)
 	again, err := r.resume(p)
 	if wait > 0 {
 		again.RequeueAfter = min(wait, again.RequeueAfter)
@@ -193,7 +202,7 @@ func (r *OAuthClientReconciler) verify(ctx context.Context, v *clientVisit) (acc
 	if err != nil {
 		return accountName{}, err
 	}
-	login, _, err := r.users.credentials.login(ctx, t)
+	login, _, err := r.users.credentials.login(ctx, r.ticket(v.key), t)
 	if err != nil {
 		return t.account, err
 	}

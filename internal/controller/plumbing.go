@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,12 +17,18 @@ import (
 )
 
 // plumbing decides about an error of the Kubernetes API. A conflict means that the copy was out of date, nothing more.
-func (r *ManagedUserReconciler) plumbing(err, second error) (ctrl.Result, error) {
+func (r *ManagedUserReconciler) plumbing(v *visit, err, second error) (ctrl.Result, error) {
 	err = errors.Join(err, client.IgnoreNotFound(second))
 	if errors.Is(err, errAgain) || apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-		return ctrl.Result{RequeueAfter: conflictRetry}, nil
+		return ctrl.Result{RequeueAfter: r.again(v)}, nil
 	}
 	return ctrl.Result{}, withoutValues(err)
+}
+
+// again returns the wait before the next reconcile of an object that was written by another client at the same moment.
+func (r *ManagedUserReconciler) again(v *visit) time.Duration {
+	v.retried = true
+	return r.retries.next(client.ObjectKeyFromObject(v.mu))
 }
 
 // withoutValues returns an error that tells of a write that Kubernetes refused because of what was in it. Its own words quote

@@ -31,12 +31,16 @@ type SecretReconciler struct {
 	config    Config
 	protector *protector
 	tokens    *tokensMemory
+	// retries spaces out the reconciles that end in conflicts.
+	retries *retries
 }
 
 // Secrets returns the reconciler of the Secrets that the users need; with a Config that does not protect Secrets, it takes the
 // protection off wherever it is.
 func (r *ManagedUserReconciler) Secrets() *SecretReconciler {
-	return &SecretReconciler{client: r.client, reader: r.reader, config: r.config, protector: r.protector(), tokens: r.tokens}
+	return &SecretReconciler{
+		client: r.client, reader: r.reader, config: r.config, protector: r.protector(), tokens: r.tokens, retries: newRetries(r.config),
+	}
 }
 
 // protector returns what protects the objects that the users need.
@@ -46,24 +50,30 @@ func (r *ManagedUserReconciler) protector() *protector {
 
 // Reconcile brings one Secret's in-use finalizer into step with the users and OAuth clients that need it.
 func (r *SecretReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	wait, err := r.reconcile(ctx, request)
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: r.retries.next(request.NamespacedName)}, nil
+	}
+	r.retries.reset(request.NamespacedName)
+	return ctrl.Result{RequeueAfter: wait}, client.IgnoreNotFound(err)
+}
+
+// reconcile returns the time until the next attempt to protect the Secret, or 0.
+func (r *SecretReconciler) reconcile(ctx context.Context, request ctrl.Request) (wait time.Duration, err error) {
 	secret := secretMetadata(metav1.ObjectMeta{})
 	if err := r.client.Get(ctx, request.NamespacedName, secret); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.protector.rivals.forget("Secret", request.NamespacedName)
 		}
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+		return 0, err
 	}
-	var wait time.Duration
 	tokens, err := r.removeStray(ctx, secret)
 	if !tokens && err == nil {
 		wait, err = r.protector.protectOrRelease(ctx, secret, func(ctx context.Context, live bool) (bool, error) {
 			return r.isNeeded(ctx, request.NamespacedName, live)
 		})
 	}
-	if apierrors.IsConflict(err) {
-		return ctrl.Result{RequeueAfter: conflictRetry}, nil
-	}
-	return ctrl.Result{RequeueAfter: wait}, client.IgnoreNotFound(err)
+	return wait, err
 }
 
 // isNeeded reports whether the deletion of some user will need the Secret: whoever has the finalizer has, or may have,

@@ -249,6 +249,7 @@ func (r *ManagedUserReconciler) usersOfNamespace(ctx context.Context, namespace 
 
 // usersOfSecret finds the users that a change of a Secret can help: those that name it, and those of an OAuth client that does.
 func (r *ManagedUserReconciler) usersOfSecret(ctx context.Context, secret client.Object) []reconcile.Request {
+	r.credentials.changed(secret)
 	requests := r.requests(ctx, anyUser, client.InNamespace(secret.GetNamespace()), client.MatchingFields{bySecret: secret.GetName()})
 	for _, c := range r.clientsOfSecret(ctx, secret) {
 		requests = append(requests, r.usersOfClient(ctx, c)...)

@@ -41,7 +41,7 @@ func carriers(t *testing.T) map[string]any {
 	}
 	found := sighting{User: user, known: true}
 	config := Config{Clock: testclock.NewFakePassiveClock(pureNow), Transport: NewTransport(1), RateLimitShare: 1}
-	login, err := newAccounts(config).login("https://api.cal.com/v2", pureClientID, calcom.Hide("canary"))
+	login, err := newAccounts(config).login("ns/name", accountName{"https://api.cal.com/v2", pureClientID}, calcom.Hide("canary"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,8 +163,8 @@ func TestPlumbingErrors(t *testing.T) {
 		"Other":          {errors.New("connection refused"), "connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &ManagedUserReconciler{}
-			_, err := r.plumbing(tc.err, nil)
+			r := &ManagedUserReconciler{retries: newRetries(Config{})}
+			_, err := r.plumbing(&visit{mu: pureUser()}, tc.err, nil)
 			text := fmt.Sprintf("%v", err)
 			if err == nil {
 				text = ""

@@ -19,9 +19,6 @@ import (
 )
 
 const (
-	// conflictRetry is the time for the cache to hear of the write that came in between.
-	conflictRetry = 200 * time.Millisecond
-
 	// quietAge is how old an object has to be before a wait for the quota is worth a write to its status.
 	quietAge = 2 * time.Minute
 
@@ -45,7 +42,7 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 	p := classify(err)
 	if err == nil && v.isIdle() {
 		if writing := r.writeStatus(ctx, v); writing != nil { // Only an origin can be new, of an object from an older operator.
-			return r.plumbing(writing, nil)
+			return r.plumbing(v, writing, nil)
 		}
 		r.track(v, nil)
 		return r.sooner(ctrl.Result{}, v.tokens.next), nil
@@ -53,17 +50,17 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 	if err != nil && p == nil || errors.Is(err, errAgain) {
 		// Kubernetes' own errors are plumbing: they are tried again and not shown. What was done in Cal.com
 		// before them is.
-		return r.plumbing(err, r.writeStatus(ctx, v))
+		return r.plumbing(v, err, r.writeStatus(ctx, v))
 	}
 	r.conclude(v, p)
 	if writing := r.writeStatus(ctx, v); writing != nil {
-		return r.plumbing(writing, plumbingIn(err))
+		return r.plumbing(v, writing, plumbingIn(err))
 	}
 	r.tell(v, p)
 	r.tellOfTokens(v)
 	r.track(v, p)
 	if also := plumbingIn(err); also != nil {
-		return r.plumbing(also, nil)
+		return r.plumbing(v, also, nil)
 	}
 	return r.resumeWithTokens(v, p)
 }

@@ -42,7 +42,7 @@ type Sweeper struct {
 	swept     map[accountName]*swept
 	accountOf map[types.NamespacedName]accountName
 	// kept are the accounts, by OAuth client objects, that are swept though nobody may be a member: users may have leaked.
-	kept map[string]keptAccount
+	kept map[string]accountName
 	// demands are the objects for which the sweep wants a look at Cal.com; the numbers tell one demand from the next.
 	demands    map[types.NamespacedName]uint64
 	lastDemand uint64
@@ -52,12 +52,6 @@ type Sweeper struct {
 	schedule func(SweepRequest, time.Duration)
 }
 
-// keptAccount is what an OAuth client object stands for, and the reason why it has no secret key, if it has none.
-type keptAccount struct {
-	account accountName
-	lacks   string
-}
-
 // SweepRequest asks for the next step of one OAuth client's round.
 type SweepRequest struct{ account accountName }
 
@@ -65,6 +59,8 @@ type SweepRequest struct{ account accountName }
 type swept struct {
 	account accountName
 	members map[types.NamespacedName]*member
+	// keeps are the OAuth client objects that stand for it, and the reason why each has no secret key, if it has none.
+	keeps map[string]string
 	// joinedFirst and joinedLast are when members came, since there was none.
 	joinedFirst, joinedLast time.Time
 	// watched is since when there has been somebody to look after: a member, or an OAuth client object that stands for the account.
@@ -95,13 +91,15 @@ type member struct {
 }
 
 func newSweeper(c client.Client, reader client.Reader, accounts *accounts, config Config) *Sweeper {
-	return &Sweeper{
+	s := &Sweeper{
 		client: c, reader: reader, config: config, clock: config.Clock, accounts: accounts,
-		swept: make(map[accountName]*swept), kept: make(map[string]keptAccount),
+		swept: make(map[accountName]*swept), kept: make(map[string]accountName),
 		accountOf: make(map[types.NamespacedName]accountName), demands: make(map[types.NamespacedName]uint64),
 		missing: func(context.Context, accountName, []types.NamespacedName) {},
 		wake:    func(types.NamespacedName) {}, schedule: func(SweepRequest, time.Duration) {},
 	}
+	accounts.dropped = append(accounts.dropped, s.drop)
+	return s
 }
 
 // Connect says where the sweep puts what it wants done: objects that need a reconcile, which nobody waits for, and steps that
@@ -139,7 +137,7 @@ func (s *Sweeper) enroll(account accountName, name types.NamespacedName, mu *v1a
 	sw, now := s.sweptOf(account), s.clock.Now()
 	m, ok := sw.members[name]
 	if !ok {
-		if !s.isWatched(account, sw) {
+		if !sw.isWatched() {
 			sw.watched = now
 		}
 		if len(sw.members) == 0 {
@@ -163,7 +161,7 @@ func (s *Sweeper) enroll(account accountName, name types.NamespacedName, mu *v1a
 func (s *Sweeper) sweptOf(account accountName) *swept {
 	sw, ok := s.swept[account]
 	if !ok {
-		sw = &swept{account: account, members: make(map[types.NamespacedName]*member)}
+		sw = &swept{account: account, members: make(map[types.NamespacedName]*member), keeps: make(map[string]string)}
 		s.swept[account] = sw
 	}
 	return sw
@@ -181,11 +179,14 @@ func (s *Sweeper) begins(account accountName, sw *swept) {
 func (s *Sweeper) keep(object string, account accountName, lacks string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if was, ok := s.kept[object]; ok && was != account {
+		delete(s.swept[was].keeps, object)
+	}
 	sw := s.sweptOf(account)
-	if !s.isWatched(account, sw) {
+	if !sw.isWatched() {
 		sw.watched = s.clock.Now()
 	}
-	s.kept[object] = keptAccount{account, lacks}
+	s.kept[object], sw.keeps[object] = account, lacks
 	s.begins(account, sw)
 }
 
@@ -193,23 +194,23 @@ func (s *Sweeper) keep(object string, account accountName, lacks string) {
 func (s *Sweeper) unkeep(object string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.kept, object)
-}
-
-// isWatched reports whether there is somebody to look after. The lock is held.
-func (s *Sweeper) isWatched(name accountName, sw *swept) bool {
-	return len(sw.members) > 0 || s.isKept(name)
-}
-
-// isKept reports whether an account is swept without members. The lock is held.
-func (s *Sweeper) isKept(account accountName) bool {
-	for _, kept := range s.kept {
-		if kept.account == account {
-			return true
-		}
+	if account, ok := s.kept[object]; ok {
+		delete(s.kept, object)
+		delete(s.swept[account].keeps, object)
 	}
-	return false
 }
+
+// drop forgets an account that no object uses any more.
+func (s *Sweeper) drop(account accountName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sw, ok := s.swept[account]; ok && !sw.isWatched() {
+		delete(s.swept, account)
+	}
+}
+
+// isWatched reports whether there is a member, or an OAuth client object that stands for the account: users may have leaked.
+func (sw *swept) isWatched() bool { return len(sw.members)+len(sw.keeps) > 0 }
 
 // withdraw takes an object out of the sweep.
 func (s *Sweeper) withdraw(name types.NamespacedName) {

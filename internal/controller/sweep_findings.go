@@ -114,15 +114,15 @@ func (s *Sweeper) sweeps() []ClientSweep {
 	all := make([]ClientSweep, 0, len(s.swept))
 	for _, name := range inOrder(s.swept) {
 		sw := s.swept[name]
-		all = append(all, ClientSweep{APIURL: name.apiURL, ClientID: name.clientID, Awaited: s.awaited(name, sw), Findings: sw.findings.clone()})
+		all = append(all, ClientSweep{APIURL: name.apiURL, ClientID: name.clientID, Awaited: sw.awaited(), Findings: sw.findings.clone()})
 	}
 	return all
 }
 
 // awaited returns since when a complete round has been awaited. The lock is held.
-func (s *Sweeper) awaited(name accountName, sw *swept) time.Time {
+func (sw *swept) awaited() time.Time {
 	switch {
-	case !s.isWatched(name, sw):
+	case !sw.isWatched():
 		return time.Time{}
 	case sw.findings.Completed.After(sw.watched):
 		return sw.findings.Completed

@@ -47,7 +47,7 @@ func (s *Sweeper) begin(name accountName) (*swept, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sw, now := s.swept[name], s.clock.Now()
-	if sw == nil || !s.isWatched(name, sw) {
+	if sw == nil || !sw.isWatched() {
 		if sw != nil {
 			sw.scheduled = false // Until somebody joins.
 		}
@@ -133,9 +133,11 @@ func (s *Sweeper) lacksLogin(name accountName) *problem {
 		condition: v1alpha1.ConditionCredentialsReady, reason: v1alpha1.ReasonProgressing, pace: later, after: noLoginRetry, silent: true,
 		message: "There is no secret key to call with",
 	}
-	for _, kept := range s.kept {
-		if kept.account == name && kept.lacks != "" {
-			p.reason, p.silent = kept.lacks, false
+	if sw, ok := s.swept[name]; ok {
+		for _, lacks := range sw.keeps {
+			if lacks != "" {
+				p.reason, p.silent = lacks, false
+			}
 		}
 	}
 	return p

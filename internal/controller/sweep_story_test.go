@@ -43,7 +43,11 @@ func newSweepStory(t *testing.T, users int, changes ...func(*Config)) *sweepStor
 	scheme := newScheme(t)
 	// A tracker of its own keeps no managed fields, which cost a hundred times as much as all else.
 	tracker := clienttesting.NewObjectTracker(scheme, serializer.NewCodecFactory(scheme).UniversalDecoder())
-	c := fake.NewClientBuilder().WithScheme(scheme).WithObjectTracker(tracker).WithStatusSubresource(&v1alpha1.ManagedUser{}).Build()
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjectTracker(tracker).WithStatusSubresource(&v1alpha1.ManagedUser{}, &v1alpha1.OAuthClient{})
+	for _, index := range []string{byClient, boundByClient, "spec.oauthClientRef.name"} {
+		builder = builder.WithIndex(&v1alpha1.ManagedUser{}, index, func(object client.Object) []string { return nonEmpty(clientKeyOf(object)) })
+	}
+	c := builder.Build()
 	s := &sweepStory{story: &story{
 		T: t, client: c, namespace: "team", clock: clock, events: &recordedEvents{}, writes: &writeCounter{},
 		sandbox: calcomtest.New(t, calcomtest.Options{Now: clock.Now}),

@@ -149,15 +149,15 @@ func (m *tokensMemory) dueAt(mu *v1alpha1.ManagedUser, account accountName, life
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	name := client.ObjectKeyFromObject(mu)
-	calendar := m.calendar(account)
 	if m.planned[name] == account {
+		calendar := m.calendar(account)
 		if at, ok := calendar.At(name); ok && calendar.LifeOf(name) == life {
 			return at
 		}
 	}
 	m.drop(name)
 	m.planned[name] = account
-	return calendar.Plan(name, life, renewal.Phase(string(mu.UID)), most, now)
+	return m.calendar(account).Plan(name, life, renewal.Phase(string(mu.UID)), most, now)
 }
 
 func (m *tokensMemory) calendar(account accountName) *renewal.Calendar[types.NamespacedName] {
@@ -177,6 +177,9 @@ func (m *tokensMemory) drop(name types.NamespacedName) {
 	if account, ok := m.planned[name]; ok {
 		m.plans[account].Drop(name)
 		delete(m.planned, name)
+		if m.plans[account].Len() == 0 {
+			delete(m.plans, account)
+		}
 	}
 }
 

@@ -144,7 +144,7 @@ func (r *ManagedUserReconciler) refusedWrite(v *visit, err error) error {
 	switch {
 	case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		return &problem{
-			condition: v1alpha1.ConditionTokensReady, reason: v1alpha1.ReasonRefreshFailed, severity: r.lack(v), pace: later, after: conflictRetry,
+			condition: v1alpha1.ConditionTokensReady, reason: v1alpha1.ReasonRefreshFailed, severity: r.lack(v), pace: later, after: r.again(v),
 			silent: true, message: "The Secret was written by somebody else at the same moment; looking at it again", cause: err,
 		}
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):

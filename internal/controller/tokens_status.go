@@ -109,7 +109,7 @@ func (r *ManagedUserReconciler) settleTokensTicket(v *visit) {
 func (r *ManagedUserReconciler) resumeWithTokens(v *visit, p *problem) (ctrl.Result, error) {
 	if t := v.tokens.problem; t != nil && (p == nil || p.pace == slowly || p.pace == onChange) {
 		if also := plumbingIn(t); also != nil && t.pace != later {
-			return r.plumbing(also, nil)
+			return r.plumbing(v, also, nil)
 		}
 		p = t
 	}

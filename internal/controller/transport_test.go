@@ -127,7 +127,7 @@ func TestHostileAnswersInWords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			login, err := newAccounts(Config{
 				Clock: clock.RealClock{}, Transport: operatorTransport(t), RateLimitShare: 1,
-			}).login(answeringBytes(t, answer)+"/v2", pureClientID, calcom.Hide("canary-secret"))
+			}).login("ns/name", accountName{answeringBytes(t, answer) + "/v2", pureClientID}, calcom.Hide("canary-secret"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -78,21 +78,6 @@ func waitsForQuota(err error) bool {
 	return ok && !p.at.IsZero()
 }
 
-// forget drops the ticket of an object that waits no longer, wherever it has one.
-func (a *accounts) forget(object types.NamespacedName) {
-	a.forgetTicket(object.String())
-	a.forgetTicket(object.String() + tokensTicket)
-	a.noteCut(object, 0)
-}
-
-func (a *accounts) forgetTicket(key string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, acc := range a.byName {
-		acc.budget.Forget(key)
-	}
-}
-
 // quota returns the state of an account's quota, if the account was used since the start.
 func (a *accounts) quota(name accountName) (quota.Snapshot, bool) {
 	a.mu.Lock()
@@ -133,6 +118,7 @@ type ClientQuota struct {
 func (r *ManagedUserReconciler) Quotas() []ClientQuota { return r.accounts.quotas() }
 
 func (a *accounts) quotas() []ClientQuota {
+	a.prune()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	all := make([]ClientQuota, 0, len(a.byName))

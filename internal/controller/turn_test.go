@@ -115,7 +115,7 @@ func (d *door) RoundTrip(request *http.Request) (*http.Response, error) {
 // session begins a visit.
 func (d *door) session(client, key, name string) *session {
 	d.Helper()
-	l, err := d.accounts.login("https://api.cal.com/v2", client, calcom.Hide(key))
+	l, err := d.accounts.login(client+"/"+name+"/"+key, accountName{"https://api.cal.com/v2", client}, calcom.Hide(key))
 	if err != nil {
 		d.Fatal(err)
 	}

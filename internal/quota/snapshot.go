@@ -24,6 +24,17 @@ type Snapshot struct {
 	BlockedUntil time.Time
 }
 
+// Idle reports whether nothing that was done so far matters to what may be done from now on: no call counts any more, none is held, no
+// request waits and nothing is blocked.
+func (b *Budget) Idle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.clock()
+	b.expire(now)
+	b.meter.settle(now)
+	return len(b.meter.spent)+b.meter.held == 0 && now >= b.meter.blocked && b.queue.byPromise.count == 0
+}
+
 // Snapshot returns the state of the budget, for metrics.
 func (b *Budget) Snapshot() Snapshot {
 	b.mu.Lock()

@@ -95,6 +95,9 @@ func (c *Calendar[K]) Drop(key K) {
 	}
 }
 
+// Len returns how many tokens are planned.
+func (c *Calendar[K]) Len() int { return len(c.entries) }
+
 // Late returns how many tokens should have been renewed and are not.
 func (c *Calendar[K]) Late(now time.Time) int {
 	late := 0
