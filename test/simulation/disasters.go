@@ -66,10 +66,17 @@ func (l *ledger) recreating(t *task) {
 // before the process began can have been begun by the one before.
 func (l *ledger) releasing(t *task, before *v1alpha1.ManagedUser) {
 	deleted := before.DeletionTimestamp
-	if knownID(before) == 0 || orphans(before) || l.world.disasters.deleted[t.owner()] || deleted.IsZero() || deleted.Time.Before(t.process.started) {
+	if knownID(before) == 0 || keeps(before) || l.world.disasters.deleted[t.owner()] || deleted.IsZero() || deleted.Time.Before(t.process.started) {
 		return
 	}
 	l.countAbsence(t)
+}
+
+// keeps reports whether an object leaves its user behind when it goes.
+func keeps(mu *v1alpha1.ManagedUser) bool {
+	_, annotated := mu.Annotations[v1alpha1.AdoptedAnnotation]
+	policy := mu.Spec.DeletionPolicy
+	return policy == v1alpha1.DeletionPolicyOrphan || policy == "" && (annotated || mu.Status.Origin == v1alpha1.OriginAdopted)
 }
 
 // countAbsence checks that what follows from users that are gone is held up: in any ten minutes, less those that a reconcile may take from

@@ -61,6 +61,10 @@ func TestSabotageIsCaught(t *testing.T) {
 		{"the sweep sees nobody's mark", Hooks{Response: hideMarksFromSweep}, []string{"at rest, although it is Ready", "other leaks"}},
 		{"the sweep sees nobody", Hooks{Response: hideAllFromSweep}, []string{"at rest, although it is Ready"}},
 		{"the sweep takes everybody for a leak", Hooks{Response: renameMarks}, []string{"other leaks"}},
+		{"what was removed is not put back", Hooks{Write: withoutRestoration}, []string{"lacks its records in the end"}},
+		{"the origin is not stored", Hooks{Write: withoutOrigin}, []string{"leads to its user", "which it created", "lacks its records"}},
+		{"an adoption is nowhere on record", Hooks{Write: withoutAdoption, Response: hideAdoption}, []string{"that it adopted"}},
+		{"the id in a status is believed", Hooks{Response: markAll}, []string{"somebody else's user", "another's mark"}},
 		{"a status is both Reconciling and Stalled", Hooks{Write: bothConditions}, []string{"at once"}},
 		{"a message ends in a full stop", Hooks{Write: fullStop}, []string{"not a line as it should be"}},
 	} {
@@ -113,6 +117,46 @@ func withoutLock(data []byte, _ bool) ([]byte, bool) {
 
 func withoutRecord(data []byte, status bool) ([]byte, bool) {
 	return data, !status && bytes.Contains(data, []byte(`"finalizers":[`))
+}
+
+// withoutRestoration takes away the writes of a finalizer that bring no record of an adoption or a creation.
+func withoutRestoration(data []byte, status bool) ([]byte, bool) {
+	return data, !status && bytes.Contains(data, []byte(`"finalizers":["platform.cal.com/managed-user"]`)) &&
+		!bytes.Contains(data, []byte(v1alpha1.CreateIntentAnnotation)) && !bytes.Contains(data, []byte(v1alpha1.AdoptedAnnotation))
+}
+
+// withoutOrigin hides the origin from the status.
+func withoutOrigin(data []byte, status bool) ([]byte, bool) {
+	if !status {
+		return data, false
+	}
+	var steps []operation
+	if json.Unmarshal(data, &steps) != nil {
+		return data, false
+	}
+	steps = slices.DeleteFunc(steps, func(o operation) bool { return o.Path == "/status/origin" })
+	out, err := json.Marshal(steps)
+	if err != nil {
+		panic(err)
+	}
+	return out, false
+}
+
+// withoutAdoption turns each record of an adoption into one of a creation.
+func withoutAdoption(data []byte, _ bool) ([]byte, bool) {
+	data = bytes.ReplaceAll(data, []byte(`"/status/origin","value":"Adopted"`), []byte(`"/status/origin","value":"Created"`))
+	return bytes.ReplaceAll(data, []byte(v1alpha1.AdoptedAnnotation), []byte("example.com/adopted")), false
+}
+
+func hideAdoption(_ *World, _ *task, x *exchange) {
+	x.answer = bytes.ReplaceAll(x.answer, []byte(":adopted"), nil)
+}
+
+// markAll lets each user that is asked for by its id seem to carry the mark of the object that asks.
+func markAll(w *World, t *task, x *exchange) {
+	if x.op == calcomtest.OpGet {
+		fakeMarks(w, t, x)
+	}
 }
 
 // withoutSign lets the operator believe that the sign of a release stands on the Secret.
