@@ -53,7 +53,7 @@ func TestInventory(t *testing.T) {
 	mu := &v1alpha1.ManagedUser{
 		ObjectMeta: metav1.ObjectMeta{Name: "alice", Namespace: "team", UID: "u1", Finalizers: []string{v1alpha1.ManagedUserFinalizer}, CreationTimestamp: metav1.Now()},
 		Spec:       v1alpha1.ManagedUserSpec{Email: "alice@example.com", Name: "Alice", OAuthClientRef: &v1alpha1.OAuthClientReference{Name: "acme"}},
-		Status:     v1alpha1.ManagedUserStatus{OAuthClientID: "c1", User: &v1alpha1.CalcomUser{ID: 742}},
+		Status:     v1alpha1.ManagedUserStatus{OAuthClientID: "c1", Origin: v1alpha1.OriginCreated, User: &v1alpha1.CalcomUser{ID: 742}},
 	}
 	acme := &v1alpha1.OAuthClient{ObjectMeta: metav1.ObjectMeta{Name: "acme", Namespace: "team", UID: "u2"}}
 	acme.Spec.ID, acme.Spec.SecretKeyRef = "c1", v1alpha1.SecretKeyReference{Name: "calcom", Key: "secretKey"}

@@ -84,6 +84,13 @@ func (l *lifted) take(name client.ObjectKey) bool {
 	return ok
 }
 
+// keepLifted lets the reconcile after this one send the call that this one had to put off.
+func (r *ManagedUserReconciler) keepLifted(v *visit, p *problem, err error) {
+	if v.lifted && (err != nil && p == nil || p != nil && p.pace == later) {
+		r.lifted.note(client.ObjectKeyFromObject(v.mu))
+	}
+}
+
 // Retry lets the next reconcile of an object send a call that Cal.com refused before.
 func (r *ManagedUserReconciler) Retry(name client.ObjectKey) { r.lifted.note(name) }
 

@@ -4,6 +4,7 @@
 package controller
 
 import (
+	"bytes"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -118,7 +119,7 @@ func TestExchangedTokensSecrets(t *testing.T) {
 				meta.IsStatusConditionTrue(mu.Status.Conditions, v1alpha1.ConditionTokensReady)
 		})
 	}
-	if after := s.published("b").Data[v1alpha1.TokensKeyRefreshToken]; string(before) != string(after) {
+	if after := s.published("b").Data[v1alpha1.TokensKeyRefreshToken]; !bytes.Equal(before, after) {
 		t.Error("alice has other tokens")
 	}
 	if n := s.sandbox.Count(calcomtest.OpForceRefresh); n != 0 {

@@ -140,7 +140,11 @@ func (r *ManagedUserReconciler) createFailed(ctx context.Context, v *visit, err 
 	}
 	if calcom.IsConflict(err) {
 		var found *sighting
-		if found, err = r.resolveConflict(ctx, v, err); err == nil && !found.known {
+		found, err = r.resolveConflict(ctx, v, err)
+		if _, unresolved := errors.AsType[*calcom.Error](err); unresolved {
+			return err // The user that is in the way may be the object's own.
+		}
+		if err == nil && !found.known {
 			err = mayAdopt(v, found.User)
 		}
 		if err == nil {

@@ -123,34 +123,45 @@ type protector struct {
 func (p *protector) protectOrRelease(
 	ctx context.Context, object *metav1.PartialObjectMetadata, isNeeded func(ctx context.Context, live bool) (bool, error),
 ) (wait time.Duration, err error) {
-	c, protect := p.client, p.protect
-	held := controllerutil.ContainsFinalizer(object, v1alpha1.InUseFinalizer)
 	needed := false
-	if protect {
+	if p.protect {
 		if needed, err = isNeeded(ctx, false); err != nil {
 			return 0, err
 		}
 	}
 	switch {
-	case !held && (!needed || !object.DeletionTimestamp.IsZero()):
-		return 0, nil // An object that is being deleted takes no new finalizer.
-	case !held:
+	case !isInUse(object):
+		if !needed || !object.DeletionTimestamp.IsZero() { // An object that is being deleted takes no new finalizer.
+			return 0, nil
+		}
 		if wait = p.rivals.admit(ctx, object, "the finalizer "+v1alpha1.InUseFinalizer); wait > 0 {
 			return wait, nil
 		}
-	case !needed && protect:
-		// The cache may not have heard of an object that came to need this one a moment ago: see confirm.
-		if err := patchInUse(ctx, c, object, releasing); err != nil {
-			return 0, err
-		}
-		if needed, err = isNeeded(ctx, true); err != nil {
-			return 0, err
-		}
+	case !needed:
+		return 0, p.release(ctx, object, isNeeded)
 	}
-	if needed {
-		return 0, p.marks.mark(ctx, c, object)
+	return 0, p.marks.mark(ctx, p.client, object)
+}
+
+// release removes the in-use finalizer of an object that the cache shows as unneeded. The cache may not have heard of an object
+// that came to need this one a moment ago: see confirm.
+func (p *protector) release(
+	ctx context.Context, object *metav1.PartialObjectMetadata, isNeeded func(ctx context.Context, live bool) (bool, error),
+) error {
+	if !p.protect {
+		return patchInUse(ctx, p.client, object, unused)
 	}
-	return 0, patchInUse(ctx, c, object, unused)
+	if err := patchInUse(ctx, p.client, object, releasing); err != nil {
+		return err
+	}
+	needed, err := isNeeded(ctx, true)
+	switch {
+	case err != nil:
+		return err
+	case needed:
+		return p.marks.mark(ctx, p.client, object)
+	}
+	return patchInUse(ctx, p.client, object, unused)
 }
 
 // secretMetadata is the metadata of a Secret, as it is watched and patched.

@@ -187,11 +187,13 @@ func userInStatus(mu *v1alpha1.ManagedUser) *calcom.User {
 	}
 }
 
-// putBack writes the finalizer and a change of the annotations, unless the next attempt has to wait for another writer to stop.
+// putBack writes the finalizer and a change of the annotations. When the next attempt has to wait for another writer to stop,
+// the annotations count for this reconcile all the same: no create call may follow from a lost intent.
 func (r *ManagedUserReconciler) putBack(ctx context.Context, v *visit, change func(*v1alpha1.ManagedUser)) error {
 	wait := r.rivals.admit(ctx, v.mu, "the finalizer and annotations of the operator")
 	if wait > 0 {
 		v.again = wait
+		change(v.mu)
 		return nil
 	}
 	return r.patchMetadata(ctx, v.mu, "restoring the finalizer and annotations", func(mu *v1alpha1.ManagedUser) {

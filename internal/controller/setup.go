@@ -172,7 +172,7 @@ func worthALook() predicate.Predicate {
 		onUpdate(func(before, after client.Object) bool {
 			return before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero()
 		}),
-		onUpdate(func(before, after client.Object) bool { return losesRecords(before, after) }))
+		onUpdate(losesRecords))
 }
 
 // losesRecords reports whether an update removed the finalizer or the annotations of an object that owns a user, or made it

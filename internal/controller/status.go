@@ -88,9 +88,7 @@ func (r *ManagedUserReconciler) settleAccounts(v *visit, err error) {
 	}
 	r.settleTokensTicket(v)
 	p := classify(err)
-	if v.lifted && (err != nil && p == nil || p != nil && p.pace == later) { // The call was not made.
-		r.lifted.note(client.ObjectKeyFromObject(v.mu))
-	}
+	r.keepLifted(v, p, err)
 	if p == nil && v.seen {
 		p = v.tokens.problem
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -61,15 +60,7 @@ func (r *SecretReconciler) removeStray(ctx context.Context, secret *metav1.Parti
 	}
 	// The cache may not have heard of the last edit, so the API server has the last word.
 	for _, from := range []client.Reader{r.client, r.reader} {
-		var mu v1alpha1.ManagedUser
-		err := from.Get(ctx, client.ObjectKey{Namespace: secret.Namespace, Name: owner.Name}, &mu)
-		if apierrors.IsNotFound(err) || err == nil && mu.UID != owner.UID {
-			return true, nil
-		}
-		if err != nil {
-			return true, fmt.Errorf("reading the owner of a Secret with tokens: %w", err)
-		}
-		if stays, err := r.keepsTokens(ctx, &mu, client.ObjectKeyFromObject(secret)); stays || err != nil {
+		if stays, err := r.keepsTokens(ctx, from, owner, client.ObjectKeyFromObject(secret)); stays || err != nil {
 			return true, err
 		}
 	}
@@ -81,20 +72,27 @@ func (r *SecretReconciler) removeStray(ctx context.Context, secret *metav1.Parti
 	return true, nil
 }
 
-// keepsTokens reports whether a Secret with an object's tokens stays. It does while the object wants it, or has not got the
-// other one that it wants, unless that one cannot come before this one goes.
-func (r *SecretReconciler) keepsTokens(ctx context.Context, owner *v1alpha1.ManagedUser, secret client.ObjectKey) (bool, error) {
-	if !wantsSecret(owner, secret.Name) {
+// keepsTokens reports whether a Secret with an object's tokens stays, by the state of the object that a reader has. It does
+// while the object wants it, or has not got the other one that it wants, unless that one cannot come before this one goes. It
+// also stays when the object is gone.
+func (r *SecretReconciler) keepsTokens(
+	ctx context.Context, from client.Reader, owner *metav1.OwnerReference, secret client.ObjectKey,
+) (bool, error) {
+	var mu v1alpha1.ManagedUser
+	err := from.Get(ctx, client.ObjectKey{Namespace: secret.Namespace, Name: owner.Name}, &mu)
+	switch {
+	case err != nil:
+		return true, notFoundAsNil(err, "reading the owner of a Secret with tokens")
+	case mu.UID != owner.UID, tokensNameOf(&mu) == secret.Name:
+		return true, nil
+	case !wantsSecret(&mu, secret.Name):
 		return false, nil
 	}
-	if tokensNameOf(owner) == secret.Name {
-		return true, nil
-	}
-	ends, err := r.endsCycle(ctx, owner, secret.Name)
+	ends, err := r.endsCycle(ctx, &mu, secret.Name)
 	if err != nil || !ends {
 		return true, err
 	}
-	return false, r.rememberTokens(ctx, owner, secret)
+	return false, r.rememberTokens(ctx, &mu, secret)
 }
 
 // wantsSecret reports whether an object's tokens are, or should be, in a Secret.

@@ -35,12 +35,15 @@ func (w *World) happen() {
 		return
 	}
 	key := pick(w, keys)
-	if w.rewrites && w.random.IntN(5) == 0 {
-		w.rewrite(c, key)
+	if w.rewrite(c, key) || w.disaster() {
 		return
 	}
+	w.act(c, key)
+}
+
+// act is something that people do.
+func (w *World) act(c *cluster, key types.NamespacedName) {
 	switch choice := w.random.IntN(100); {
-	case w.disaster():
 	case choice < 22:
 		w.createObject(c)
 	case choice < 45:

@@ -17,8 +17,11 @@ import (
 )
 
 // rewrite lets another tool rewrite what the operator keeps on objects: a GitOps tool that replaces, a backup tool that
-// restores, a controller that removes what it does not know.
-func (w *World) rewrite(c *cluster, key types.NamespacedName) {
+// restores, a controller that removes what it does not know. It reports whether one did.
+func (w *World) rewrite(c *cluster, key types.NamespacedName) bool {
+	if !w.rewrites || w.random.IntN(5) > 0 {
+		return false
+	}
 	switch choice := w.random.IntN(12); {
 	case choice < 4:
 		w.replaceObject(c, key)
@@ -35,6 +38,7 @@ func (w *World) rewrite(c *cluster, key types.NamespacedName) {
 	default:
 		w.stripNeeded(c)
 	}
+	return true
 }
 
 // rewriteUser changes an object as another tool would and notes what the ledger can no longer ask of the operator.
@@ -47,6 +51,7 @@ func (w *World) rewriteUser(c *cluster, key types.NamespacedName, change func(*v
 	}
 	c.api.edit(key, change)
 	c.api.rewritten[key] = c.api.version
+	w.rewrittenAt[ownerName(c, key)] = w.now()
 	w.ledger.noteAmnesia(c, key)
 }
 
@@ -180,11 +185,11 @@ func (w *World) stripNeeded(c *cluster) {
 	}
 }
 
-// isExposed reports whether another tool has removed the finalizer by which the object of a claim holds what it needs, and the
-// operator has not put it back yet.
+// isExposed reports whether another tool has just rewritten the object of a claim: what the object needs may be released by a
+// reconcile that saw it without its finalizer.
 func (w *World) isExposed(c *claim) bool {
-	mu := c.cluster.api.users[c.name]
-	return c.exposed || mu != nil && lacksRecords(mu)
+	at, rewritten := w.rewrittenAt[c.key()]
+	return c.exposed || rewritten && w.now().Sub(at) < reconcileTimeout
 }
 
 // isBound reports whether an object says that it has, or may have, a user in Cal.com.
@@ -218,21 +223,25 @@ func (l *ledger) noteAmnesia(c *cluster, name types.NamespacedName) {
 	if mu == nil {
 		return
 	}
-	_, annotated := mu.Annotations[v1alpha1.AdoptedAnnotation]
 	for _, claim := range l.claims {
-		if claim.cluster != c || claim.name != name || claim.userID == 0 {
-			continue
-		}
-		inStatus := mu.Status.User != nil && mu.Status.User.ID == claim.userID
-		text, _ := l.users[claim.userID].Metadata[ownerKey].(string)
-		remembered := annotated || strings.HasSuffix(text, ":adopted") || inStatus && mu.Status.Origin == v1alpha1.OriginAdopted
-		if !claim.adopted {
-			remembered = !remembered && (inStatus && mu.Status.Origin == v1alpha1.OriginCreated || intentEmail(mu) != "")
-		}
-		if !remembered {
+		if claim.cluster == c && claim.name == name && claim.userID != 0 && !l.remembersOrigin(claim, mu) {
 			l.amnesia[claim.key()] = true
 		}
 	}
+}
+
+// remembersOrigin reports whether some record still says how an object came to own the user of a claim, and none contradicts it.
+func (l *ledger) remembersOrigin(c *claim, mu *v1alpha1.ManagedUser) bool {
+	inStatus := func(origin v1alpha1.Origin) bool {
+		return mu.Status.User != nil && mu.Status.User.ID == c.userID && mu.Status.Origin == origin
+	}
+	_, annotated := mu.Annotations[v1alpha1.AdoptedAnnotation]
+	text, _ := l.users[c.userID].Metadata[ownerKey].(string)
+	adopted := annotated || strings.HasSuffix(text, ":adopted") || inStatus(v1alpha1.OriginAdopted)
+	if c.adopted {
+		return adopted
+	}
+	return !adopted && (inStatus(v1alpha1.OriginCreated) || intentEmail(mu) != "")
 }
 
 // wakeContenders wakes the objects in conflict that want the address, or the username, that another object's user has freed.

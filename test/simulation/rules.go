@@ -18,24 +18,27 @@ func (l *ledger) metadataWritten(t *task, before, after *v1alpha1.ManagedUser) {
 		return
 	}
 	l.releasing(t, before)
-	key := t.owner()
-	policy := before.Spec.DeletionPolicy
 	for _, c := range l.claims {
-		if c.key() != key || !c.live() {
-			continue
+		if c.key() == t.owner() && c.live() {
+			l.released(c, before)
 		}
-		switch {
-		case l.takenByAnother(c): // Whoever's mark it carries answers for it.
-			c.abandoned = true
-		case !orphans(before) || policy == "" && !c.adopted && c.userID == 0:
-			l.world.leaked("the finalizer of %s goes while user %d (%s) is there or may come", t.key.Name, c.userID, c.email)
-			c.abandoned = true
-		case policy == "" && !c.adopted && !l.amnesia[key]:
-			l.world.leaked("%s orphans user %d, which it created", t.key.Name, c.userID)
-			c.orphaned = true
-		default:
-			c.orphaned = true
-		}
+	}
+}
+
+// released judges the release of a user by an object whose finalizer goes.
+func (l *ledger) released(c *claim, before *v1alpha1.ManagedUser) {
+	ofPolicy := before.Spec.DeletionPolicy != "" || c.adopted
+	switch {
+	case l.takenByAnother(c): // The owner in its mark answers for it.
+		c.abandoned = true
+	case !orphans(before) || !ofPolicy && c.userID == 0:
+		l.world.leaked("the finalizer of %s goes while user %d (%s) is there or may come", c.name.Name, c.userID, c.email)
+		c.abandoned = true
+	case !ofPolicy && !l.amnesia[c.key()]:
+		l.world.leaked("%s orphans user %d, which it created", c.name.Name, c.userID)
+		c.orphaned = true
+	default:
+		c.orphaned = true
 	}
 }
 

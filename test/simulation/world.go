@@ -104,9 +104,10 @@ type World struct {
 	disasters disasters
 	// rewrites: other tools rewrite what the operator keeps on objects. backups are old states of objects, and rivals the
 	// writers that remove finalizers just now, both by owner name.
-	rewrites bool
-	backups  map[string]*v1alpha1.ManagedUser
-	rivals   map[string]rival
+	rewrites    bool
+	backups     map[string]*v1alpha1.ManagedUser
+	rivals      map[string]rival
+	rewrittenAt map[string]time.Time
 	// callLimit is how many calls a minute Cal.com allows the client.
 	callLimit int
 
@@ -160,7 +161,7 @@ func newWorld(seed uint64, options Options) *World {
 		random:  rand.New(rand.NewPCG(seed, 0x5ca1ab1e)), //nolint:gosec // A run has to be reproducible.
 		began:   time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC),
 		secret:  "canary-key-1", chaos: true, halfMade: map[string]bool{}, moved: map[int64]bool{},
-		backups: map[string]*v1alpha1.ManagedUser{}, rivals: map[string]rival{},
+		backups: map[string]*v1alpha1.ManagedUser{}, rivals: map[string]rival{}, rewrittenAt: map[string]time.Time{},
 		figures: Figures{Faults: map[string]int{}},
 	}
 	w.clock = testclock.NewFakePassiveClock(w.began)
