@@ -5,6 +5,7 @@ package controller
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -114,23 +115,29 @@ func (r *ManagedUserReconciler) observeOwn(ctx context.Context, v *visit, id int
 	return ofStatus(v, user)
 }
 
-// isUnmarkedOwn reports whether a user that lost its mark is the object's beyond doubt: it is the one in status, and has an
-// address that the object names elsewhere too. Statuses can be exchanged.
+// isUnmarkedOwn reports whether a user that lost its mark is the object's beyond doubt: it is the one in status, and the address
+// in the status is one that spec or create intent name too. Statuses can be exchanged. The user's own address may have been
+// changed in Cal.com.
 func isUnmarkedOwn(v *visit, user *calcom.User) bool {
 	if v.mark.ownershipOf(*user) != unowned || !isInStatus(v.mu, user) {
 		return false
 	}
-	i, _ := recordedIntent(v.mu)
-	plain := user.PlainEmail()
-	return plain == v.mu.Spec.Email || plain == i.Email.Reveal()
+	i, intended := recordedIntent(v.mu)
+	plain := calcom.PlainEmail(v.mu.Status.User.Email, v.mu.Status.OAuthClientID)
+	return plain == v.mu.Spec.Email || intended && plain == i.Email.Reveal() || adoptedID(v.mu) == user.ID
 }
 
-// ofStatus judges the user under the id in status when no user carries the object's mark. Without a mark it is the object's.
+// ofStatus judges the user under the id in status when no user carries the object's mark.
 func ofStatus(v *visit, user *calcom.User) (*sighting, error) {
-	if v.mark.ownershipOf(*user) == foreign {
+	switch {
+	case v.mark.ownershipOf(*user) == foreign:
 		return nil, ownedElsewhere(v, *user) // Another owner has marked it.
+	case isUnmarkedOwn(v, user):
+		return &sighting{User: *user, known: true, byID: true}, nil
 	}
-	return &sighting{User: *user, known: true, byID: true}, nil
+	return nil, synced(v1alpha1.ReasonAlreadyExists, fmt.Sprintf(
+		"User %d, which the status names, carries no owner's mark, and the address in the status is another one than this object's; "+
+			"put that user's mark back in Cal.com, or orphan this object and apply it anew", user.ID))
 }
 
 // user returns the user with an id, and nil for one that Cal.com denies.

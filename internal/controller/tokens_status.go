@@ -29,9 +29,13 @@ func (t *tokensVisit) blocks() bool {
 // lackTokens writes the conditions of an object whose user equals the spec and whose tokens are not published.
 func (r *ManagedUserReconciler) lackTokens(v *visit) {
 	p := v.tokens.problem
+	ready := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionReady)
+	if p.silent && ready != nil && ready.ObservedGeneration != v.mu.Generation {
+		return // Some conditions would be of another generation than the others.
+	}
 	r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionTrue, v1alpha1.ReasonVerified, "Cal.com accepts the credentials")
 	r.setSynced(v)
-	if p.silent && meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionReady) != nil {
+	if p.silent && ready != nil {
 		return // What was said before still holds.
 	}
 	r.unready(v, p, p.reason, p.message)

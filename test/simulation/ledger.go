@@ -160,7 +160,7 @@ func (l *ledger) creating(t *task, x *exchange) {
 		if !last.lookedUp {
 			w.violate("%s creates again without a look-up", t.key.Name)
 		}
-		if since := w.now().Sub(last.at); since < controller.UnknownOutcomeGrace-betweenIntentAndCall {
+		if since := w.now().Sub(last.at); since < controller.UnknownOutcomeGrace-freshness {
 			w.violate("%s creates again %v after a call of unknown outcome", t.key.Name, since)
 		}
 	}
@@ -218,6 +218,9 @@ func (l *ledger) deleting(t *task, x *exchange, key string) {
 func (l *ledger) hasClaim(key string, id int64) bool {
 	return slices.ContainsFunc(l.claims, func(c *claim) bool { return c.key() == key && c.userID == id })
 }
+
+// freshness is how old the record of a create call may be when the operator sends the call.
+const freshness = 30 * time.Second
 
 // betweenIntentAndCall is how much later than its record a call may be sent, in this world.
 const betweenIntentAndCall = 10 * time.Second

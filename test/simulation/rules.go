@@ -31,6 +31,8 @@ func (l *ledger) released(c *claim, before *v1alpha1.ManagedUser) {
 	switch {
 	case l.takenByAnother(c): // The owner in its mark answers for it.
 		c.abandoned = true
+	case c.userID == 0 && l.world.isExposed(c): // Without its record, a second call was sent before the first one was done.
+		c.abandoned = true
 	case !orphans(before) || !ofPolicy && c.userID == 0:
 		l.world.leaked("the finalizer of %s goes while user %d (%s) is there or may come", c.name.Name, c.userID, c.email)
 		c.abandoned = true

@@ -138,7 +138,7 @@ func (w *World) secretWritten(c *cluster, before, after *corev1.Secret) {
 	for _, claim := range w.ledger.claims {
 		// Who takes the protection off the OAuthClient takes away what leads from its users to the Secret.
 		mu := c.api.users[claim.name]
-		cutOff := c.forced && mu != nil && mu.Spec.OAuthClientRef != nil
+		cutOff := (c.forced || c.api.client == nil || !slices.Contains(c.api.client.Finalizers, v1alpha1.InUseFinalizer)) && mu != nil && mu.Spec.OAuthClientRef != nil
 		if claim.cluster == c && claim.live() && !w.isExposed(claim) && !w.ledger.takenByAnother(claim) && !cutOff {
 			w.violate("the Secret of %s is let go while %s needs it", c.ownerID, claim.name.Name)
 		}

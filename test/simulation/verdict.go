@@ -38,7 +38,7 @@ func (w *World) checkRight(c *cluster, key types.NamespacedName) {
 // mayStay reports whether an object whose deletion was asked for has a reason to be there.
 func (w *World) mayStay(c *cluster, mu *v1alpha1.ManagedUser, ready *metav1.Condition) bool {
 	observes := mu.Spec.ReconcilePolicy == v1alpha1.ReconcilePolicyObserve && mu.Spec.DeletionPolicy != v1alpha1.DeletionPolicyOrphan
-	return ready.Reason == v1alpha1.ReasonDeletionBlocked && (observes || w.justified(c, mu, v1alpha1.ReasonOwnedElsewhere))
+	return ready.Reason == v1alpha1.ReasonDeletionBlocked && (observes || w.isStranger(mu) || w.justified(c, mu, v1alpha1.ReasonOwnedElsewhere))
 }
 
 // isRight reports whether an object that is to stay is Ready, or stands still for a reason.
@@ -98,7 +98,7 @@ func (w *World) justified(c *cluster, mu *v1alpha1.ManagedUser, reason string) b
 	key := ownerNameOf(c, mu)
 	switch reason {
 	case v1alpha1.ReasonAlreadyExists:
-		return w.isTaken(mu, key)
+		return w.isTaken(mu, key) || w.isStranger(mu)
 	case v1alpha1.ReasonUsernameConflict:
 		return w.isTaken(mu, "")
 	case v1alpha1.ReasonOwnedElsewhere:
@@ -115,6 +115,14 @@ func (w *World) justified(c *cluster, mu *v1alpha1.ManagedUser, reason string) b
 		return isIncomplete(mu)
 	}
 	return false
+}
+
+// isStranger reports whether the user in status is unmarked, and its address there is none of the object's: another tool exchanged
+// statuses, and the mark was removed by hand.
+func (w *World) isStranger(mu *v1alpha1.ManagedUser) bool {
+	u, exists := w.ledger.users[knownID(mu)]
+	in := heldAddress(mu)
+	return exists && u.Metadata[ownerKey] == nil && in != mu.Spec.Email && in != intentEmail(mu)
 }
 
 // isIncomplete reports whether the spec is at fault: there is no name to create a user with, or a userID that is not that
