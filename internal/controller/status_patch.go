@@ -71,6 +71,9 @@ type patchOperation struct {
 	Value any    `json:"value,omitempty"`
 }
 
+// identifying are the fields of a status without which its user says nothing.
+var identifying = []string{"oauthClientID", "apiURL", "origin"}
+
 // statusPatch returns the steps from one status to the other, a field at a time.
 func statusPatch(before, after any) ([]patchOperation, error) {
 	was, err := runtime.DefaultUnstructuredConverter.ToUnstructured(before)
@@ -82,11 +85,13 @@ func statusPatch(before, after any) ([]patchOperation, error) {
 		return nil, err
 	}
 	conditionsDiffer := !equality.Semantic.DeepEqual(was["conditions"], is["conditions"])
+	userDiffers := !equality.Semantic.DeepEqual(was["user"], is["user"])
 	var steps []patchOperation
 	for _, field := range slices.Sorted(maps.Keys(is)) {
 		// The generation goes with the conditions, which speak of it. With nothing else: from an old copy of the object, it would say that
 		// nobody has dealt with a spec that others found to be met.
-		goes := field == "observedGeneration" && conditionsDiffer
+		// Server, client and origin go with the user: another tool may have emptied the status meanwhile.
+		goes := field == "observedGeneration" && conditionsDiffer || userDiffers && slices.Contains(identifying, field)
 		if goes || !equality.Semantic.DeepEqual(was[field], is[field]) {
 			steps = append(steps, patchOperation{Op: "add", Path: "/status/" + field, Value: is[field]})
 		}

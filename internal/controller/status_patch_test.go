@@ -49,3 +49,24 @@ func TestStatusPatchWritesWhatDiffers(t *testing.T) {
 		})
 	}
 }
+
+// What identifies the user goes with the user: the status may have been emptied since it was read.
+func TestStatusPatchWritesTheIdentityWithTheUser(t *testing.T) {
+	before := v1alpha1.ManagedUserStatus{
+		OAuthClientID: "client", APIURL: "https://api.cal.com/v2", Origin: v1alpha1.OriginCreated, User: &v1alpha1.CalcomUser{ID: 7},
+	}
+	after := *before.DeepCopy()
+	after.User.WeekStart = "Monday"
+	steps, err := statusPatch(&before, &after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var have []string
+	for _, step := range steps {
+		have = append(have, step.Path)
+	}
+	want := []string{"/status/apiURL", "/status/oauthClientID", "/status/origin", "/status/user"}
+	if d := cmp.Diff(want, have); d != "" {
+		t.Errorf("fields (-want +got):\n%s", d)
+	}
+}

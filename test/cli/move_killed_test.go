@@ -292,7 +292,8 @@ func (m *movers) wantKept(w *world, name string, mu *v1alpha1.ManagedUser) {
 	if !ok {
 		m.Fatalf("%s has lost user %d", name, mu.Spec.UserID)
 	}
-	want := strings.Join([]string{w.ownerID(), "team", name, string(mu.UID)}, "/")
+	// To the object there, the user is one that existed before.
+	want := strings.Join([]string{w.ownerID(), "team", name, string(mu.UID)}, "/") + ":adopted"
 	if got := user.Metadata[v1alpha1.OwnerMetadataKey]; got != want {
 		m.Errorf("%s is marked %v, want %s", name, got, want)
 	}
