@@ -65,3 +65,23 @@ func (f *Figures) String() string {
 	row("other rules broken", f.Others)
 	return b.String()
 }
+
+// found notes a broken rule, and counts it with its kind.
+func (w *World) found(kind *int, format string, args ...any) {
+	*kind++
+	text := fmt.Sprintf(format, args...)
+	w.tracef("VIOLATION: %s", text)
+	w.violations = append(w.violations, fmt.Sprintf("step %d: ", w.step)+text)
+}
+
+func (w *World) violate(format string, args ...any) { w.found(&w.figures.Others, format, args...) }
+
+func (w *World) leaked(format string, args ...any) { w.found(&w.figures.Leaks, format, args...) }
+
+func (w *World) duplicate(format string, args ...any) {
+	w.found(&w.figures.Duplicates, format, args...)
+}
+
+func (w *World) foreignTouched(format string, args ...any) {
+	w.found(&w.figures.ForeignTouched, format, args...)
+}

@@ -334,23 +334,3 @@ func (w *World) tracef(format string, args ...any) {
 		w.trace = append(w.trace, fmt.Sprintf("%4d %10s  ", w.step, w.now().Sub(w.began).Round(time.Millisecond))+fmt.Sprintf(format, args...))
 	}
 }
-
-// found notes a broken rule, and counts it with its kind.
-func (w *World) found(kind *int, format string, args ...any) {
-	*kind++
-	text := fmt.Sprintf(format, args...)
-	w.tracef("VIOLATION: %s", text)
-	w.violations = append(w.violations, fmt.Sprintf("step %d: ", w.step)+text)
-}
-
-func (w *World) violate(format string, args ...any) { w.found(&w.figures.Others, format, args...) }
-
-func (w *World) leaked(format string, args ...any) { w.found(&w.figures.Leaks, format, args...) }
-
-func (w *World) duplicate(format string, args ...any) {
-	w.found(&w.figures.Duplicates, format, args...)
-}
-
-func (w *World) foreignTouched(format string, args ...any) {
-	w.found(&w.figures.ForeignTouched, format, args...)
-}
