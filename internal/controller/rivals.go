@@ -70,7 +70,12 @@ func newRivals(reader client.Reader, recorder events.EventRecorder, config Confi
 // admit returns 0 when what the operator keeps on an object may be written once more, and otherwise the time until then. what
 // names it, for the event that the third attempt sends.
 func (r *rivals) admit(ctx context.Context, object client.Object, what string) time.Duration {
-	key := rivalKey{kind: kindOfObject(object), ObjectKey: client.ObjectKeyFromObject(object)}
+	return r.admitAs(ctx, kindOfObject(object), object, what)
+}
+
+// admitAs is admit for what is counted apart from the other writes to objects of a kind.
+func (r *rivals) admitAs(ctx context.Context, kind string, object client.Object, what string) time.Duration {
+	key := rivalKey{kind: kind, ObjectKey: client.ObjectKeyFromObject(object)}
 	since := r.last(key)
 	count, wait := r.count(key)
 	if count == rivalWarning {
@@ -114,11 +119,12 @@ func (r *rivals) prune(now time.Time) {
 	}
 }
 
-// forget drops an object that is gone.
+// forget drops an object that is gone, and all that had their peace.
 func (r *rivals) forget(kind string, object client.ObjectKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.attempts, rivalKey{kind, object})
+	r.prune(r.clock.Now())
 }
 
 // warn sends the event. The other writer has written since a time.

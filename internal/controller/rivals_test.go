@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	testclock "k8s.io/utils/clock/testing"
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
 // Attempts come at once, and then after delays that double, until there was peace.
@@ -142,4 +144,44 @@ type oneObject struct {
 func (o oneObject) Get(_ context.Context, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 	o.mu.DeepCopyInto(into.(*v1alpha1.ManagedUser)) //nolint:forcetypeassert // The test asks for nothing else.
 	return nil
+}
+
+// A writer that edits, or deletes, the Secret with the tokens in a loop gets few answers.
+func TestRivalOfTheTokens(t *testing.T) {
+	for name, act := range map[string]func(*story, *corev1.Secret){
+		"Edits": func(s *story, secret *corev1.Secret) {
+			secret.Data[v1alpha1.TokensKeyAccessToken] = []byte("edited")
+			s.must(s.client.Update(s.Context(), secret))
+		},
+		"Deletes": func(s *story, secret *corev1.Secret) { s.must(s.client.Delete(s.Context(), secret)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t)
+			mu := s.create(withTokens)
+			writes := 0
+			for end := s.clock.Now().Add(10 * time.Second); s.clock.Now().Before(end); s.advance(50 * time.Millisecond) {
+				secret := &corev1.Secret{}
+				key := client.ObjectKey{Namespace: s.namespace, Name: tokensName}
+				if s.client.Get(t.Context(), key, secret) == nil && string(secret.Data[v1alpha1.TokensKeyAccessToken]) != "edited" {
+					act(s, secret)
+				}
+				s.writes.take()
+				s.reconcile(mu)
+				for _, write := range s.writes.take() {
+					if write == "create" || write == "apply" {
+						writes++
+					}
+				}
+			}
+			if writes < 2 || writes > 5 {
+				t.Errorf("the Secret was written %d times", writes)
+			}
+			s.advance(time.Minute)
+			s.reconcile(mu)
+			s.wantValid()
+			if n := s.sandbox.Count(calcomtest.OpForceRefresh); n != 0 {
+				t.Errorf("tokens were ended %d times", n)
+			}
+		})
+	}
 }

@@ -187,6 +187,9 @@ func (r *ManagedUserReconciler) tendSecret(ctx context.Context, v *visit, synced
 	case keepTokens:
 		r.published(v, secret, j.pair, j.record)
 	case writeTokens:
+		if err := r.admitTokens(ctx, v, s); err != nil {
+			return err
+		}
 		return r.publish(ctx, v, s, j.pair, j.record.ForcedAt)
 	case refreshTokens:
 		return r.refresh(ctx, v, s)

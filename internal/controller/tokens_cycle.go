@@ -64,6 +64,28 @@ func notFoundAsNil(err error, doing string) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
+// rivalTokens is what is counted of writers that change or delete Secrets with tokens.
+const rivalTokens = "tokens"
+
+// admitTokens returns a problem while a Secret that another writer changes or deletes again and again must not be written yet. The
+// first write, and one to a Secret that nothing else has changed, pass.
+func (r *ManagedUserReconciler) admitTokens(ctx context.Context, v *visit, s tokensSecret) error {
+	if s.mine || s.secret == nil && v.mu.Status.Tokens == nil {
+		return nil
+	}
+	key := tokensKey(v.mu)
+	secret := secretMetadata(metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name})
+	wait := r.rivals.admitAs(ctx, rivalTokens, secret, "the tokens in Secret "+key.Name)
+	if wait == 0 {
+		return nil
+	}
+	return &problem{
+		condition: v1alpha1.ConditionTokensReady, reason: v1alpha1.ReasonRefreshFailed, severity: r.lack(v), pace: later, after: wait,
+		message: fmt.Sprintf("Another writer changes Secret %s again and again; the tokens are written there after growing delays. "+
+			"Configure that writer to leave the Secret alone", key.Name),
+	}
+}
+
 // rememberTokens keeps the tokens in a Secret that is about to be deleted, so that its owner publishes them under the new name
 // and no call for others is needed.
 func (r *SecretReconciler) rememberTokens(ctx context.Context, owner *v1alpha1.ManagedUser, name client.ObjectKey) error {
