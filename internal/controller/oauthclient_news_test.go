@@ -43,7 +43,7 @@ func TestNewsAreNotLost(t *testing.T) {
 		if n := queue.Len(); n != 750 {
 			t.Errorf("%d requests, want 750", n)
 		}
-		if n := len(news.pending); n != 0 {
+		if n := len(news.take()); n != 0 {
 			t.Errorf("%d accounts are pending still", n)
 		}
 		cancel()

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,8 +30,9 @@ type gate struct {
 
 	handler http.Handler
 	clock   *testclock.FakeClock
-	asked   []runtime.Object
 	allowed bool
+	mu      sync.Mutex
+	asked   []runtime.Object
 	// fails lets the reviews of a kind fail.
 	fails string
 	// during is called while a token is reviewed.
@@ -89,6 +91,8 @@ func (g *gate) ask(resource string, review runtime.Object) error {
 	if g.fails == resource {
 		return errors.New("etcdserver: leader changed")
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.asked = append(g.asked, review)
 	return nil
 }
