@@ -34,7 +34,11 @@ func newDisasters(limit int) disasters {
 
 // disaster loses the database, or restores it to an earlier state, now and then. It reports whether it did.
 func (w *World) disaster() bool {
-	if w.disasters.limit == 0 || w.random.IntN(20) > 0 {
+	seldom := 20
+	if w.options.Hooks.Disasters {
+		seldom = 4
+	}
+	if w.disasters.limit == 0 || w.random.IntN(seldom) > 0 {
 		return false
 	}
 	ids := slices.Sorted(maps.Keys(w.ledger.users))

@@ -53,7 +53,7 @@ func TestSabotageIsCaught(t *testing.T) {
 		{"an OAuthClient is let go unasked", Hooks{List: hideUsers}, []string{"the OAuthClient of"}},
 		{"the sign of a release is not stored", Hooks{Write: withoutSign}, []string{"is let go while", "nothing holds"}},
 		{"allowed deletions are not written down", Hooks{Write: withoutDeletions}, []string{"deleted at once"}},
-		{"absences are not written down", Hooks{Write: withoutAbsences}, []string{"believed to be"}},
+		{"absences are not written down", Hooks{Write: withoutAbsences, Disasters: true}, []string{"believed to be"}},
 		{"the quota is hidden", Hooks{Response: hideQuota}, []string{"its share is"}},
 		{"the sweep wakes nobody", Hooks{DeafToSweep: true}, []string{"not right in the end"}},
 		{"the sweep changes what it finds itself", Hooks{Swept: sweepUpdates}, []string{"drift-sweep calls update"}},

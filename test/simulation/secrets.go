@@ -136,13 +136,20 @@ func (w *World) secretWritten(c *cluster, before, after *corev1.Secret) {
 		return
 	}
 	for _, claim := range w.ledger.claims {
-		// Who takes the protection off the OAuthClient takes away what leads from its users to the Secret.
-		mu := c.api.users[claim.name]
-		cutOff := (c.forced || c.api.client == nil || !slices.Contains(c.api.client.Finalizers, v1alpha1.InUseFinalizer)) && mu != nil && mu.Spec.OAuthClientRef != nil
-		if claim.cluster == c && claim.live() && !w.isExposed(claim) && !w.ledger.takenByAnother(claim) && !cutOff {
+		if claim.cluster == c && claim.live() && !w.isExposed(claim) && !w.ledger.takenByAnother(claim) && !c.isCutOff(claim) {
 			w.violate("the Secret of %s is let go while %s needs it", c.ownerID, claim.name.Name)
 		}
 	}
+}
+
+// isCutOff reports whether nothing leads from the object of a claim to the Secret any more, because the protection of the
+// OAuthClient was taken off.
+func (c *cluster) isCutOff(claim *claim) bool {
+	mu := c.api.users[claim.name]
+	if mu == nil || mu.Spec.OAuthClientRef == nil {
+		return false
+	}
+	return c.forced || c.api.client == nil || !slices.Contains(c.api.client.Finalizers, v1alpha1.InUseFinalizer)
 }
 
 // checkHeld checks, when a create call is sent, that what the object needs will be there for the deletion, unless

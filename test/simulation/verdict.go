@@ -98,7 +98,7 @@ func (w *World) justified(c *cluster, mu *v1alpha1.ManagedUser, reason string) b
 	key := ownerNameOf(c, mu)
 	switch reason {
 	case v1alpha1.ReasonAlreadyExists:
-		return w.isTaken(mu, key) || w.isStranger(mu)
+		return w.isTaken(mu, key)
 	case v1alpha1.ReasonUsernameConflict:
 		return w.isTaken(mu, "")
 	case v1alpha1.ReasonOwnedElsewhere:
@@ -143,9 +143,14 @@ func knownID(mu *v1alpha1.ManagedUser) int64 {
 	return mu.Status.User.ID
 }
 
-// isTaken reports whether another user has the object's address or the username that goes with it; or, with a key, one
-// that nobody's mark is on, or the one that the spec names by its id.
+// isTaken is hasRival, or reports that the user in status is none of the object's.
 func (w *World) isTaken(mu *v1alpha1.ManagedUser, key string) bool {
+	return w.hasRival(mu, key) || key != "" && w.isStranger(mu)
+}
+
+// hasRival reports whether another user has the object's address or the username that goes with it; or, with a key, one
+// that nobody's mark is on, or the one that the spec names by its id.
+func (w *World) hasRival(mu *v1alpha1.ManagedUser, key string) bool {
 	for other := range w.halfMade {
 		if alike(other, mu.Spec.Email) {
 			return true

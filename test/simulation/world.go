@@ -70,6 +70,8 @@ type Hooks struct {
 	Request func(*exchange)
 	// Response changes an answer of Cal.com.
 	Response func(*World, *task, *exchange)
+	// Disasters lets the database be lost often, in every world.
+	Disasters bool
 	// DeafToSweep lets nobody hear whom the sweep wakes.
 	DeafToSweep bool
 	// Swept does something more in a step of the sweep, with an answer that it got.
@@ -168,6 +170,9 @@ func newWorld(seed uint64, options Options) *World {
 	w.faultRate = []int{0, 50, 150, 250, 400}[w.random.IntN(5)]
 	w.massLimit = []int{0, 0, 1, 1, 2}[w.random.IntN(5)]
 	w.disasters = newDisasters([]int{0, 0, 0, 1, 2}[w.random.IntN(5)])
+	if options.Hooks.Disasters {
+		w.disasters = newDisasters(1)
+	}
 	w.callLimit = []int{500, 500, 500, 10}[w.random.IntN(4)]
 	w.rewrites = w.random.IntN(2) == 0
 	w.cal = calcomtest.NewHandler(calcomtest.Options{
