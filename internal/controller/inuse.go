@@ -61,7 +61,7 @@ func (r *ManagedUserReconciler) confirm(ctx context.Context, v *visit) error {
 	for _, needed := range v.needs {
 		now := &metav1.PartialObjectMetadata{TypeMeta: needed.TypeMeta}
 		err := r.reader.Get(ctx, client.ObjectKeyFromObject(needed), now)
-		if apierrors.IsNotFound(err) || err == nil && !now.DeletionTimestamp.IsZero() && !controllerutil.ContainsFinalizer(now, v1alpha1.InUseFinalizer) {
+		if apierrors.IsNotFound(err) || err == nil && !now.DeletionTimestamp.IsZero() && !isInUse(now) {
 			return errors.Join(errAgain, err)
 		}
 		if err != nil {

@@ -16,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
@@ -108,7 +107,7 @@ func (r *OAuthClientReconciler) hold(ctx context.Context, v *clientVisit) (held 
 		users, err := r.boundUsers(ctx, v, live)
 		return slices.ContainsFunc(users, func(mu v1alpha1.ManagedUser) bool { return isBound(&mu) }), err
 	})
-	return controllerutil.ContainsFinalizer(object, v1alpha1.InUseFinalizer), wait, err
+	return isInUse(object), wait, err
 }
 
 // boundUsers returns users that refer to a client and, if there is one, one at least that may have a user in Cal.com: from the

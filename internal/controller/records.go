@@ -135,10 +135,8 @@ func (r *ManagedUserReconciler) restoreRecords(ctx context.Context, v *visit) er
 			return r.putBack(ctx, v, func(mu *v1alpha1.ManagedUser) { setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode()) })
 		}
 	}
-	if _, known := identity(v.mu); known {
-		if !isBeingReplaced(v.mu) {
-			v.mu.Status.Origin = originOf(v.mu)
-		}
+	if _, known := identity(v.mu); known && !isBeingReplaced(v.mu) {
+		v.mu.Status.Origin = originOf(v.mu)
 	}
 	if !lacksRecords(v.mu) {
 		return nil

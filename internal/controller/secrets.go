@@ -14,7 +14,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -117,7 +116,7 @@ func (r *SecretReconciler) isNeededByClients(ctx context.Context, secret client.
 		return false, fmt.Errorf("listing the OAuth clients of a Secret: %w", err)
 	}
 	for _, c := range oauthClientsIn(list) {
-		if c.credentials.SecretKeyRef.Name == secret.Name && controllerutil.ContainsFinalizer(c.object, v1alpha1.InUseFinalizer) {
+		if c.credentials.SecretKeyRef.Name == secret.Name && isInUse(c.object) {
 			return true, nil
 		}
 	}
@@ -177,8 +176,8 @@ func (r *SecretReconciler) SetupWithManager(mgr ctrl.Manager) error {
 // has gone, or does not name the Secret any more; and whenever the Secret is changed in another way, or deleted.
 func notJustMarked() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		return controllerutil.ContainsFinalizer(e.ObjectOld, v1alpha1.InUseFinalizer) ||
-			!controllerutil.ContainsFinalizer(e.ObjectNew, v1alpha1.InUseFinalizer)
+		return isInUse(e.ObjectOld) ||
+			!isInUse(e.ObjectNew)
 	}}
 }
 
