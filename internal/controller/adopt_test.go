@@ -194,7 +194,7 @@ func TestHalfMadeUser(t *testing.T) {
 // The server dies half-way through our own create: 500, and then a user that nobody can reach.
 func TestHalfMadeByOurOwnCall(t *testing.T) {
 	s := newStory(t)
-	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, HalfMade: true})
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, StopAfter: calcomtest.StepInsert})
 	mu := s.create()
 	s.advance(3 * time.Minute)
 	s.reconcile(mu)

@@ -6,6 +6,7 @@ package calcomtest
 import (
 	"fmt"
 	"net/http"
+	"slices"
 )
 
 // The database's defaults.
@@ -25,29 +26,18 @@ func (s *Server) createUser(c *call) answer {
 	if p != nil {
 		return c.refuse(p)
 	}
+	if c.noConnection {
+		return c.refuse(errDatabase)
+	}
 	u := newUser(cl, in)
 	u.CreatedDate = c.now
 	if p := s.insertable(u, in); p != nil {
 		return c.refuse(p)
 	}
-	_, zoned := in.text("timeZone")
-	s.insert(u, zoned)
-	a := s.created(c, u)
-	a.effect, a.userID = true, u.ID
+	made := &creation{user: u, in: in}
+	a := s.create(c, made)
+	a.effect, a.userID = true, made.user.ID
 	return a
-}
-
-// created is the answer for a new user. A half-made one has no tokens, and its
-// maker died.
-func (s *Server) created(c *call, u *user) answer {
-	if c.halfMade {
-		u.halfMade = true
-		return c.refuse(errDatabase)
-	}
-	return success(http.StatusCreated, struct {
-		User userView `json:"user"`
-		tokenPair
-	}{u.view(), s.issue(u, c.now)})
 }
 
 // insertable checks what the server finds out in the course of the insert.
@@ -68,7 +58,7 @@ func (s *Server) insertable(u *user, in object) *problem {
 	return nil
 }
 
-// newUser is the user that a create makes.
+// newUser is the user that the first step of a create makes.
 func newUser(cl *client, in object) *user {
 	email, _ := in.text("email")
 	u := &user{clientID: cl.ID, organization: cl.Organization, User: User{
@@ -78,8 +68,13 @@ func newUser(cl *client, in object) *user {
 		TimeFormat: new(defaultTimeFormat),
 	}}
 	u.Username = new(usernameOf(u.Email))
-	u.apply(in)
+	u.apply(in.only("timeZone", "weekStart", "timeFormat"))
 	return u
+}
+
+// only returns the members with the given keys.
+func (o object) only(keys ...string) object {
+	return slices.DeleteFunc(slices.Clone(o), func(m member) bool { return !slices.Contains(keys, m.key) })
 }
 
 // text is a member that is a string.

@@ -49,9 +49,11 @@ type Fault struct {
 	// call by Options.Now: a create that the server finishes long after its
 	// caller gave up. It is looked at whenever the server is used or inspected.
 	EffectDelay time.Duration
-	// HalfMade makes a create that would succeed leave a user that is not
-	// connected to its client, and answer 500. It matches creates only.
-	HalfMade bool
+	// StopAfter makes a create that would succeed stop after this step. It
+	// matches creates only. Without Status, Cut or Hang the answer is the
+	// server's 500. The steps that are left never happen, as if the server had
+	// died; with EffectDelay they happen so long after the call.
+	StopAfter CreateStep
 	// Header is added to the answer and replaces the server's headers of the
 	// same name, with or without Status. A name with no values is left out.
 	Header http.Header
@@ -98,7 +100,7 @@ func (s *Server) takeFault(c *call) *Fault {
 }
 
 func (f *armedFault) matches(c *call) bool {
-	if !f.Op.matches(c.route.op) || f.HalfMade && c.route.op != OpCreate {
+	if !f.Op.matches(c.route.op) || f.StopAfter != 0 && c.route.op != OpCreate {
 		return false
 	}
 	return f.Match == nil || f.Match(c.request())
@@ -124,10 +126,15 @@ func (s *Server) strike(f *armedFault) bool {
 // loses tells whether the fault takes the place of the proper answer.
 func (f *Fault) loses() bool { return f.Status != 0 || f.Cut || f.Hang }
 
-// pendingEffect is an admitted call whose effect has not happened yet.
+// pendingEffect is what an admitted call has not done yet.
 type pendingEffect struct {
-	due  time.Time
-	call *call
+	due    time.Time
+	happen func()
+}
+
+// later postpones an effect. The lock must be held, also when it happens.
+func (s *Server) later(due time.Time, happen func()) {
+	s.pending = append(s.pending, &pendingEffect{due, happen})
 }
 
 // settle performs the postponed effects that are due, in the order of their
@@ -141,7 +148,6 @@ func (s *Server) settle() {
 	for len(s.pending) > 0 && !s.pending[0].due.After(now) {
 		p := s.pending[0]
 		s.pending = s.pending[1:]
-		p.call.now = p.due
-		p.call.log.note(p.call.route.handle(s, p.call))
+		p.happen()
 	}
 }

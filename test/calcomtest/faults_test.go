@@ -41,7 +41,7 @@ func TestFaultAnswers(t *testing.T) {
 		{"own body", calcomtest.Fault{Status: 502, Body: "<html>", ContentType: "text/html"}, 502, "<html>", false},
 		{"other operation", calcomtest.Fault{Op: calcomtest.OpDelete, Status: 500}, 201, "", true},
 		{"no match", calcomtest.Fault{Status: 500, Match: func(r *http.Request) bool { return r.Method == http.MethodGet }}, 201, "", true},
-		{"half made", calcomtest.Fault{HalfMade: true}, 500, envelope + `{"code":"INTERNAL_SERVER_ERROR","message":"There was an error, please try again later."}}`, false},
+		{"half made", calcomtest.Fault{StopAfter: calcomtest.StepInsert}, 500, envelope + `{"code":"INTERNAL_SERVER_ERROR","message":"There was an error, please try again later."}}`, false},
 		{"no content", calcomtest.Fault{Status: 204}, 204, "", false},
 	}
 	for _, tt := range tests {
@@ -57,7 +57,7 @@ func TestFaultAnswers(t *testing.T) {
 				t.Errorf("made: %v, want %v", made, tt.made)
 			}
 			call := s.Calls()[0]
-			if effect := tt.made || tt.fault.HalfMade; call.Effect != effect || call.Status != tt.want {
+			if effect := tt.made || tt.fault.StopAfter != 0; call.Effect != effect || call.Status != tt.want {
 				t.Errorf("logged effect %v and status %d, want %v and %d", call.Effect, call.Status, effect, tt.want)
 			}
 		})
@@ -140,7 +140,7 @@ func TestLostAnswers(t *testing.T) {
 		{"cut after", calcomtest.Fault{Cut: true, After: true}, true, 0},
 		{"cut body", calcomtest.Fault{CutBody: true}, true, 201},
 		{"cut body of a refusal", calcomtest.Fault{CutBody: true, Status: 500}, false, 500},
-		{"half made and cut", calcomtest.Fault{HalfMade: true, Cut: true, After: true}, false, 0},
+		{"half made and cut", calcomtest.Fault{StopAfter: calcomtest.StepInsert, Cut: true}, false, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -346,10 +346,10 @@ func TestEffectDelayOrder(t *testing.T) {
 func TestHalfMade(t *testing.T) {
 	s := recordedState(t, calcomtest.Options{})
 	a := newAPI(t, s)
-	s.Inject(calcomtest.Fault{HalfMade: true})
+	s.Inject(calcomtest.Fault{StopAfter: calcomtest.StepInsert})
 	a.call("GET", "./1", "").want(t, 200)
 	a.call("POST", ".", `{"email": "alice@example.com", "name": "A"}`).want(t, 409)
-	s.Inject(calcomtest.Fault{HalfMade: true})
+	s.Inject(calcomtest.Fault{StopAfter: calcomtest.StepInsert})
 	a.call("POST", ".", newUser).want(t, 500)
 	if id := s.AddHalfMadeUser(cid1, "half@example.com"); id != 3 {
 		t.Errorf("ID %d, want 3", id)

@@ -38,7 +38,7 @@ func (s *Server) UserByEmail(clientID, plain string) (User, bool) {
 	s.lock()
 	defer s.mu.Unlock()
 	u := s.byEmail(storedEmail(plain, clientID))
-	if u == nil || u.clientID != clientID || u.halfMade {
+	if u == nil || u.clientID != clientID || !u.linked() {
 		return User{}, false
 	}
 	return u.clone(), true
@@ -46,7 +46,7 @@ func (s *Server) UserByEmail(clientID, plain string) (User, bool) {
 
 func (s *Server) find(clientID string, id int64) *user {
 	u, ok := s.users[id]
-	if !ok || u.halfMade || u.clientID != clientID {
+	if !ok || !u.linked() || u.clientID != clientID {
 		return nil
 	}
 	return u
@@ -65,7 +65,7 @@ func (s *Server) AddUser(clientID string, u User) User {
 	if !ok {
 		panic("calcomtest: AddUser: no OAuth client with ID " + clientID)
 	}
-	added := &user{User: u.clone(), clientID: cl.ID, organization: cl.Organization}
+	added := &user{User: u.clone(), clientID: cl.ID, organization: cl.Organization, step: StepSchedule}
 	added.Email = storedEmail(u.Email, cl.ID)
 	if added.Username == nil {
 		added.Username = new(usernameOf(added.Email))
@@ -151,6 +151,6 @@ func (s *Server) AddHalfMadeUser(clientID, email string) int64 {
 	u := s.AddUser(clientID, User{Email: email})
 	s.lock()
 	defer s.mu.Unlock()
-	s.users[u.ID].halfMade = true
+	s.users[u.ID].step = StepInsert
 	return u.ID
 }

@@ -43,6 +43,11 @@ type Options struct {
 	// The real server's default is 500. Zero means no limit; the answers then
 	// show one of a million, of which one call is used.
 	RateLimit int
+	// WritePool is how many creates the server can work on at once. One more is
+	// answered 500, as the real server does when its database has no connection
+	// left (Prisma's P2028; 7 connections were seen). Latency makes a create take
+	// time. Zero means no bound.
+	WritePool int
 	// TimeScale makes the windows of the rate limit and the life of tokens
 	// this many times shorter. Zero means 1.
 	TimeScale float64

@@ -24,8 +24,11 @@ type call struct {
 	body    []byte
 	arrived time.Time
 	// now is the time of the effect, which can be later than arrived.
-	now      time.Time
-	halfMade bool
+	now time.Time
+	// stop is set by a fault that stops a create.
+	stop stop
+	// noConnection: the create found all connections of the database taken.
+	noConnection bool
 	// doc is the parsed body, limits the state of the rate limit; admit sets
 	// both.
 	doc    object
@@ -101,7 +104,9 @@ func (s *Server) decide(c *call) outcome {
 		return outcome{cut: true}
 	}
 	f := s.takeFault(c)
+	defer s.takeConnection(c)()
 	s.wait(f)
+	s.waitForTable(c)
 	if s.ctx.Err() != nil {
 		return outcome{cut: true}
 	}
@@ -133,11 +138,13 @@ func (s *Server) wait(f *Fault) {
 // fail works as far as the fault allows and replaces the answer.
 func (s *Server) fail(c *call, f *Fault) outcome {
 	out := outcome{header: f.Header, cut: f.Cut, cutBody: f.CutBody, hang: f.Hang && !f.Cut}
-	c.halfMade = f.HalfMade
+	c.stop = stop{f.StopAfter, f.EffectDelay}
 	switch {
 	case !f.loses():
 		out.answer = s.work(c)
 		return out
+	case f.StopAfter != 0:
+		out.answer = s.work(c)
 	case f.After && f.EffectDelay > 0:
 		out.answer = s.postpone(c, f.EffectDelay)
 	case f.After:
@@ -168,7 +175,11 @@ func (s *Server) postpone(c *call, d time.Duration) answer {
 	defer s.mu.Unlock()
 	a, refused := s.admit(c)
 	if !refused {
-		s.pending = append(s.pending, &pendingEffect{due: c.arrived.Add(d), call: c})
+		due := c.arrived.Add(d)
+		s.later(due, func() {
+			c.now = due
+			c.log.note(c.route.handle(s, c))
+		})
 	}
 	return a
 }

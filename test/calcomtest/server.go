@@ -50,6 +50,7 @@ type Server struct {
 	buckets      map[string]*bucket
 	faults       []*armedFault
 	pending      []*pendingEffect
+	writers      writers
 	calls        []*Call
 	tallies      map[Tally]int // With Calls 0 as the key.
 }

@@ -37,7 +37,8 @@ func (s *Server) updateUser(c *call) answer {
 
 // changed stores the user with a request applied to it, and returns it.
 func (s *Server) changed(u *user, cl *client, in object) (*user, *problem) {
-	changed := &user{User: u.clone(), clientID: u.clientID, organization: u.organization}
+	changed := new(*u)
+	changed.User = u.clone()
 	if p := s.change(changed, cl, in); p != nil {
 		return nil, p
 	}

@@ -42,10 +42,13 @@ type user struct {
 	User
 	clientID     string
 	organization string
-	// halfMade users have no connection to their client: nothing but the check
-	// for duplicates sees them.
-	halfMade bool
+	// step is the last step of the user's create that was done.
+	step CreateStep
 }
+
+// linked reports whether the user is connected with its client. Nothing but
+// the check for duplicates sees one that is not.
+func (u *user) linked() bool { return u.step >= StepLink }
 
 // clone copies what a caller could change.
 func (u User) clone() User {

@@ -36,7 +36,7 @@ func (s *Server) userOf(c *call) (*user, *problem) {
 		return nil, errDatabase
 	}
 	u, ok := s.users[id]
-	if !ok || u.halfMade || u.clientID != c.route.clientID {
+	if !ok || !u.linked() || u.clientID != c.route.clientID {
 		return nil, c.notFound()
 	}
 	return u, nil
@@ -111,7 +111,7 @@ func (s *Server) managedByEmail(clientID string, stored []string) []*user {
 	for _, email := range stored {
 		out = append(out, s.index.byEmail[email]...)
 	}
-	out = slices.DeleteFunc(out, func(u *user) bool { return u.clientID != clientID || u.halfMade })
+	out = slices.DeleteFunc(out, func(u *user) bool { return u.clientID != clientID || !u.linked() })
 	slices.SortFunc(out, byID)
 	return slices.Compact(out) // An address can be in the filter twice.
 }
@@ -121,7 +121,7 @@ func (s *Server) managedByEmail(clientID string, stored []string) []*user {
 func (s *Server) managed(clientID string) []*user {
 	var out []*user
 	for _, u := range s.users {
-		if u.clientID == clientID && !u.halfMade {
+		if u.clientID == clientID && u.linked() {
 			out = append(out, u)
 		}
 	}
