@@ -120,6 +120,8 @@ const (
 	EventDeleted = "Deleted"
 	// EventOrphaned: the object let go of a user that stays in Cal.com.
 	EventOrphaned = "Orphaned"
+	// EventRecreating: Cal.com did not finish the creation of the user, which was deleted and is created anew.
+	EventRecreating = "Recreating"
 	// EventUsersLeaked: a sweep found more users than before that carry the mark of an object that does not exist, or has
 	// another user. Of an OAuth client.
 	EventUsersLeaked = "UsersLeaked"

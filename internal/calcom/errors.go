@@ -42,6 +42,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// Unreadable reports a success whose body is not what the API promises.
 	Unreadable bool
+	// FromServer reports an error whose body has a form that Cal.com's server uses, so that it is no proxy's.
+	FromServer bool
 	// NotSent reports a call that was given up before anything left the process.
 	NotSent bool
 
@@ -106,6 +108,12 @@ func (e *Error) OutcomeUnknown() bool {
 		return true
 	}
 	return e.Status == http.StatusRequestTimeout || e.Status == http.StatusTooEarly
+}
+
+// HandlerEnded reports a 500 of Cal.com's own, after which the call can have no effect that is still to come: the server answers
+// when its handler has ended. Another status, or another body, can be that of a proxy which gave up waiting.
+func (e *Error) HandlerEnded() bool {
+	return e.Status == http.StatusInternalServerError && e.FromServer
 }
 
 var existingUserID = regexp.MustCompile(`Existing user ID=(\d{1,18})\b`)
@@ -206,8 +214,10 @@ func (c *Client) statusError(call call, response *http.Response, limit RateLimit
 		RetryAfter: parseReset(response.Header.Get("Retry-After")),
 	}
 	var parsed struct {
-		Message json.RawMessage `json:"message"`
-		Error   json.RawMessage `json:"error"`
+		Status     any             `json:"status"`
+		StatusCode any             `json:"statusCode"`
+		Message    json.RawMessage `json:"message"`
+		Error      json.RawMessage `json:"error"`
 	}
 	var detail struct {
 		Code    json.RawMessage `json:"code"`
@@ -218,8 +228,11 @@ func (c *Client) statusError(call call, response *http.Response, limit RateLimit
 		return e
 	}
 	message := text(parsed.Message)
+	// Either {"status":"error","error":{"code":…}} or the framework's {"statusCode":500,"message":…} (recorded).
+	e.FromServer = parsed.StatusCode == float64(response.StatusCode) && message != ""
 	if json.Unmarshal(parsed.Error, &detail) == nil {
 		message = cmp.Or(text(detail.Message), message)
+		e.FromServer = e.FromServer || parsed.Status == "error" && text(detail.Code) != ""
 	}
 	e.Code = mask.word(text(detail.Code))
 	e.Message = mask.message(message)

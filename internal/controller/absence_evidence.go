@@ -96,7 +96,7 @@ func (r *ManagedUserReconciler) peers(ctx context.Context, v *visit) (peers []pe
 		if status.User == nil || status.OAuthClientID != v.account.clientID || status.APIURL != "" && !calcom.SameURL(status.APIURL, v.account.apiURL) || mu.UID == v.mu.UID {
 			continue
 		}
-		if absenceCountsIn(mu, r.config.UnknownOutcomeGrace, r.clock.Now()) > 0 {
+		if r.absenceCountsIn(mu) > 0 {
 			continue // Just created: a read replica may not have the user yet.
 		}
 		if isHeldForAbsence(mu) {

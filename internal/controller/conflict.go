@@ -22,17 +22,38 @@ func (r *ManagedUserReconciler) outcomeUnknown(v *visit, wait time.Duration) *pr
 	if standing := standingConflict(v); standing != nil {
 		return standing // A conflict that was reported for this spec is still the best explanation.
 	}
-	if i, ok := intentOf(v.mu, r.clock.Now()); ok && i.settled(v.mu) {
-		return &problem{
-			condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRemoteUnavailable, pace: later, after: wait,
-			message: "Cal.com denies a user that it created a moment ago; looking again in some seconds",
-		}
-	}
-	return &problem{
+	p := &problem{
 		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRemoteUnavailable, severity: waiting,
-		pace: later, after: min(wait, lookAgain),
-		message: "The outcome of the create call is unknown, and Cal.com may still finish it; looking for the user until it shows or some minutes have passed",
+		pace: later, after: wait,
 	}
+	i, ok := intentOf(v.mu, r.clock.Now())
+	switch {
+	case ok && i.settled(v.mu):
+		p.severity = transient
+		p.message = "Cal.com denies a user that it created a moment ago; looking again in some seconds"
+	case !v.mu.DeletionTimestamp.IsZero() && isHalfMade(v.before):
+		p.reason, p.message = v1alpha1.ReasonRemoteInconsistent, meta.FindStatusCondition(v.before.Status.Conditions, v1alpha1.ConditionSynced).Message
+	case r.intents.hasFailed(v.mu):
+		p.message = "Cal.com answered the create call with an error; the user is looked for once more before the next create call, which is delayed more with each error"
+	default:
+		p.after = min(wait, lookAgain)
+		p.message = "The outcome of the create call is unknown, and Cal.com may still finish it; looking for the user until it shows or some minutes have passed"
+	}
+	return p
+}
+
+// isHalfMade reports whether Cal.com was found to refuse the address because of a user that it does not show.
+func isHalfMade(mu *v1alpha1.ManagedUser) bool {
+	last := meta.FindStatusCondition(mu.Status.Conditions, v1alpha1.ConditionSynced)
+	return last != nil && last.Reason == v1alpha1.ReasonRemoteInconsistent
+}
+
+// unansweredCreate says what follows from a create call whose outcome is unknown.
+func unansweredCreate(e *calcom.Error) error {
+	p := classify(e)
+	p.message = fmt.Sprintf("Cal.com %s to %s; the user is looked for now and then, and the call is sent again once it cannot have had an effect",
+		whatCame(e), e.Operation)
+	return p
 }
 
 // standingConflict returns the conflict, or refusal, that was reported for the spec as it is, if only a person can end it and

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -74,7 +75,7 @@ func (r *ManagedUserReconciler) deleteUser(ctx context.Context, v *visit) error 
 	if found != nil && found.known && v.mu.Spec.DeletionPolicy == "" && originOfFound(v.before, &found.User) == v1alpha1.OriginAdopted {
 		return r.orphan(ctx, v) // Of the records of the adoption, only the one in Cal.com is left.
 	}
-	note := "There was no user of this object left in Cal.com"
+	kind, note := corev1.EventTypeNormal, "There was no user of this object left in Cal.com"
 	if found != nil && found.known {
 		if err := r.deleteFound(ctx, v, found); err != nil {
 			return err
@@ -82,13 +83,17 @@ func (r *ManagedUserReconciler) deleteUser(ctx context.Context, v *visit) error 
 		note = fmt.Sprintf("Deleted user %d", found.ID)
 	} else if err := r.admitAbsence(ctx, v); err != nil {
 		return err
+	} else if isHalfMade(v.before) || hasOpenIntent(v.mu) {
+		kind = corev1.EventTypeWarning
+		note = "Cal.com shows no user of this object, and the outcome of its create call is not known; a half-made user may be left that keeps the address, " +
+			"which only Cal.com's support or the server's administrator can remove"
 	}
 	if err := r.release(ctx, v); err != nil {
 		return err
 	}
 	v.resolve(found)
 	log.FromContext(ctx).Info(note)
-	r.event(v.mu, v1alpha1.EventDeleted, "Delete", note)
+	r.recorder.Eventf(v.mu, nil, kind, v1alpha1.EventDeleted, "Delete", "%s", note)
 	return nil
 }
 

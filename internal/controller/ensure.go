@@ -33,6 +33,11 @@ func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sight
 			return err
 		}
 	}
+	if found.known && !found.byID {
+		if done, err := r.finishCreation(ctx, v, found); done || err != nil {
+			return err
+		}
+	}
 	origin := v1alpha1.OriginAdopted
 	if found.known {
 		origin = originOfFound(v.before, &found.User)
@@ -136,7 +141,10 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit) error {
 // effect is taken back; that of a later one stays, since an earlier one may still take effect.
 func (r *ManagedUserReconciler) createFailed(ctx context.Context, v *visit, err error, renewed bool) error {
 	if e, ok := errors.AsType[*calcom.Error](err); ok && e.OutcomeUnknown() {
-		return err
+		if e.HandlerEnded() {
+			r.intents.fail(v.mu, r.clock.Now())
+		}
+		return unansweredCreate(e)
 	}
 	if calcom.IsConflict(err) {
 		var found *sighting

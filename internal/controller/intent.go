@@ -39,6 +39,8 @@ type intent struct {
 	APIURL string `json:"apiURL,omitempty"`
 	// UID of the object that the call was for. A copied manifest has the intent of another one.
 	UID types.UID `json:"uid,omitempty"`
+	// Zoned is whether the call names a time zone: then a finished user has a default schedule.
+	Zoned bool `json:"zoned,omitempty"`
 	// Replaces is the id of the user that was gone from Cal.com and is created anew, and ReplacesDate when that one had been
 	// created: a server that was wiped gives the same id again.
 	Replaces     int64  `json:"replaces,omitempty"`
@@ -103,9 +105,10 @@ func (i intent) encode() string {
 		Client   string    `json:"client,omitempty"`
 		APIURL   string    `json:"apiURL,omitempty"`
 		UID      types.UID `json:"uid,omitempty"`
+		Zoned    bool      `json:"zoned,omitempty"`
 		Replaces int64     `json:"replaces,omitempty"`
 		Date     string    `json:"replacesDate,omitempty"`
-	}{i.Time, i.Email.Reveal(), i.Client, i.APIURL, i.UID, i.Replaces, i.ReplacesDate})
+	}{i.Time, i.Email.Reveal(), i.Client, i.APIURL, i.UID, i.Zoned, i.Replaces, i.ReplacesDate})
 	if err != nil { // Not possible for these fields.
 		panic(err)
 	}
@@ -132,12 +135,23 @@ func absenceCountsIn(mu *v1alpha1.ManagedUser, grace time.Duration, now time.Tim
 	return max(0, i.Time.Add(grace).Sub(now))
 }
 
+// absenceCountsIn is the same with what this process knows: an answer of Cal.com's own that the create call failed proves after
+// seconds what a lost answer proves only after the grace. The server works on after a connection is cut, and not after it has
+// answered.
+func (r *ManagedUserReconciler) absenceCountsIn(mu *v1alpha1.ManagedUser) time.Duration {
+	wait := absenceCountsIn(mu, r.config.UnknownOutcomeGrace, r.clock.Now())
+	if until, ok := r.intents.failedUntil(mu, min(replicaGrace, r.config.UnknownOutcomeGrace)); ok {
+		return max(0, until.Sub(r.clock.Now()))
+	}
+	return wait
+}
+
 // recordIntent is the last write before a create call: the finalizer and the record of the call, in one patch
 // with an optimistic lock, so that a reconcile that works on a stale copy of the object stops here.
 func (r *ManagedUserReconciler) recordIntent(ctx context.Context, v *visit) error {
 	i := intent{
 		Time: r.clock.Now().UTC().Truncate(time.Second), Email: calcom.Hide(v.mu.Spec.Email),
-		Client: v.account.clientID, APIURL: v.account.apiURL, UID: v.mu.UID,
+		Client: v.account.clientID, APIURL: v.account.apiURL, UID: v.mu.UID, Zoned: v.mu.Spec.TimeZone != "",
 	}
 	if id, known := identity(v.mu); known {
 		i.Replaces, i.ReplacesDate = id, v.mu.Status.User.CreatedDate

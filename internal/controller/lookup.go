@@ -42,13 +42,16 @@ func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing in
 			return ofStatus(v, user)
 		}
 	}
+	if user := r.ownUnfinished(v, rows); user != nil {
+		return &sighting{User: *user, known: true}, nil
+	}
 	return r.noneOfOurs(v, rowOf(rows, v.mu.Spec.Email))
 }
 
 // noneOfOurs decides what it means that no user of the object's was found: that one may still come, that a stranger has the
 // address of the spec, or that there is none.
 func (r *ManagedUserReconciler) noneOfOurs(v *visit, stranger *calcom.User) (*sighting, error) {
-	wait := absenceCountsIn(v.mu, r.config.UnknownOutcomeGrace, r.clock.Now())
+	wait := r.absenceCountsIn(v.mu)
 	i, ok := intentOf(v.mu, r.clock.Now())
 	if stranger != nil && v.mu.DeletionTimestamp.IsZero() && (!ok || i.Email.Reveal() == v.mu.Spec.Email && isOlder(*stranger, i)) {
 		// The address is somebody else's, so the call that named it has come to nothing. A deletion waits all the

@@ -142,17 +142,21 @@ func refused(e *calcom.Error) *problem {
 	return p
 }
 
-func unavailable(e *calcom.Error) *problem {
-	what := "gave no answer"
+// whatCame says how Cal.com failed to answer.
+func whatCame(e *calcom.Error) string {
 	switch {
 	case e.Unreadable:
-		what = fmt.Sprintf("gave an unreadable answer (status %d)", e.Status)
+		return fmt.Sprintf("gave an unreadable answer (status %d)", e.Status)
 	case e.Status != 0:
-		what = fmt.Sprintf("answered with status %d", e.Status)
+		return fmt.Sprintf("answered with status %d", e.Status)
 	}
+	return "gave no answer"
+}
+
+func unavailable(e *calcom.Error) *problem {
 	return &problem{
 		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRemoteUnavailable, severity: transient, pace: backOff,
-		message: fmt.Sprintf("Cal.com %s to %s; trying again with back-off", what, e.Operation),
+		message: fmt.Sprintf("Cal.com %s to %s; trying again with back-off", whatCame(e), e.Operation),
 	}
 }
 

@@ -78,7 +78,7 @@ func originOf(mu *v1alpha1.ManagedUser) v1alpha1.Origin {
 	_, intended := recordedIntent(mu)
 	_, known := identity(mu)
 	switch {
-	case isBeingReplaced(mu):
+	case hasOpenIntent(mu):
 		return v1alpha1.OriginCreated
 	case !known:
 		return ""
@@ -135,7 +135,7 @@ func (r *ManagedUserReconciler) restoreRecords(ctx context.Context, v *visit) er
 			return r.putBack(ctx, v, func(mu *v1alpha1.ManagedUser) { setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode()) })
 		}
 	}
-	if _, known := identity(v.mu); known && !isBeingReplaced(v.mu) {
+	if _, known := identity(v.mu); known && !hasOpenIntent(v.mu) {
 		v.mu.Status.Origin = originOf(v.mu)
 	}
 	if !lacksRecords(v.mu) {
@@ -148,8 +148,8 @@ func (r *ManagedUserReconciler) restoreRecords(ctx context.Context, v *visit) er
 	})
 }
 
-// isBeingReplaced reports whether the user in status is gone and a create call for another one is on record.
-func isBeingReplaced(mu *v1alpha1.ManagedUser) bool {
+// hasOpenIntent reports whether a create call for the object is on record whose outcome is not in the status yet.
+func hasOpenIntent(mu *v1alpha1.ManagedUser) bool {
 	i, ok := recordedIntent(mu)
 	return ok && !i.settled(mu)
 }

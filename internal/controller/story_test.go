@@ -404,14 +404,16 @@ func checkLegal(t *testing.T, mu *v1alpha1.ManagedUser) {
 
 // recordedEvents is an event recorder that keeps the reasons.
 type recordedEvents struct {
-	mu      sync.Mutex
-	reasons []string
+	mu             sync.Mutex
+	reasons, notes []string
 }
 
 func (e *recordedEvents) Eventf(_, _ runtime.Object, _, reason, _, note string, args ...any) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if text := fmt.Sprintf(note, args...); strings.Contains(text, "@") {
+	text := fmt.Sprintf(note, args...)
+	e.notes = append(e.notes, text)
+	if strings.Contains(text, "@") {
 		reason += " SHOWS AN ADDRESS: " + text
 	}
 	e.reasons = append(e.reasons, reason)

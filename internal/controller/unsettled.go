@@ -5,6 +5,7 @@ package controller
 
 import (
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,6 +23,10 @@ type unsettledIntents struct {
 type unsettledIntent struct {
 	uid    types.UID
 	intent intent
+	// failed is when Cal.com answered that the call failed; zero while it did not. failures counts such answers, also to
+	// earlier calls for the object.
+	failed   time.Time
+	failures int
 }
 
 func newUnsettledIntents() *unsettledIntents {
@@ -32,7 +37,45 @@ func newUnsettledIntents() *unsettledIntents {
 func (u *unsettledIntents) keep(mu *v1alpha1.ManagedUser, i intent) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.byObject[client.ObjectKeyFromObject(mu)] = unsettledIntent{uid: mu.UID, intent: i}
+	key := client.ObjectKeyFromObject(mu)
+	kept := unsettledIntent{uid: mu.UID, intent: i}
+	if before := u.byObject[key]; before.uid == mu.UID {
+		kept.failures = before.failures
+	}
+	u.byObject[key] = kept
+}
+
+// fail notes that Cal.com answered the object's create call with an error of its own.
+func (u *unsettledIntents) fail(mu *v1alpha1.ManagedUser, now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	key := client.ObjectKeyFromObject(mu)
+	if kept, ok := u.byObject[key]; ok && kept.uid == mu.UID {
+		kept.failed = now
+		kept.failures++
+		u.byObject[key] = kept
+	}
+}
+
+// hasFailed reports whether Cal.com answered the object's last create call with an error of its own.
+func (u *unsettledIntents) hasFailed(mu *v1alpha1.ManagedUser) bool {
+	_, failed := u.failedUntil(mu, 0)
+	return failed
+}
+
+// failedUntil returns the end of the wait after Cal.com answered the object's last create call with an error of its own. The wait
+// doubles with each such answer, up to 32 times the first.
+func (u *unsettledIntents) failedUntil(mu *v1alpha1.ManagedUser, first time.Duration) (time.Time, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	kept, ok := u.byObject[client.ObjectKeyFromObject(mu)]
+	if !ok || kept.uid != mu.UID || kept.failed.IsZero() {
+		return time.Time{}, false
+	}
+	if i, recorded := recordedIntent(mu); recorded && !i.Time.Equal(kept.intent.Time) {
+		return time.Time{}, false // Another process has sent a call since.
+	}
+	return kept.failed.Add(first << min(kept.failures-1, 5)), true
 }
 
 // recall returns the intent of this very object, if its outcome is not in the status.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -237,7 +238,12 @@ func (w *World) loseStatus(c *cluster, key types.NamespacedName) {
 // addUser is somebody else's user.
 func (w *World) addUser(email string) {
 	defer func() { _ = recover() }() // The address or its username is taken: then nothing happens.
-	u := w.cal.AddUser(clientID, calcomtest.User{Email: email, Name: new("Somebody")})
+	u := calcomtest.User{Email: email, Name: new("Somebody")}
+	if w.random.IntN(4) == 0 && !w.ledger.isOpen(email) {
+		// As if its creation had stopped in the middle. The records of create calls have a precision of a second.
+		u.Name, u.CreatedDate = nil, w.now().Add(-time.Second)
+	}
+	u = w.cal.AddUser(clientID, u)
 	w.tracef("WORLD: somebody creates user %d, %s", u.ID, email)
 	w.ledger.byWorld[u.ID] = u
 	w.ledger.sync(nil, nil)

@@ -38,18 +38,32 @@ func (w *World) chooseFault(x *exchange) fault {
 	if w.tokens != nil {
 		return w.tokens.fault(x)
 	}
-	if !w.chaos || w.random.IntN(1000) >= w.faultRate {
+	if !w.chaos {
+		return fault{}
+	}
+	if x.op == calcomtest.OpCreate && w.random.IntN(1000) < w.stopRate {
+		return w.counted(w.stopFault(w.lateness()))
+	}
+	if w.random.IntN(1000) >= w.faultRate {
 		return fault{}
 	}
 	choices := []func(*exchange) fault{
 		w.connectionFault, w.connectionFault, w.connectionFault, w.statusFault, w.statusFault, w.specificFault, w.specificFault,
 	}
-	f := choices[w.random.IntN(len(choices))](x)
-	if f.name == "" {
-		return f
+	return w.counted(choices[w.random.IntN(len(choices))](x))
+}
+
+// counted counts a fault.
+func (w *World) counted(f fault) fault {
+	if f.name != "" {
+		w.figures.Faults[f.name]++
 	}
-	w.figures.Faults[f.name]++
 	return f
+}
+
+// lateness is how long after its arrival the server finishes a create.
+func (w *World) lateness() time.Duration {
+	return time.Second + time.Duration(w.random.Int64N(int64(latestEffect-time.Second)))
 }
 
 // connectionFault is about the way to the server and back.
@@ -113,18 +127,37 @@ func (w *World) specificFault(x *exchange) fault {
 
 func (w *World) createFault(x *exchange) fault {
 	_, taken := w.cal.UserByEmail(clientID, x.emails[0])
+	late := w.lateness()
 	switch choice := w.random.IntN(8); {
 	case choice == 0:
-		return fault{name: "half-made user", inject: &calcomtest.Fault{HalfMade: true}}
+		return w.stopFault(late)
 	case choice < 3 && taken:
 		return fault{name: "409 without an id", inject: &calcomtest.Fault{Status: http.StatusConflict}}
 	default:
-		late := time.Second + time.Duration(w.random.Int64N(int64(latestEffect-time.Second)))
 		return fault{
 			name: "create finished late", hang: choice%2 == 0, late: late,
 			inject: &calcomtest.Fault{Status: http.StatusGatewayTimeout, After: true, EffectDelay: late},
 		}
 	}
+}
+
+// stopFault is a server that stops in the middle of a create: it dies, answers an error, or goes on later. The steps in which
+// the user is linked and not marked yet are the ones that matter most.
+func (w *World) stopFault(late time.Duration) fault {
+	steps := []calcomtest.CreateStep{
+		calcomtest.StepInsert, calcomtest.StepLink, calcomtest.StepLink, calcomtest.StepProfile, calcomtest.StepTokens,
+		calcomtest.StepEventTypes, calcomtest.StepSchedule,
+	}
+	f := fault{inject: &calcomtest.Fault{StopAfter: steps[w.random.IntN(len(steps))]}}
+	switch w.random.IntN(3) {
+	case 0:
+		f.name, f.cut = "create stops, connection cut", true
+	case 1:
+		f.name = "create stops, 500"
+	default:
+		f.name, f.cut, f.late, f.inject.EffectDelay = "create stops and goes on", true, late, late
+	}
+	return f
 }
 
 // strikes reports whether a fault with a chance of some per mille happens now.

@@ -4,6 +4,7 @@
 package simulation
 
 import (
+	"bytes"
 	"maps"
 	"net/http"
 	"slices"
@@ -38,6 +39,8 @@ type claim struct {
 	userID  int64  // 0 while the user may come to exist.
 	until   time.Time
 	adopted bool
+	// zoned: the create call named a time zone. failed: Cal.com answered it with an error of its own.
+	zoned, failed bool
 	// exposed: another tool rewrote the object since its records were last seen, and only the memory of the process that
 	// sent the create call may lead to the user.
 	exposed bool
@@ -64,6 +67,8 @@ type post struct {
 	email string
 	// known: the operator has heard what came of it. lookedUp: it has looked for the user since.
 	known, lookedUp bool
+	// failedAt is when Cal.com answered with an error of its own, after which nothing more happens.
+	failedAt time.Time
 	// exposed: another tool rewrote the object since. A process that starts after that knows nothing of the call.
 	exposed bool
 	claim   *claim
@@ -160,13 +165,20 @@ func (l *ledger) creating(t *task, x *exchange) {
 		if !last.lookedUp {
 			w.violate("%s creates again without a look-up", t.key.Name)
 		}
-		if since := w.now().Sub(last.at); since < controller.UnknownOutcomeGrace-freshness {
+		since, least := w.now().Sub(last.at), controller.UnknownOutcomeGrace-freshness
+		if !last.failedAt.IsZero() {
+			since, least = w.now().Sub(last.failedAt), failureGrace
+		}
+		if since < least {
 			w.violate("%s creates again %v after a call of unknown outcome", t.key.Name, since)
 		}
 	}
 	w.checkHeld(t.process.cluster, t.object)
 	l.recreating(t)
-	c := &claim{cluster: t.process.cluster, process: t.process, name: t.key, email: x.emails[0], until: w.now()}
+	c := &claim{
+		cluster: t.process.cluster, process: t.process, name: t.key, email: x.emails[0], until: w.now(),
+		zoned: bytes.Contains(x.body, []byte(`"timeZone"`)),
+	}
 	// The record of intent may have been taken away after it was written.
 	c.abandoned = t.process.cluster.api.lost[t.key] > versionOf(t.object) && !l.onRecord(c)
 	c.exposed = t.process.cluster.api.rewritten[t.key] > versionOf(t.object)
@@ -191,7 +203,7 @@ func (l *ledger) touching(t *task, x *exchange) {
 		w.violate("%s calls %s without having looked at it", t.key.Name, x)
 	case saw == anothers:
 		w.foreignTouched("%s calls %s although it carries another's mark", t.key.Name, x)
-	case !l.hasClaim(key, x.id) && ownerOf(u, key) != own && !l.allowed[x.id][key]:
+	case !l.hasClaim(key, x.id) && ownerOf(u, key) != own && !l.allowed[x.id][key] && !l.mayBeOwn(t, x.id):
 		w.foreignTouched("%s calls %s, somebody else's user", t.key.Name, x)
 	}
 	if x.op == calcomtest.OpDelete {
@@ -199,8 +211,12 @@ func (l *ledger) touching(t *task, x *exchange) {
 	}
 }
 
-// deleting judges a delete call by the policies of the object.
+// deleting judges a delete call by the policies of the object. A user whose creation Cal.com did not finish, and that no status
+// has named, is deleted to be created anew.
 func (l *ledger) deleting(t *task, x *exchange, key string) {
+	if t.object.DeletionTimestamp.IsZero() && l.isUnfinished(t, x.id) {
+		return
+	}
 	adopted := false
 	for _, c := range l.claims {
 		adopted = adopted || c.key() == key && c.userID == x.id && c.adopted
@@ -215,6 +231,22 @@ func (l *ledger) deleting(t *task, x *exchange, key string) {
 	}
 }
 
+// isUnfinished reports whether a user was made by a create call of an object, as far as can be told, was not finished by Cal.com,
+// and has been in no status.
+func (l *ledger) isUnfinished(t *task, id int64) bool {
+	return slices.ContainsFunc(l.claims, func(c *claim) bool {
+		return c.userID == id && !c.adopted && !c.stored && (c.failed || !l.world.isFinished(id)) && (c.key() == t.owner() || l.mayBeOwn(t, id))
+	})
+}
+
+// mayBeOwn reports whether a user that Cal.com did not get to mark can be that of an object's create call, as far as the record
+// of that call tells: two objects with one address cannot tell whose call made it.
+func (l *ledger) mayBeOwn(t *task, id int64) bool {
+	u := l.users[id]
+	ofSomeCall := slices.ContainsFunc(l.claims, func(c *claim) bool { return c.userID == id && c.email == plain(u.Email) })
+	return ofSomeCall && isBlank(u) && intentEmail(t.object) == plain(u.Email)
+}
+
 func (l *ledger) hasClaim(key string, id int64) bool {
 	return slices.ContainsFunc(l.claims, func(c *claim) bool { return c.key() == key && c.userID == id })
 }
@@ -224,6 +256,27 @@ const freshness = 30 * time.Second
 
 // betweenIntentAndCall is how much later than its record a call may be sent, in this world.
 const betweenIntentAndCall = 10 * time.Second
+
+// failureGrace is how long after an error of Cal.com's own an empty list may still be that of a read replica.
+const failureGrace = 10 * time.Second
+
+// isOpen reports whether an object waits for the outcome of a create call with an address, or may have sent one as far as its
+// records tell. A user without a name and a mark that comes meanwhile cannot be told from that of the call.
+func (l *ledger) isOpen(email string) bool {
+	for _, p := range l.posts {
+		if !p.known && p.email == email {
+			return true
+		}
+	}
+	for _, c := range l.world.clusters {
+		for _, mu := range c.api.users {
+			if intentEmail(mu) == email {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // served takes in what the server did with a call.
 func (l *ledger) served(t *task, x *exchange, f fault) {
@@ -253,7 +306,7 @@ func (l *ledger) served(t *task, x *exchange, f fault) {
 
 // settle ends the claim of a create call that made no user, unless the server will carry it out later.
 func (l *ledger) settle(c *claim, x *exchange, f fault) {
-	if f.inject != nil && f.inject.HalfMade {
+	if f.inject != nil && f.inject.StopAfter == calcomtest.StepInsert && f.late == 0 {
 		l.world.halfMade[x.emails[0]] = true
 	}
 	switch {
@@ -291,6 +344,9 @@ func (l *ledger) answered(t *task, x *exchange, f fault) {
 	case x.op == calcomtest.OpCreate:
 		refused := x.status/100 == 4 && x.status != http.StatusRequestTimeout
 		p.known = p.known || refused || x.status == http.StatusCreated && readable
+		if x.status == http.StatusInternalServerError && readable {
+			p.failedAt, p.claim.failed = l.world.now(), true
+		}
 	case x.status == http.StatusOK && readable:
 		l.learn(p, x)
 	}

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
 // metadataWritten judges a write of the object's metadata: the finalizer goes only when nothing is left to do.
@@ -101,7 +102,31 @@ func (l *ledger) onRecord(c *claim) bool {
 		return slices.Contains(addresses, c.email)
 	}
 	u := l.users[c.userID]
+	if isBlank(u) { // Cal.com did not get to the mark.
+		return plain(u.Email) == intentEmail(mu)
+	}
 	return ownerOf(u, c.key()) == own && slices.Contains(addresses, plain(u.Email))
+}
+
+// isBlank reports whether a user has neither name nor metadata, as one whose creation stopped before they were written.
+func isBlank(u calcomtest.User) bool { return u.Name == nil && len(u.Metadata) == 0 }
+
+// isFinished reports whether Cal.com did all steps of a user's creation.
+func (w *World) isFinished(id int64) bool {
+	step, ok := w.cal.Progress(id)
+	return ok && step == calcomtest.StepSchedule
+}
+
+// checkFinished checks that a user which its object created is finished when a process writes that the object is Ready. For a
+// user without a time zone, only the process that was answered an error knows.
+func (w *World) checkFinished(p *process, mu *v1alpha1.ManagedUser) {
+	id := knownID(mu)
+	for _, claim := range w.ledger.claims {
+		if claim.key() == ownerNameOf(p.cluster, mu) && claim.userID == id && !claim.adopted &&
+			(claim.zoned || claim.failed && claim.process == p) && !w.isFinished(id) {
+			w.violate("%s is Ready with user %d, whose creation is not finished", mu.Name, id)
+		}
+	}
 }
 
 // isRemembered reports whether the process that sent the create call of a claim is alive and can restore the records that

@@ -39,6 +39,9 @@ func (w *World) checkStatus(t *task, before, mu *v1alpha1.ManagedUser) {
 	if len(conditions) > 0 && !emptied {
 		w.checkSummary(t, mu)
 	}
+	if meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReady) {
+		w.checkFinished(t.process, mu)
+	}
 	for _, c := range conditions {
 		w.showing("condition "+c.Type, c.Message)
 		if !isLine(c.Message) {

@@ -50,7 +50,7 @@ func (l *ledger) appeared(u calcomtest.User, t *task, x *exchange) {
 	if _, ok := l.byWorld[u.ID]; ok {
 		return
 	}
-	if x != nil && x.op == calcomtest.OpCreate && ownerOf(u, t.owner()) == own {
+	if x != nil && x.op == calcomtest.OpCreate && ownerOf(u, t.owner()) != anothers {
 		if c := l.posts[t.owner()].claim; c.userID == 0 && c.email == plain(u.Email) {
 			c.userID = u.ID
 			return

@@ -94,6 +94,8 @@ type World struct {
 
 	chaos     bool // Faults happen.
 	faultRate int  // Per mille of the calls.
+	// stopRate is how many of 1,000 creates stop in their middle. In some worlds the server dies again and again.
+	stopRate int
 	// halfMade are the addresses of users that the server may have made by half.
 	halfMade map[string]bool
 	// moved are the users whose address was changed by hand. A 404 and a list without the address are the operator's
@@ -168,6 +170,7 @@ func newWorld(seed uint64, options Options) *World {
 	}
 	w.clock = testclock.NewFakePassiveClock(w.began)
 	w.faultRate = []int{0, 50, 150, 250, 400}[w.random.IntN(5)]
+	w.stopRate = []int{0, 0, 0, 100, 500}[w.random.IntN(5)]
 	w.massLimit = []int{0, 0, 1, 1, 2}[w.random.IntN(5)]
 	w.disasters = newDisasters([]int{0, 0, 0, 1, 2}[w.random.IntN(5)])
 	if options.Hooks.Disasters {
