@@ -155,7 +155,10 @@ func (w *World) stopFault(late time.Duration) fault {
 	case 1:
 		f.name = "create stops, 500"
 	default:
-		f.name, f.cut, f.late, f.inject.EffectDelay = "create stops and goes on", true, late, late
+		f.name, f.late, f.inject.EffectDelay = "create stops and goes on", late, late
+		if f.cut = w.random.IntN(2) == 0; !f.cut {
+			f.inject.Status = http.StatusGatewayTimeout
+		}
 	}
 	return f
 }

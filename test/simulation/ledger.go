@@ -247,6 +247,10 @@ func (l *ledger) mayBeOwn(t *task, id int64) bool {
 	return ofSomeCall && isBlank(u) && intentEmail(t.object) == plain(u.Email)
 }
 
+func (l *ledger) hasLiveClaim(key string, id int64) bool {
+	return slices.ContainsFunc(l.claims, func(c *claim) bool { return c.key() == key && c.userID == id && c.live() })
+}
+
 func (l *ledger) hasClaim(key string, id int64) bool {
 	return slices.ContainsFunc(l.claims, func(c *claim) bool { return c.key() == key && c.userID == id })
 }
@@ -344,7 +348,7 @@ func (l *ledger) answered(t *task, x *exchange, f fault) {
 	case x.op == calcomtest.OpCreate:
 		refused := x.status/100 == 4 && x.status != http.StatusRequestTimeout
 		p.known = p.known || refused || x.status == http.StatusCreated && readable
-		if x.status == http.StatusInternalServerError && readable {
+		if x.status == http.StatusInternalServerError && readable && f.late == 0 {
 			p.failedAt, p.claim.failed = l.world.now(), true
 		}
 	case x.status == http.StatusOK && readable:

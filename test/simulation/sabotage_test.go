@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +40,10 @@ func TestSabotageIsCaught(t *testing.T) {
 		{"the API server ignores the optimistic lock", Hooks{Write: withoutLock}, []string{"creates again", "leads to its user", "while it is being deleted"}},
 		{"the record of intent is not stored", Hooks{Write: withoutRecord}, []string{"leads to its user"}},
 		{"the status is not stored", Hooks{Write: withoutStatus}, []string{"no status in the end", "leads to its user", "not right in the end", "no end of work"}},
+		{"a proxy's answer passes for Cal.com's own", Hooks{Response: ownErrors, Stops: true}, []string{"creates again", "may come", "two users"}},
+		{"an unfinished user seems finished", Hooks{Response: showSchedule, Stops: true}, []string{"whose creation is not finished"}},
+		{"an unmarked user seems to have a name", Hooks{Response: showName, Stops: true}, []string{"is there or may come", "not right in the end"}},
+		{"an unmarked user seems to be new", Hooks{Response: showNewDate}, []string{"somebody else's user"}},
 		{"a 404 is believed", Hooks{Fault: deny, Response: emptyAfter404}, []string{"is there or may come", "two users", "leads to its user"}},
 		{"the mark of others is hidden", Hooks{Response: hideMarks}, []string{"another's mark"}},
 		{"strangers seem to carry the mark", Hooks{Response: fakeMarks}, []string{"somebody else's user"}},
@@ -310,6 +315,34 @@ func lieAboutDelete(_ *World, _ *task, x *exchange) {
 	if x.op == calcomtest.OpDelete && x.status != http.StatusOK {
 		x.status = http.StatusOK
 		x.answer = fmt.Appendf(nil, `{"status":"success","data":{"id":%d,"email":"x@example.com"}}`, x.id)
+	}
+}
+
+// ownErrors gives the answer of a proxy that gave up waiting the form of an error of Cal.com's own.
+func ownErrors(_ *World, _ *task, x *exchange) {
+	if x.op == calcomtest.OpCreate && x.status == http.StatusGatewayTimeout {
+		x.status = http.StatusInternalServerError
+	}
+}
+
+// showSchedule lets each user in a list seem to have a default schedule.
+func showSchedule(_ *World, _ *task, x *exchange) {
+	if x.op == calcomtest.OpList {
+		x.answer = bytes.ReplaceAll(x.answer, []byte(`"defaultScheduleId":null`), []byte(`"defaultScheduleId":1`))
+	}
+}
+
+func showName(_ *World, _ *task, x *exchange) {
+	x.answer = bytes.ReplaceAll(x.answer, []byte(`"name":null`), []byte(`"name":"Name"`))
+}
+
+var createdDate = regexp.MustCompile(`"createdDate":"[^"]*"`)
+
+// showNewDate lets each user in a list seem to have been created when the object's create call was recorded.
+func showNewDate(_ *World, t *task, x *exchange) {
+	var i struct{ Time time.Time }
+	if x.op == calcomtest.OpList && t.object != nil && json.Unmarshal([]byte(t.object.GetAnnotations()[v1alpha1.CreateIntentAnnotation]), &i) == nil {
+		x.answer = createdDate.ReplaceAll(x.answer, fmt.Appendf(nil, `"createdDate":%q`, i.Time.Format(time.RFC3339)))
 	}
 }
 

@@ -72,6 +72,8 @@ type Hooks struct {
 	Response func(*World, *task, *exchange)
 	// Disasters lets the database be lost often, in every world.
 	Disasters bool
+	// Stops lets creates stop in their middle often, in every world.
+	Stops bool
 	// DeafToSweep lets nobody hear whom the sweep wakes.
 	DeafToSweep bool
 	// Swept does something more in a step of the sweep, with an answer that it got.
@@ -171,6 +173,9 @@ func newWorld(seed uint64, options Options) *World {
 	w.clock = testclock.NewFakePassiveClock(w.began)
 	w.faultRate = []int{0, 50, 150, 250, 400}[w.random.IntN(5)]
 	w.stopRate = []int{0, 0, 0, 100, 500}[w.random.IntN(5)]
+	if options.Hooks.Stops {
+		w.stopRate = 500
+	}
 	w.massLimit = []int{0, 0, 1, 1, 2}[w.random.IntN(5)]
 	w.disasters = newDisasters([]int{0, 0, 0, 1, 2}[w.random.IntN(5)])
 	if options.Hooks.Disasters {
