@@ -93,7 +93,8 @@ type ManagedUserSpec struct {
 
 	// metadata are keys and values of your own. Only the keys named here are compared and written; a key that
 	// is taken away here stays in Cal.com as it is, like every other key there. Keys that Cal.com itself uses
-	// are refused, and so is kubernetesOwner, the operator's own mark.
+	// are refused, and so are kubernetesOwner, the operator's own mark, and the names that every JavaScript
+	// object has, as constructor and toString: Cal.com does not store those.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxProperties=45
@@ -101,6 +102,7 @@ type ManagedUserSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(self[k]) <= 500)",message="values may have at most 500 characters"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k != 'kubernetesOwner')",message="the key kubernetesOwner is the operator's own; choose another"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['proPaidForByTeamId', 'stripeCustomerId', 'vitalSettings', 'isPremium', 'sessionTimeout', 'defaultConferencingApp', 'defaultBookerLayouts', 'emailChangeWaitingForVerification', 'migratedToOrgFrom']))",message="a key that Cal.com itself uses cannot be set: proPaidForByTeamId, stripeCustomerId, vitalSettings, isPremium, sessionTimeout, defaultConferencingApp, defaultBookerLayouts, emailChangeWaitingForVerification, migratedToOrgFrom"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !(k in ['constructor', '__proto__', '__defineGetter__', '__defineSetter__', '__lookupGetter__', '__lookupSetter__', 'hasOwnProperty', 'isPrototypeOf', 'propertyIsEnumerable', 'toLocaleString', 'toString', 'valueOf']))",message="a key that every JavaScript object has cannot be set, since Cal.com does not store it: constructor, __proto__, __defineGetter__, __defineSetter__, __lookupGetter__, __lookupSetter__, hasOwnProperty, isPrototypeOf, propertyIsEnumerable, toLocaleString, toString, valueOf"
 	Metadata map[string]string `json:"metadata,omitempty"`
 
 	// deletionPolicy says what becomes of the user in Cal.com when this object is deleted: Delete deletes it

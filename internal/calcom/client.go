@@ -66,6 +66,7 @@ type Client struct {
 	apiURL     string // The same as text.
 	clientID   string
 	secretKey  Hidden[string]
+	keyForm    string // What the secret key looks like, if not like one.
 	userAgent  string
 	timeout    time.Duration // Of one call; callTimeout but in tests.
 	http       http.Client
@@ -87,11 +88,8 @@ func New(c Config) (*Client, error) {
 	if !isHeaderValue(c.ClientID) {
 		return nil, errors.New("client id holds a character that no HTTP header can carry")
 	}
-	switch secretKey := c.SecretKey.Reveal(); {
-	case secretKey == "":
-		return nil, errors.New("secret key is empty")
-	case !isHeaderValue(secretKey):
-		return nil, errors.New("secret key holds a character that no HTTP header can carry, such as a line break")
+	if err := CheckSecretKey(c.SecretKey.Reveal()); err != nil {
+		return nil, err
 	}
 	if !isHeaderValue(c.UserAgent) {
 		return nil, errors.New("user agent holds a character that no HTTP header can carry")
@@ -104,6 +102,7 @@ func New(c Config) (*Client, error) {
 		apiURL:    base.String(),
 		clientID:  c.ClientID,
 		secretKey: c.SecretKey,
+		keyForm:   formOf(c.SecretKey.Reveal()),
 		userAgent: c.UserAgent,
 		timeout:   callTimeout,
 		http: http.Client{

@@ -121,7 +121,7 @@ func TestNew(t *testing.T) {
 		"NoClientID":             {func(c *Config) { c.ClientID = "" }, "client id is empty"},
 		"NoSecretKey":            {func(c *Config) { c.SecretKey = Hide("") }, "secret key is empty"},
 		"LineBreakInClientID":    {func(c *Config) { c.ClientID = "canary\n" }, "client id holds"},
-		"LineBreakInSecretKey":   {func(c *Config) { c.SecretKey = Hide("canary\n") }, "secret key holds"},
+		"LineBreakInSecretKey":   {func(c *Config) { c.SecretKey = Hide("canary\n") }, "secret key has a line break"},
 		"NulInSecretKey":         {func(c *Config) { c.SecretKey = Hide("can\x00ary") }, "secret key holds"},
 		"DeleteInSecretKey":      {func(c *Config) { c.SecretKey = Hide("canary\x7f") }, "secret key holds"},
 		"TabInSecretKey":         {func(c *Config) { c.SecretKey = Hide("a\tb") }, ""},

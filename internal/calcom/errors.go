@@ -28,9 +28,12 @@ type Error struct {
 	Status int
 	// Code is the server's error.code: the name of an exception class or a constant, no stable enumeration.
 	Code string
-	// Message is the server's error.message with addresses, tokens, the secret key and what the request held
-	// masked. The text of the error leaves it out all the same.
+	// Message is the server's error.message with addresses, tokens, keys and whatever looks like one, and what the request
+	// held masked. The text of the error leaves it out all the same.
 	Message string
+	// KeyForm says, for a 401, what the secret key looks like if it looks like something else: words that go on after "the secret
+	// key" and quote nothing of it. Empty for all others.
+	KeyForm string
 	// Constraints are the validation rules that the request broke.
 	Constraints []Constraint
 	// RequestID is the server's X-Request-Id, for a question to Cal.com's support.
@@ -76,6 +79,9 @@ func (e *Error) Error() string {
 		if rules := e.Rules(); rules != "" {
 			b.WriteString(": " + rules)
 		}
+	}
+	if e.KeyForm != "" {
+		b.WriteString("; the secret key " + e.KeyForm)
 	}
 	if e.RequestID != "" {
 		b.WriteString(" (request " + e.RequestID + ")")
@@ -212,6 +218,9 @@ func (c *Client) statusError(call call, response *http.Response, limit RateLimit
 	e := &Error{
 		Operation: call.name, Status: response.StatusCode, RequestID: mask.requestID(response), RateLimit: limit,
 		RetryAfter: parseReset(response.Header.Get("Retry-After")),
+	}
+	if e.Status == http.StatusUnauthorized {
+		e.KeyForm = c.keyForm
 	}
 	var parsed struct {
 		Status     any             `json:"status"`

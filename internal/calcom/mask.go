@@ -19,6 +19,7 @@ import (
 // or a proxy may quote any of it.
 type mask struct {
 	secretKey string
+	clientID  string // Shown, although it may look like a key.
 	values    []string
 }
 
@@ -26,7 +27,7 @@ type mask struct {
 var chosen = []string{"timeZone", "weekStart", "timeFormat", "locale"}
 
 func (c *Client) maskFor(call call) *mask {
-	m := &mask{secretKey: c.secretKey.Reveal()}
+	m := &mask{secretKey: c.secretKey.Reveal(), clientID: c.clientID}
 	for email := range strings.SplitSeq(call.query.Reveal().Get("emails"), ",") {
 		m.add(email, c.clientID)
 	}
@@ -97,7 +98,9 @@ func (m *mask) text(s string) string { return printable(m.hide(s), 300) }
 func (m *mask) message(s string) string {
 	spans := m.spans(s)
 	for _, at := range readable.FindAllStringIndex(s, -1) {
-		spans = slices.DeleteFunc(spans, func(x span) bool { return x.kind == "value" && at[0] <= x.from && x.to <= at[1] })
+		spans = slices.DeleteFunc(spans, func(x span) bool {
+			return (x.kind == "value" || x.kind == "key") && at[0] <= x.from && x.to <= at[1]
+		})
 	}
 	return printable(replaced(s, spans), 300)
 }
@@ -110,7 +113,14 @@ func (m *mask) word(s string) string {
 	return s
 }
 
-func (m *mask) requestID(r *http.Response) string { return m.word(r.Header.Get("X-Request-Id")) }
+// requestID returns the header as it is if it is an identifier and hides nothing. Long ones are usual.
+func (m *mask) requestID(r *http.Response) string {
+	id := r.Header.Get("X-Request-Id")
+	if !identifier.MatchString(id) || len(m.known(id)) > 0 {
+		return ""
+	}
+	return id
+}
 
 // hide takes out what must not be shown.
 func (m *mask) hide(s string) string { return replaced(s, m.spans(s)) }
@@ -122,19 +132,31 @@ type span struct {
 }
 
 // kinds are the kinds of spans. Where some overlap, the first of them names the whole.
-var kinds = []string{"secret", "token", "value", "address"}
+var kinds = []string{"secret", "token", "key", "value", "address"}
 
-// spans finds what must not be shown. All of it is looked for in the text as it is: what is taken out before could tear
-// apart what is looked for next.
+// spans finds what must not be shown: what is known, and what could be a key of others.
 func (m *mask) spans(s string) []span {
+	spans := m.known(s)
+	for _, at := range opaque(s) {
+		if s[at[0]:at[1]] != m.clientID {
+			spans = append(spans, span{at[0], at[1], "key"})
+		}
+	}
+	return spans
+}
+
+// known finds what must not be shown, other than opaque texts. All of it is looked for in the text as it is: what is
+// taken out before could tear apart what is looked for next.
+func (m *mask) known(s string) []span {
 	var spans []span
 	add := func(kind string, found [][]int) {
 		for _, at := range found {
 			spans = append(spans, span{at[0], at[1], kind})
 		}
 	}
-	add("secret", occurrences(s, m.secretKey))
+	add("secret", occurrencesInLines(s, m.secretKey))
 	add("token", jwt.FindAllStringIndex(s, -1))
+	add("key", apiKey.FindAllStringIndex(s, -1))
 	for _, value := range m.values {
 		add("value", occurrences(s, value))
 	}

@@ -154,6 +154,9 @@ func (s *session) secretKey(ctx context.Context, of oauthClient) (calcom.Hidden[
 	if len(key) == 0 {
 		return none, complain(fmt.Sprintf("Secret %s in namespace %s has nothing under %s", ref.Name, of.namespace, ref.Key), "put the OAuth client's secret key there")
 	}
+	if err := calcom.CheckSecretKey(string(key)); err != nil {
+		return none, complain(fmt.Sprintf("the %v", err), fmt.Sprintf("correct the value under %s of Secret %s in namespace %s", ref.Key, ref.Name, of.namespace))
+	}
 	return calcom.Hide(string(key)), nil
 }
 

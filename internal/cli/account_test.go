@@ -6,6 +6,7 @@ package cli
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,5 +109,19 @@ func TestParseClient(t *testing.T) {
 		if d := cmp.Diff(want, got); d != "" || (err == nil) != (want.Name != "") {
 			t.Errorf("parseClient(%q): %v\n%s", value, err, d)
 		}
+	}
+}
+
+// TestOddSecretKey has a value in the Secret that cannot be a secret key. No command makes a call with one.
+func TestOddSecretKey(t *testing.T) {
+	secret := testSecret()
+	secret.Data["secretKey"] = []byte("\ufeffcanary")
+	s, _ := testSession(t, nil, secret)
+	_, err := s.account(t.Context(), oauthClient{namespace: "team", credentials: v1alpha1.OAuthClientCredentials{
+		ID: "x", SecretKeyRef: v1alpha1.SecretKeyReference{Name: "calcom", Key: "secretKey"},
+	}})
+	if err == nil || !strings.Contains(sentence(err), "byte order mark") || strings.Contains(sentence(err), "canary") ||
+		!strings.Contains(sentence(err), "under secretKey of Secret calcom in namespace team") {
+		t.Errorf("ends with %v", err)
 	}
 }

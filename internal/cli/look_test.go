@@ -192,6 +192,7 @@ func TestPlanWithoutRights(t *testing.T) {
 // What is wrong with the input is told with its remedy.
 func TestPlanRefuses(t *testing.T) {
 	t.Setenv("EMPTY_KEY", "")
+	t.Setenv("ODD_KEY", "\ufeffcanary")
 	for name, test := range map[string]struct {
 		more string
 		args []string
@@ -208,6 +209,7 @@ func TestPlanRefuses(t *testing.T) {
 		"NoSecret":      {want: "neither in the cluster nor among the manifests"},
 		"NoPlaceForKey": {args: []string{"--secret-key-from=KEY"}, want: "give env:NAME or file:PATH"},
 		"EmptyKey":      {args: []string{"--secret-key-from=env:EMPTY_KEY"}, want: "there is no secret key in env EMPTY_KEY"},
+		"OddKey":        {args: []string{"--secret-key-from=env:ODD_KEY"}, want: "the secret key begins with a byte order mark"},
 		"BadFormat":     {args: []string{"-o", "xml", "--secret-key-from=file:/dev/null"}, want: "there is no secret key"},
 		"Arguments":     {alone: true, args: []string{"users.yaml"}, want: "name manifests by -f"},
 		"EncryptedSecret": {

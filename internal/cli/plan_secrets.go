@@ -118,5 +118,8 @@ func secretKeyFrom(value string) (calcom.Hidden[string], error) {
 	if text = strings.TrimSpace(text); text == "" {
 		return none, complain(fmt.Sprintf("there is no secret key in %s %s", kind, name), "put the OAuth client's secret key there")
 	}
+	if err := calcom.CheckSecretKey(text); err != nil {
+		return none, complain(fmt.Sprintf("the %v", err), fmt.Sprintf("correct it in %s %s", kind, name))
+	}
 	return calcom.Hide(text), nil
 }

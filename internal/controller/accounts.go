@@ -164,6 +164,8 @@ type session struct {
 	cautious bool
 	// tries is set while this visit is the one that tries a secret key.
 	tries bool
+	// inline: the credentials stand in the object itself, and no OAuth client's condition can quote the server.
+	inline bool
 }
 
 var _ users = (*session)(nil)
@@ -256,10 +258,21 @@ func (s *session) claim() error {
 }
 
 // learn takes in what an answer says of the secret key.
-func (s *session) learn(err error) {
+func (s *session) learn(ctx context.Context, err error) {
+	fresh := isRefusal(err) && s.inline && s.isFirstRefusal()
 	if s.learned(err) && s.changed != nil {
 		s.changed()
 	}
+	if fresh {
+		logRefusal(ctx, err)
+	}
+}
+
+// isFirstRefusal reports whether Cal.com has not refused the secret key since it was new or accepted.
+func (s *session) isFirstRefusal() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refusal == nil
 }
 
 // learned reports whether the answer is other news than the one before.

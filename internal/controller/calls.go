@@ -10,7 +10,7 @@ import (
 )
 
 // admitted makes one call within the budget.
-func admitted[T any](s *session, call func() (T, error)) (T, error) {
+func admitted[T any](ctx context.Context, s *session, call func() (T, error)) (T, error) {
 	if err := s.reserve(1); err != nil {
 		var none T
 		return none, err
@@ -20,13 +20,13 @@ func admitted[T any](s *session, call func() (T, error)) (T, error) {
 	s.called = true
 	s.budget.Use()
 	result, err := call()
-	s.learn(err)
+	s.learn(ctx, err)
 	return result, err
 }
 
 func (s *session) CreateUser(ctx context.Context, user calcom.NewUser) (calcom.User, calcom.Tokens, error) {
 	var tokens calcom.Tokens
-	created, err := admitted(s, func() (created calcom.User, err error) {
+	created, err := admitted(ctx, s, func() (created calcom.User, err error) {
 		created, tokens, err = s.client.CreateUser(ctx, user)
 		return created, err
 	})
@@ -34,29 +34,29 @@ func (s *session) CreateUser(ctx context.Context, user calcom.NewUser) (calcom.U
 }
 
 func (s *session) User(ctx context.Context, id int64) (calcom.User, error) {
-	return admitted(s, func() (calcom.User, error) { return s.client.User(ctx, id) })
+	return admitted(ctx, s, func() (calcom.User, error) { return s.client.User(ctx, id) })
 }
 
 func (s *session) UsersByEmail(ctx context.Context, emails ...string) ([]calcom.User, error) {
-	return admitted(s, func() ([]calcom.User, error) { return s.client.UsersByEmail(ctx, emails...) })
+	return admitted(ctx, s, func() ([]calcom.User, error) { return s.client.UsersByEmail(ctx, emails...) })
 }
 
 func (s *session) Users(ctx context.Context, limit, offset int) ([]calcom.User, error) {
-	return admitted(s, func() ([]calcom.User, error) { return s.client.Users(ctx, limit, offset) })
+	return admitted(ctx, s, func() ([]calcom.User, error) { return s.client.Users(ctx, limit, offset) })
 }
 
 func (s *session) UpdateUser(ctx context.Context, id int64, update calcom.UserUpdate) (calcom.User, error) {
-	return admitted(s, func() (calcom.User, error) { return s.client.UpdateUser(ctx, id, update) })
+	return admitted(ctx, s, func() (calcom.User, error) { return s.client.UpdateUser(ctx, id, update) })
 }
 
 func (s *session) DeleteUser(ctx context.Context, id int64) (calcom.User, error) {
-	return admitted(s, func() (calcom.User, error) { return s.client.DeleteUser(ctx, id) })
+	return admitted(ctx, s, func() (calcom.User, error) { return s.client.DeleteUser(ctx, id) })
 }
 
 func (s *session) Refresh(ctx context.Context, refreshToken calcom.Hidden[string]) (calcom.Tokens, error) {
-	return admitted(s, func() (calcom.Tokens, error) { return s.client.Refresh(ctx, refreshToken) })
+	return admitted(ctx, s, func() (calcom.Tokens, error) { return s.client.Refresh(ctx, refreshToken) })
 }
 
 func (s *session) ForceRefresh(ctx context.Context, id int64) (calcom.Tokens, error) {
-	return admitted(s, func() (calcom.Tokens, error) { return s.client.ForceRefresh(ctx, id) })
+	return admitted(ctx, s, func() (calcom.Tokens, error) { return s.client.ForceRefresh(ctx, id) })
 }

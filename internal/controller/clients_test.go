@@ -283,6 +283,13 @@ func TestSecretIsReadOnce(t *testing.T) {
 	if !slices.Contains(conditions(first), "CredentialsReady=False/Unauthorized") || reads.secrets != 2 {
 		t.Errorf("the Secret was read %d times, want twice:\n%s", reads.secrets, show(first))
 	}
+	s.setSecret("no\nkey")
+	for range 3 {
+		s.due(first)
+	}
+	if !slices.Contains(conditions(first), "CredentialsReady=False/KeyNotFound") || reads.secrets != 3 {
+		t.Errorf("the Secret was read %d times, want three times:\n%s", reads.secrets, show(first))
+	}
 }
 
 type countedReads struct {

@@ -51,9 +51,8 @@ func isHalfMade(mu *v1alpha1.ManagedUser) bool {
 // unansweredCreate says what follows from a create call whose outcome is unknown.
 func unansweredCreate(e *calcom.Error) error {
 	p := classify(e)
-	p.message = fmt.Sprintf("Cal.com %s to %s; the user is looked for now and then, and the call is sent again once it cannot have had an effect",
-		whatCame(e), e.Operation)
-	return p
+	p.message = "Cal.com " + wordsSlot + "; the user is looked for now and then, and the call is sent again once it cannot have had an effect"
+	return p.quote(fmt.Sprintf("%s to %s", whatCame(e), e.Operation))
 }
 
 // standingConflict returns the conflict, or refusal, that was reported for the spec as it is, if only a person can end it and

@@ -34,7 +34,7 @@ func (r *ManagedUserReconciler) connect(ctx context.Context, v *visit) error {
 		v.needs = []*metav1.PartialObjectMetadata{t.object, secret}
 	}
 	v.account = t.account
-	v.cal = &session{login: login, turn: turnOf(v), probing: v.requested()}
+	v.cal = &session{login: login, turn: turnOf(v), probing: v.requested(), inline: t.object == nil}
 	return nil
 }
 
@@ -61,6 +61,7 @@ type secretKeyName struct {
 type knownSecretKey struct {
 	version string // Of the Secret.
 	value   calcom.Hidden[string]
+	flaw    error // Why the value cannot be a secret key, instead of the value.
 }
 
 func newCredentials(c client.Client, reader client.Reader, config Config, accounts *accounts) *credentials {
@@ -81,7 +82,7 @@ func (c *credentials) login(ctx context.Context, object string, t target) (*logi
 	login, err := c.accounts.login(object, t.account, secretKey)
 	if err != nil {
 		return nil, nil, clientProblem(v1alpha1.ReasonKeyNotFound, waiting, fmt.Sprintf(
-			"The secret key under %s in %s cannot be used (%v); correct it", t.secret.key, t.secretName(), err))
+			"The OAuth client with the secret key under %s in %s cannot be used (%v); correct it", t.secret.key, t.secretName(), err))
 	}
 	return login, secret, nil
 }
@@ -91,8 +92,8 @@ func (c *credentials) login(ctx context.Context, object string, t target) (*logi
 func (c *credentials) secretKey(ctx context.Context, t target) (calcom.Hidden[string], *metav1.PartialObjectMetadata, error) {
 	cached := secretMetadata(metav1.ObjectMeta{})
 	if err := c.client.Get(ctx, t.secret.secret, cached); err == nil {
-		if value, ok := c.remembered(t.secret, cached.ResourceVersion); ok {
-			return value, cached, nil
+		if known, ok := c.remembered(t.secret, cached.ResourceVersion); ok {
+			return known.value, cached, unusable(t, known.flaw)
 		}
 	} // Else the cache may not have heard of it yet.
 	var none calcom.Hidden[string]
@@ -116,16 +117,27 @@ func (c *credentials) secretKey(ctx context.Context, t target) (calcom.Hidden[st
 		return none, nil, clientProblem(v1alpha1.ReasonKeyNotFound, waiting, fmt.Sprintf(
 			"There is nothing under %s in %s; put the OAuth client's secret key there, or correct %s", t.secret.key, t.secretName(), t.field("secretKeyRef")))
 	}
-	value := calcom.Hide(string(found))
-	c.remember(t.secret, knownSecretKey{version: secret.ResourceVersion, value: value})
-	return value, secretMetadata(secret.ObjectMeta), nil
+	known := knownSecretKey{version: secret.ResourceVersion}
+	if known.flaw = calcom.CheckSecretKey(string(found)); known.flaw == nil {
+		known.value = calcom.Hide(string(found))
+	}
+	c.remember(t.secret, known)
+	return known.value, secretMetadata(secret.ObjectMeta), unusable(t, known.flaw)
 }
 
-func (c *credentials) remembered(name secretKeyName, version string) (calcom.Hidden[string], bool) {
+// unusable is the problem of a value that cannot be a secret key, if there is a flaw in it. Nothing is sent with one.
+func unusable(t target, flaw error) error {
+	if flaw == nil {
+		return nil
+	}
+	return clientProblem(v1alpha1.ReasonKeyNotFound, waiting, fmt.Sprintf("The %v; correct the value under %s in %s", flaw, t.secret.key, t.secretName()))
+}
+
+func (c *credentials) remembered(name secretKeyName, version string) (knownSecretKey, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known, ok := c.known[name.secret][name.key]
-	return known.value, ok && known.version == version
+	return known, ok && known.version == version
 }
 
 func (c *credentials) remember(name secretKeyName, key knownSecretKey) {

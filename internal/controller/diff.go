@@ -19,6 +19,8 @@ type difference struct {
 	update calcom.UserUpdate
 	// fields are the names of what differs, in the order of the spec, for messages.
 	fields []string
+	// keys are the metadata keys of the update that differ, in order.
+	keys []string
 	// blocked are the metadata keys, of others, that a metadata update would erase: nested values, which the
 	// server hands out and does not take back. While there are any, the update leaves the metadata alone.
 	blocked []string
@@ -78,11 +80,14 @@ func (d *difference) compareMetadata(mu *v1alpha1.ManagedUser, user calcom.User,
 	if slices.Contains(mu.Spec.CreateOnly, v1alpha1.FieldMetadata) {
 		want = ownMetadata(nil, m)
 	}
-	have, differs := user.Metadata.Reveal(), false
-	for key, value := range want {
-		differs = differs || !sameJSON(have[key], value)
+	have := user.Metadata.Reveal()
+	var differs []string
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		if !sameJSON(have[key], want[key]) {
+			differs = append(differs, key)
+		}
 	}
-	if !differs {
+	if len(differs) == 0 {
 		return
 	}
 	kept, lost := sendable(have, want)
@@ -91,7 +96,7 @@ func (d *difference) compareMetadata(mu *v1alpha1.ManagedUser, user calcom.User,
 		return
 	}
 	maps.Copy(kept, want)
-	d.update.Metadata = calcom.Hide(kept)
+	d.update.Metadata, d.keys = calcom.Hide(kept), differs
 	d.fields = append(d.fields, string(v1alpha1.FieldMetadata))
 }
 

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -165,27 +167,50 @@ func (r *ManagedUserReconciler) createFailed(ctx context.Context, v *visit, err 
 	return errors.Join(err, r.retractIntent(ctx, v.mu))
 }
 
-// update writes what differs from the spec, and nothing else.
+// update writes what differs from the spec, and nothing else. What the server has taken before and not stored is not sent
+// again.
 func (r *ManagedUserReconciler) update(ctx context.Context, v *visit, user calcom.User) error {
 	d := diff(v.mu, user, v.mark)
-	if !d.empty() {
-		updated, err := v.cal.UpdateUser(ctx, user.ID, d.update)
-		if err != nil {
-			return err
-		}
-		mirror(v.mu, updated)
-		v.recordUpdate(d.fields)
-		log.FromContext(ctx).Info("Updated user", "userID", user.ID, "fields", d.fields)
-		if v.mark.ownershipOf(updated) == foreign { // It has come to be another's since the look.
-			return ownedElsewhere(v, updated)
-		}
-		if left := diff(v.mu, updated, v.mark); !left.empty() {
-			return synced(v1alpha1.ReasonUnexpectedResponse, fmt.Sprintf(
-				"Cal.com took an update and returned other values for %s; give them as Cal.com returns them in status.user, or name them in createOnly",
-				strings.Join(left.fields, ", ")))
-		}
+	if d.empty() {
+		return metadataBlocked("The metadata is not written", d.blocked)
+	}
+	if left := notStored(d); v.hasTried(left, user) {
+		return left
+	}
+	updated, err := v.cal.UpdateUser(ctx, user.ID, d.update)
+	if err != nil {
+		return err
+	}
+	mirror(v.mu, updated)
+	v.recordUpdate(d.fields)
+	log.FromContext(ctx).Info("Updated user", "userID", user.ID, "fields", d.fields)
+	if v.mark.ownershipOf(updated) == foreign { // It has come to be another's since it was read.
+		return ownedElsewhere(v, updated)
+	}
+	if left := diff(v.mu, updated, v.mark); !left.empty() {
+		return notStored(left)
 	}
 	return metadataBlocked("The metadata is not written", d.blocked)
+}
+
+// notStored says that Cal.com accepts an update and stores something else.
+func notStored(left *difference) *problem {
+	what := strings.Join(left.fields, ", ")
+	if len(left.keys) > 0 {
+		what += " (" + keyNames(left.keys) + ")"
+	}
+	return synced(v1alpha1.ReasonUnexpectedResponse, fmt.Sprintf(
+		"Cal.com accepted an update and stored other values for %s; give them as Cal.com returns them in status.user, or name them in createOnly; "+
+			"the update is sent again when the spec or the user changes, or when a reconcile is requested", what))
+}
+
+// hasTried reports whether the conditions say, of this generation and of the user as it is, that Cal.com stores other values for
+// the same fields. What is remembered stands in the status alone, so that a restart sends nothing either.
+func (v *visit) hasTried(left *problem, user calcom.User) bool {
+	told, was := meta.FindStatusCondition(v.told, left.condition), v.before.Status.User
+	return told != nil && told.Status == metav1.ConditionFalse && told.Reason == left.reason &&
+		told.ObservedGeneration == v.mu.Generation && told.Message == clip(left.message, maxMessage) &&
+		was != nil && mirrors(was, &user) && !v.requested()
 }
 
 // metadataBlocked says that a metadata update is not sent because of nested values under some keys, if there are any.

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/metrics"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 	"github.com/calcom-operator/calcom-operator/internal/timezone"
@@ -263,10 +265,16 @@ func (r *ManagedUserReconciler) forgetObserved(ctx context.Context, v *visit) er
 	return errAgain
 }
 
-// checkSpec finds what the API server cannot check.
+// checkSpec finds what the API server cannot check, or did not.
 func checkSpec(mu *v1alpha1.ManagedUser) error {
 	if zone := mu.Spec.TimeZone; zone != "" && !timezone.Valid(zone) {
 		return synced(v1alpha1.ReasonInvalidSpec, "The timeZone is no name in the IANA time zone database; give one like Europe/Rome")
+	}
+	for _, key := range slices.Sorted(maps.Keys(mu.Spec.Metadata)) {
+		if !calcom.IsStorableKey(key) { // The object is older than the rule in the CRD, or was not validated by it.
+			return synced(v1alpha1.ReasonInvalidSpec, fmt.Sprintf(
+				"Cal.com does not store the metadata key %s, a name that every JavaScript object has; choose another", key))
+		}
 	}
 	return nil
 }

@@ -21,8 +21,9 @@ import (
 // countPace is the shortest time between two writes of a status in which only numbers change.
 const countPace = time.Minute
 
-// judge writes the conditions.
+// judge writes the conditions. They quote the server, in the words of the first answer.
 func (r *OAuthClientReconciler) judge(v *clientVisit, p *problem) {
+	p = v.inFull(p)
 	switch {
 	case p == nil:
 		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionTrue, v1alpha1.ReasonVerified, "Cal.com accepts the credentials")
@@ -50,6 +51,14 @@ func (r *OAuthClientReconciler) judge(v *clientVisit, p *problem) {
 	default:
 		r.unready(v, v1alpha1.ConditionReconciling, p.reason, p.message)
 	}
+}
+
+// inFull returns a problem as the OAuth client's conditions tell of it.
+func (v *clientVisit) inFull(p *problem) *problem {
+	if p == nil {
+		return nil
+	}
+	return p.inFull().stable(v.status.Conditions, v.object.GetGeneration(), p.condition, v1alpha1.ConditionReady)
 }
 
 // isSettled reports whether it is known what to think of the client with the spec as it is now.

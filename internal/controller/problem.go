@@ -48,7 +48,10 @@ type problem struct {
 	condition string
 	reason    string
 	// message is the cause and the remedy: no address, no time stamp, no period at the end.
-	message  string
+	message string
+	// words are the part of the message that the server chooses or that may differ from one answer to the next: a status, a
+	// code, the rules of a validator. A condition that differs in them alone is not written again.
+	words    string
 	severity severity
 	pace     pace
 	after    time.Duration // With later.
@@ -97,11 +100,15 @@ func describe(e *calcom.Error) *problem {
 	case e.Status == http.StatusTooManyRequests:
 		return rateLimited(e)
 	case e.Status == http.StatusUnauthorized:
-		return clientProblem(v1alpha1.ReasonUnauthorized, stalled, "Cal.com refuses the credentials"+serverSays(e)+
-			"; put the secret key of this OAuth client into the Secret, or correct the client id in a new object")
+		form := ""
+		if e.KeyForm != "" {
+			form = "; the secret key " + e.KeyForm
+		}
+		return clientProblem(v1alpha1.ReasonUnauthorized, stalled, "Cal.com refuses the credentials ("+wordsSlot+")"+form+
+			"; put the secret key of this OAuth client into the Secret, or correct the client id in a new object").quote(statusAndCode(e))
 	case e.Status == http.StatusForbidden:
-		return clientProblem(v1alpha1.ReasonForbidden, stalled, "Cal.com accepts the credentials and forbids the call"+serverSays(e)+
-			"; the OAuth client's organization must be a Platform organization with an owner or admin")
+		return clientProblem(v1alpha1.ReasonForbidden, stalled, "Cal.com accepts the credentials and forbids the call ("+wordsSlot+")"+
+			"; the OAuth client's organization must be a Platform organization with an owner or admin").quote(statusAndCode(e))
 	case e.Status == http.StatusNotFound, e.Status == http.StatusGone:
 		return missing(e)
 	case e.Status == http.StatusConflict && e.Operation == calcom.OpUpdate:
@@ -118,7 +125,7 @@ func missing(e *calcom.Error) *problem {
 			"The server at the API URL has no managed users (status %d); check apiURL, and whether Cal.com still offers its Platform API", e.Status))
 	}
 	p := unavailable(e)
-	p.message = "Cal.com denied a user that it had shown a moment before; looking again"
+	p.message, p.words = "Cal.com denied a user that it had shown a moment before; looking again", ""
 	return p
 }
 
@@ -134,12 +141,12 @@ func refused(e *calcom.Error) *problem {
 			return synced(v1alpha1.ReasonDeletionBlocked,
 				"Cal.com refuses to delete the user, as it does while other records refer to it; have them removed in Cal.com, or set deletionPolicy to Orphan")
 		}
-		return synced(v1alpha1.ReasonInvalidSpec, "Cal.com refuses the spec ("+refusal(e)+"); correct it")
+		return synced(v1alpha1.ReasonInvalidSpec, "Cal.com refuses the spec ("+wordsSlot+"); correct it").quote(refusal(e))
 	}
 	p := unavailable(e)
 	p.reason, p.severity = v1alpha1.ReasonUnexpectedResponse, waiting
-	p.message = fmt.Sprintf("Cal.com gave an answer to %s for which there is no rule (status %d%s); trying again with back-off", e.Operation, e.Status, codeOf(e))
-	return p
+	p.message = "Cal.com gave an answer to " + wordsSlot + "; trying again with back-off"
+	return p.quote(fmt.Sprintf("%s for which there is no rule (%s)", e.Operation, statusAndCode(e)))
 }
 
 // whatCame says how Cal.com failed to answer.
@@ -154,10 +161,11 @@ func whatCame(e *calcom.Error) string {
 }
 
 func unavailable(e *calcom.Error) *problem {
-	return &problem{
+	p := &problem{
 		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRemoteUnavailable, severity: transient, pace: backOff,
-		message: fmt.Sprintf("Cal.com %s to %s; trying again with back-off", whatCame(e), e.Operation),
+		message: "Cal.com " + wordsSlot + "; trying again with back-off",
 	}
+	return p.quote(fmt.Sprintf("%s to %s", whatCame(e), e.Operation))
 }
 
 func rateLimited(e *calcom.Error) *problem {
@@ -193,13 +201,12 @@ func synced(reason, message string) *problem {
 	}
 }
 
-// serverSays returns the server's own words, which are masked already, for an answer that is about the credentials
-// and not about the user.
-func serverSays(e *calcom.Error) string {
-	if e.Message == "" {
-		return fmt.Sprintf(" (status %d)", e.Status)
+// statusAndCode is what users' conditions say of an answer. The rest of it may differ each time, and may be about others.
+func statusAndCode(e *calcom.Error) string {
+	if e.Code == "" {
+		return fmt.Sprintf("status %d", e.Status)
 	}
-	return fmt.Sprintf(" (status %d: %s)", e.Status, e.Message)
+	return fmt.Sprintf("status %d %s", e.Status, e.Code)
 }
 
 func refusal(e *calcom.Error) string {
@@ -207,12 +214,5 @@ func refusal(e *calcom.Error) string {
 	if rules := e.Rules(); rules != "" {
 		return clip(rules, most)
 	}
-	return fmt.Sprintf("status %d%s", e.Status, codeOf(e))
-}
-
-func codeOf(e *calcom.Error) string {
-	if e.Code == "" {
-		return ""
-	}
-	return " " + e.Code
+	return statusAndCode(e)
 }

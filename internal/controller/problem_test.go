@@ -66,12 +66,16 @@ func TestClassify(t *testing.T) {
 
 		"Unauthorized": {
 			calcom.Error{Operation: calcom.OpGet, Status: 401, Message: "ApiAuthStrategy - oAuth client - Invalid client secret"}, unauthorized,
-			[]string{"refuses the credentials (status 401: ApiAuthStrategy - oAuth client - Invalid client secret)", "Secret", "client id"},
+			[]string{"refuses the credentials (status 401); put", "Secret", "client id"},
+		},
+		"UnauthorizedWithAnOddKey": {
+			calcom.Error{Operation: calcom.OpGet, Status: 401, Code: "UnauthorizedException", KeyForm: "has quotation marks around it; leave them out"}, unauthorized,
+			[]string{"(status 401 UnauthorizedException); the secret key has quotation marks around it; leave them out; put"},
 		},
 		"UnauthorizedWithoutWords": {calcom.Error{Operation: calcom.OpCreate, Status: 401}, unauthorized, []string{"(status 401)"}},
 		"Forbidden": {
 			calcom.Error{Operation: calcom.OpGet, Status: 403, Message: "OrganizationRolesGuard - User must have one of the roles: ADMIN, OWNER."}, forbidden,
-			[]string{"status 403: OrganizationRolesGuard", "owner or admin"},
+			[]string{"forbids the call (status 403); the", "owner or admin"},
 		},
 
 		"NoSuchRouteOnCreate": {calcom.Error{Operation: calcom.OpCreate, Status: 404, Message: "Cannot POST /v2/x"}, noSuchAPI, []string{"no managed users (status 404)", "apiURL"}},

@@ -346,3 +346,16 @@ func TestMirror(t *testing.T) {
 		})
 	}
 }
+
+// An object that is older than the rule of the CRD makes no call.
+func TestCheckSpecOfInheritedKeys(t *testing.T) {
+	mu := pureUser()
+	mu.Spec.Metadata = map[string]string{"plan": "gold", "toString": "v"}
+	if p := classify(checkSpec(mu)); p == nil || p.reason != v1alpha1.ReasonInvalidSpec || !strings.Contains(p.message, "metadata key toString") {
+		t.Errorf("got %v", p)
+	}
+	delete(mu.Spec.Metadata, "toString")
+	if err := checkSpec(mu); err != nil {
+		t.Error(err)
+	}
+}

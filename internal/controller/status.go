@@ -39,7 +39,7 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 		return ctrl.Result{}, err
 	}
 	r.tellDone(v)
-	p := classify(err)
+	p := settleWords(v, classify(err))
 	if err == nil && v.isIdle() {
 		if writing := r.writeStatus(ctx, v); writing != nil { // Only an origin can be new, of an object from an older operator.
 			return r.plumbing(v, writing, nil)
@@ -204,8 +204,9 @@ func (r *ManagedUserReconciler) isStalled(v *visit) bool {
 // pending keeps a Ready user Ready and says, for a change of the spec that could not be written, that it waits.
 func (r *ManagedUserReconciler) pending(v *visit, p *problem) {
 	ready := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionReady)
-	if ready.ObservedGeneration != v.mu.Generation {
-		ready.Message = clip("The last change of the spec is not in Cal.com yet: "+p.message, maxMessage)
+	if message := "The last change of the spec is not in Cal.com yet: " + p.message; ready.ObservedGeneration != v.mu.Generation &&
+		!differInWords(ready.Message, message, p.words) {
+		ready.Message = clip(message, maxMessage)
 	}
 }
 

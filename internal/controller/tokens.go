@@ -237,6 +237,7 @@ func (r *ManagedUserReconciler) tokensProblem(v *visit, err error) *problem {
 		message: "The Secret with the tokens cannot be read or written" + valid,
 	}
 	if was != nil {
+		p.words = was.words
 		p.message, p.pace, p.at, p.after, p.silent = "The tokens are not renewed: "+was.message+valid, was.pace, was.at, was.after, was.silent
 		if was.reason == v1alpha1.ReasonRateLimited {
 			p.reason = was.reason

@@ -173,7 +173,7 @@ func (c *Converted) metadata(metadata calcom.Metadata) {
 		case slices.Contains(internalKeys, key):
 			continue // Nobody expects these in a manifest.
 		case json.Unmarshal(metadata[key], &value) != nil, value == nil, !atMost(maxMetadataValue)(*value),
-			key == "", !atMost(maxMetadataKey)(key), len(c.Spec.Metadata) == maxMetadata:
+			key == "", !calcom.IsStorableKey(key), !atMost(maxMetadataKey)(key), len(c.Spec.Metadata) == maxMetadata:
 			c.LeftOut = append(c.LeftOut, "metadata."+key)
 		default:
 			if c.Spec.Metadata == nil {

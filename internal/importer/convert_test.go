@@ -81,6 +81,10 @@ func TestConvert(t *testing.T) {
 			}, metadata(`{"quote":"it\u0092s","\u0080":"v"}`)),
 			leftOut: []string{"name", "avatarURL", "bio", "metadata.quote", "metadata.\u0080"},
 		},
+		"KeysThatAreNotStored": {
+			user: usual(metadata(`{"constructor":"v","toString":"v","__proto__":"v","plan":"gold"}`)),
+			want: v1alpha1.ManagedUserSpec{Metadata: map[string]string{"plan": "gold"}}, leftOut: []string{"metadata.__proto__", "metadata.constructor", "metadata.toString"},
+		},
 		"NoTimeFormat":  {user: usual(func(u *calcom.User) { u.TimeFormat = nil })},
 		"EmptyName":     {user: usual(func(u *calcom.User) { u.Name = calcom.Hide(new("")) })},
 		"InternalKeys":  {user: usual(metadata(`{"isPremium":true,"sessionTimeout":5,"kubernetesOwner":"a/b/c/d"}`))},

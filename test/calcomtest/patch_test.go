@@ -32,6 +32,8 @@ func TestPatch(t *testing.T) {
 		{`{"timeZone": "europe/paris"}`, 200, `"timeZone":"Europe/Paris"`, true},
 		{`{"metadata": {"c": "3"}}`, 200, `"metadata":{"c":"3"}}`, true},
 		{`{"metadata": {}}`, 200, `"metadata":{}}`, true},
+		{`{"metadata": {"c": "3", "toString": "x", "__proto__": "x", "valueOf": 1}}`, 200, `"metadata":{"c":"3"}}`, true},
+		{`{"metadata": {"c": "3", "constructor": "x"}}`, 500, `"code":"INTERNAL_SERVER_ERROR"`, false},
 		{`{"metadata": null}`, 200, `"avatarUrl":"https://cal.com/x.png"}}`, true},
 		{`{"metadata": {"b": 1, "10": 1, "a": 1, "9": 1, "aa": 1}}`, 200, `"metadata":{"9":1,"10":1,"a":1,"b":1,"aa":1}`, true},
 		{`{"bio": null}`, 200, `"bio":null`, true},

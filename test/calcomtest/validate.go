@@ -43,9 +43,16 @@ func validate(fields []field, in object) (object, *problem) {
 	target := object{}
 	for _, m := range in {
 		for _, f := range fields {
-			if f.name == m.key {
-				target = append(target, member{m.key, f.converted(m.value)})
+			if f.name != m.key {
+				continue
 			}
+			if o, ok := m.value.(object); ok {
+				if _, breaks := o.get("constructor"); breaks {
+					return nil, errDatabase
+				}
+				m.value = o.withoutInherited()
+			}
+			target = append(target, member{m.key, f.converted(m.value)})
 		}
 	}
 	var errs []fieldError
@@ -65,6 +72,18 @@ func validate(fields []field, in object) (object, *problem) {
 			Errors []fieldError `json:"errors"`
 		}{errs},
 	}
+}
+
+// inherited are the properties that every JavaScript object has. The real
+// server's transformation drops members of these names, and fails with one that
+// is called constructor.
+var inherited = []string{
+	"__proto__", "__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__", "hasOwnProperty", "isPrototypeOf",
+	"propertyIsEnumerable", "toLocaleString", "toString", "valueOf",
+}
+
+func (o object) withoutInherited() object {
+	return slices.DeleteFunc(slices.Clone(o), func(m member) bool { return slices.Contains(inherited, m.key) })
 }
 
 func (f field) converted(v any) any {

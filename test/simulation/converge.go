@@ -49,8 +49,10 @@ func (w *World) converge(ctx context.Context) {
 	if len(w.violations) == 0 {
 		w.checkDrift(ctx)
 	}
-	if len(w.violations) == 0 {
-		w.checkRest(ctx)
+	for _, check := range []func(context.Context){w.checkRestart, w.checkRest, w.checkFailing} {
+		if len(w.violations) == 0 {
+			check(ctx)
+		}
 	}
 }
 

@@ -35,6 +35,9 @@ func (w *World) chooseFault(x *exchange) fault {
 			return f
 		}
 	}
+	if w.failing != nil {
+		return w.failing.fault(w, x)
+	}
 	if w.tokens != nil {
 		return w.tokens.fault(x)
 	}

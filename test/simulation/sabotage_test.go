@@ -71,6 +71,8 @@ func TestSabotageIsCaught(t *testing.T) {
 		{"an adoption is nowhere on record", Hooks{Write: withoutAdoption, Response: hideAdoption}, []string{"that it adopted"}},
 		{"the id in a status is believed", Hooks{Response: markAll}, []string{"somebody else's user", "another's mark"}},
 		{"a status is both Reconciling and Stalled", Hooks{Write: bothConditions}, []string{"at once"}},
+		{"what is not stored is not remembered", Hooks{Read: forgetLosses, Lossy: true}, []string{"at rest", "after a restart"}},
+		{"what was said of the server's failure is not seen", Hooks{Read: forgetWords}, []string{"in other words each time"}},
 		{"a message ends in a full stop", Hooks{Write: fullStop}, []string{"not a line as it should be"}},
 	} {
 		t.Run(s.name, func(t *testing.T) {
@@ -96,20 +98,6 @@ func TestSabotageIsCaught(t *testing.T) {
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
 	return line
-}
-
-// edited decodes a patch, changes it and encodes it again.
-func edited(data []byte, change func(patch map[string]any)) []byte {
-	patch := map[string]any{}
-	if json.Unmarshal(data, &patch) != nil {
-		return data // A JSON patch.
-	}
-	change(patch)
-	out, err := json.Marshal(patch)
-	if err != nil {
-		panic(err)
-	}
-	return out
 }
 
 func withoutLock(data []byte, _ bool) ([]byte, bool) {
@@ -359,6 +347,28 @@ func forgetPolicy(object client.Object) {
 func forgetDeletionPolicy(object client.Object) {
 	if mu, ok := object.(*v1alpha1.ManagedUser); ok {
 		mu.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
+	}
+}
+
+// forgetLosses hides what an object says of values that Cal.com does not store.
+func forgetLosses(object client.Object) {
+	forgetMessages(object, "stored other values")
+}
+
+// forgetWords hides what an object says in words of the server.
+func forgetWords(object client.Object) {
+	forgetMessages(object, "status ")
+}
+
+func forgetMessages(object client.Object, words string) {
+	mu, ok := object.(*v1alpha1.ManagedUser)
+	if !ok {
+		return
+	}
+	for i, c := range mu.Status.Conditions {
+		if strings.Contains(c.Message, words) {
+			mu.Status.Conditions[i].Message = "Something else"
+		}
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 const maxMessage = 1024
 
 // canaries are parts of every address, secret and token of the simulation, and of nothing else.
-var canaries = []string{"@", "canary", "zz", "eyJ"}
+var canaries = []string{"@", "canary", "zz", "eyJ", "deadbeef"}
 
 // showing checks a text that people can see.
 func (w *World) showing(where, text string) {

@@ -109,7 +109,8 @@ func (tr *transport) send(t *task, request *http.Request, x *exchange, f fault) 
 // serve lets the server do its work.
 func (w *World) serve(t *task, request *http.Request, x *exchange) {
 	copied := request.Clone(request.Context())
-	copied.Body = io.NopCloser(bytes.NewReader(x.body))
+	body := w.lose(x)
+	copied.Body, copied.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	copied.RemoteAddr = "192.0.2.1:1"
 	recorded := httptest.NewRecorder()
 	w.cal.ServeHTTP(recorded, copied)

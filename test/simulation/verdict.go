@@ -111,8 +111,8 @@ func (w *World) justified(c *cluster, mu *v1alpha1.ManagedUser, reason string) b
 		return c.isInTheWay(mu)
 	case v1alpha1.ReasonRemoteInconsistent:
 		return w.halfMade[mu.Spec.Email]
-	case v1alpha1.ReasonInvalidSpec:
-		return isIncomplete(mu)
+	case v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonUnexpectedResponse:
+		return w.isSpecToBlame(mu, reason)
 	}
 	return false
 }
@@ -123,6 +123,14 @@ func (w *World) isStranger(mu *v1alpha1.ManagedUser) bool {
 	u, exists := w.ledger.users[knownID(mu)]
 	in := heldAddress(mu)
 	return exists && u.Metadata[ownerKey] == nil && in != mu.Spec.Email && in != intentEmail(mu)
+}
+
+// isSpecToBlame reports whether the spec is at fault, or wants what the server does not store.
+func (w *World) isSpecToBlame(mu *v1alpha1.ManagedUser, reason string) bool {
+	if reason == v1alpha1.ReasonUnexpectedResponse {
+		return w.isLossy(&mu.Spec)
+	}
+	return isIncomplete(mu)
 }
 
 // isIncomplete reports whether the spec is at fault: there is no name to create a user with, or a userID that is not that

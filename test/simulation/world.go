@@ -74,6 +74,8 @@ type Hooks struct {
 	Disasters bool
 	// Stops lets creates stop in their middle often, in every world.
 	Stops bool
+	// Lossy lets the server of every world accept what it does not store.
+	Lossy bool
 	// DeafToSweep lets nobody hear whom the sweep wakes.
 	DeafToSweep bool
 	// Swept does something more in a step of the sweep, with an answer that it got.
@@ -93,6 +95,10 @@ type World struct {
 	ledger   *ledger
 	// tokens is set in a world that is about tokens.
 	tokens *tokensWorld
+
+	// loss is what the server accepts and does not store. failing is how it fails every call, if it does.
+	loss    string
+	failing *failure
 
 	chaos     bool // Faults happen.
 	faultRate int  // Per mille of the calls.
@@ -183,6 +189,10 @@ func newWorld(seed uint64, options Options) *World {
 	}
 	w.callLimit = []int{500, 500, 500, 10}[w.random.IntN(4)]
 	w.rewrites = w.random.IntN(2) == 0
+	w.loss = []string{loseNothing, loseNothing, loseNothing, loseKey, loseLetters}[seed%5]
+	if options.Hooks.Lossy {
+		w.loss = loseKey
+	}
 	w.cal = calcomtest.NewHandler(calcomtest.Options{
 		Clients:   []calcomtest.OAuthClient{{ID: clientID, Secret: w.secret}},
 		Now:       w.clock.Now,

@@ -42,7 +42,8 @@ type ManagedUserSpecApplyConfiguration struct {
 	AvatarURL *string `json:"avatarURL,omitempty"`
 	// metadata are keys and values of your own. Only the keys named here are compared and written; a key that
 	// is taken away here stays in Cal.com as it is, like every other key there. Keys that Cal.com itself uses
-	// are refused, and so is kubernetesOwner, the operator's own mark.
+	// are refused, and so are kubernetesOwner, the operator's own mark, and the names that every JavaScript
+	// object has, as constructor and toString: Cal.com does not store those.
 	Metadata map[string]string `json:"metadata,omitempty"`
 	// deletionPolicy says what becomes of the user in Cal.com when this object is deleted: Delete deletes it
 	// together with its bookings and calendars, without a mail to anybody; Orphan leaves it there. When absent:
