@@ -40,6 +40,9 @@ type options struct {
 // whoever asks.
 const bodyLevel = 8
 
+// defaultWorkers is how many requests an API server on two cores serves well at a time: with more, users are Ready no sooner.
+const defaultWorkers = 48
+
 func parseOptions(args []string) (*options, error) {
 	o := &options{operator: operator.Options{Registerer: ctrlmetrics.Registry}}
 	flags := flag.NewFlagSet("calcom-operator", flag.ContinueOnError)
@@ -56,7 +59,7 @@ func parseOptions(args []string) (*options, error) {
 	flags.StringVar(&o.watchNamespaces, "watch-namespaces", "", "comma-separated namespaces to work in; all when empty")
 	flags.DurationVar(&o.operator.ResyncInterval, "resync-interval", 10*time.Minute, "time in which the drift sweep looks at every user once, with lists of up to 250 users that are spread evenly over it; also how often users that wait for a person are looked at again")
 	flags.DurationVar(&o.operator.UnknownOutcomeGrace, "unknown-outcome-grace", controller.UnknownOutcomeGrace, "after a create call whose outcome is unknown, how long a user that cannot be found is waited for. Cal.com can finish such a call late; a server that is slower than most needs more")
-	flags.IntVar(&o.operator.Workers, "max-concurrent-reconciles", 8, "number of users that are worked on at a time")
+	flags.IntVar(&o.operator.Workers, "max-concurrent-reconciles", defaultWorkers, "number of users that are worked on at a time. One OAuth client has calls under way for at most half of them, four of which may be create calls")
 	flags.Float64Var(&o.operator.RateLimitShare, "rate-limit-share", 0.8, "part of each OAuth client's quota that the operator uses, above 0 and up to 1; the rest is left to your own backend")
 	flags.DurationVar(&o.operator.QuotaWindow, "quota-window", quota.DefaultWindow, "time over which the server counts calls; only for test servers whose time is scaled, never for Cal.com")
 	flags.BoolVar(&o.operator.ProtectSecrets, "protect-secrets", true, "keep credentials Secrets and OAuth clients from being deleted before the users that need them, by the finalizer platform.cal.com/in-use; without it, delete users before their Secret and their namespace")

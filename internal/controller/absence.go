@@ -20,6 +20,7 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/gate"
 	"github.com/calcom-operator/calcom-operator/internal/limits"
 )
 
@@ -43,8 +44,8 @@ type absences struct {
 	byAccount map[accountName]*accountAbsences
 	// deleted are the objects for which a DELETE call was sent that may have had its effect: their users are not absent by accident.
 	deleted map[client.ObjectKey]types.UID
-	// cutOff is how many deletions the process before may have left in their middle: as many as it had workers, less those that were
-	// accounted for. Their users are gone, by no accident.
+	// cutOff is how many deletions the process before may have left in their middle: as many of one OAuth client as are under way
+	// at a time, less those that were accounted for. Their users are gone, by no accident.
 	cutOff int
 }
 
@@ -64,7 +65,7 @@ func newAbsences(record *limitsRecord, config Config) *absences {
 		limit: config.MassAbsenceLimit, record: record, clock: config.Clock,
 		// An object that is held is checked again at the slow pace, which is less than twice the interval.
 		hold:    limits.Window + 2*config.ResyncInterval,
-		started: config.Clock.Now(), cutOff: config.MaxConcurrentReconciles,
+		started: config.Clock.Now(), cutOff: min(config.MaxConcurrentReconciles, gate.LimitsFor(config.MaxConcurrentReconciles)[gate.Delete]),
 		byAccount: make(map[accountName]*accountAbsences), deleted: make(map[client.ObjectKey]types.UID),
 	}
 	record.onLost = append(record.onLost, func() {

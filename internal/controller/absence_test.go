@@ -354,7 +354,7 @@ func TestOwnDeletionIsNoAbsence(t *testing.T) {
 	}
 }
 
-// A process that is killed leaves as many deletions in their middle as it has workers. The next one takes them for what they are, and no
+// A process that is killed leaves as many deletions in their middle as it has places for. The next one takes them for what they are, and no
 // more than these.
 func TestDeletionsThatWereCutOffAreNoAbsences(t *testing.T) {
 	s := newAbsenceStory(t, 8, 1)
@@ -362,7 +362,7 @@ func TestDeletionsThatWereCutOffAreNoAbsences(t *testing.T) {
 		s.must(s.client.Delete(t.Context(), mu))
 	}
 	s.wipe(0, 3)
-	s.config.MaxConcurrentReconciles = 3
+	s.config.MaxConcurrentReconciles = 20 // Of which three delete.
 	s.begin()
 	for _, mu := range s.users[:3] {
 		s.reconcile(mu)

@@ -17,6 +17,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/gate"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 )
 
@@ -41,6 +42,8 @@ type accounts struct {
 	listeners []func(accountName)
 	// dropped are called with each account that is dropped, without the lock. They are all there before the first account is.
 	dropped []func(accountName)
+	// queue takes objects and checks that the gates of the accounts want done.
+	queue paceQueue
 
 	mu     sync.Mutex
 	byName map[accountName]*account
@@ -64,6 +67,9 @@ type accountName struct{ apiURL, clientID string }
 // account is one OAuth client: the quota that all its users share, and the logins that were tried.
 type account struct {
 	budget *quota.Budget
+	// gate limits how many objects have calls under way, and check asks for a check of the calls after a time.
+	gate   *gate.Gate[types.NamespacedName]
+	check  func(time.Duration)
 	logins map[[sha256.Size]byte]*login
 	// numbered is how many logins there were so far.
 	numbered int
@@ -114,6 +120,8 @@ func (a *accounts) login(object string, name accountName, secretKey calcom.Hidde
 				Share: a.config.RateLimitShare, Window: a.config.QuotaWindow, Now: a.clock.Now, OnAdmit: a.config.Metrics.Waited,
 			}),
 			logins: make(map[[sha256.Size]byte]*login, 1),
+			gate:   gate.New(gate.LimitsFor(a.config.MaxConcurrentReconciles), a.clock.Now, a.queue.wakeNow),
+			check:  func(after time.Duration) { a.queue.check(PaceRequest{name}, after) },
 		}
 		a.byName[name] = acc
 	}
@@ -149,6 +157,10 @@ func (a *accounts) login(object string, name accountName, secretKey calcom.Hidde
 // secret key that Cal.com is known to refuse.
 type session struct {
 	*login
+	// object is whose calls take places at the account's gate; without a name they take none.
+	object types.NamespacedName
+	// noted is called when the object's status was written while one of its calls was under way.
+	noted func(statusNote)
 	// probing lets the calls through in spite of a refusal: somebody asked for a look now.
 	probing bool
 	turn
@@ -177,6 +189,9 @@ func (s *session) reserve(n int) error {
 		return nil
 	}
 	if err := s.refused(); err != nil {
+		return err
+	}
+	if err := s.enter(gate.KindOf(s.class)); err != nil {
 		return err
 	}
 	calls := n - s.reserved

@@ -22,6 +22,9 @@ func (a *accounts) use(object string, name accountName) {
 	a.mu.Lock()
 	if was, ok := a.users.of[object]; ok && was != name {
 		a.forgetTickets(object)
+		if acc, ok := a.byName[was]; ok {
+			acc.gate.Leave(objectOf(object), false)
+		}
 	}
 	if unused, ok := a.users.set(object, name); ok {
 		a.unused = append(a.unused, unused)
@@ -46,6 +49,7 @@ func (a *accounts) dropLogin(key loginKey) {
 // forget drops what is known of an object that is gone: its tickets, and what no other object uses.
 func (a *accounts) forget(object types.NamespacedName) {
 	a.noteCut(object, 0)
+	a.leavePlace(object, false)
 	a.leave(object.String())
 }
 

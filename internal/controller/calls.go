@@ -19,7 +19,9 @@ func admitted[T any](ctx context.Context, s *session, call func() (T, error)) (T
 	s.made++
 	s.called = true
 	s.budget.Use()
+	s.beginCall()
 	result, err := call()
+	s.endCall()
 	s.learn(ctx, err)
 	return result, err
 }
@@ -28,6 +30,7 @@ func (s *session) CreateUser(ctx context.Context, user calcom.NewUser) (calcom.U
 	var tokens calcom.Tokens
 	created, err := admitted(ctx, s, func() (created calcom.User, err error) {
 		created, tokens, err = s.client.CreateUser(ctx, user)
+		s.created(err)
 		return created, err
 	})
 	return created, tokens, err

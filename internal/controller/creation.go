@@ -13,6 +13,7 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/gate"
 )
 
 // Cal.com creates a user in several steps without a transaction: the user with its address and time zone, the link to the OAuth
@@ -85,6 +86,9 @@ func (v *visit) isOwnCreation(user *calcom.User) bool {
 // recreate deletes a user whose creation Cal.com did not finish and sends the create call again. The deletion is not one that
 // the limit of mass deletions counts: no object loses its user.
 func (r *ManagedUserReconciler) recreate(ctx context.Context, v *visit, found *sighting) error {
+	if err := v.cal.enter(gate.Create); err != nil {
+		return err
+	}
 	if err := v.cal.reserve(2); err != nil {
 		return err
 	}

@@ -34,7 +34,10 @@ func (r *ManagedUserReconciler) connect(ctx context.Context, v *visit) error {
 		v.needs = []*metav1.PartialObjectMetadata{t.object, secret}
 	}
 	v.account = t.account
-	v.cal = &session{login: login, turn: turnOf(v), probing: v.requested(), inline: t.object == nil}
+	v.cal = &session{
+		login: login, turn: turnOf(v), probing: v.requested(), inline: t.object == nil,
+		object: client.ObjectKeyFromObject(v.mu), noted: v.takeOver,
+	}
 	return nil
 }
 

@@ -121,7 +121,7 @@ func (r *ManagedUserReconciler) deleteFound(ctx context.Context, v *visit, found
 // quota: this way out has to be open without credentials and without a server.
 func (r *ManagedUserReconciler) orphan(ctx context.Context, v *visit) error {
 	err := r.unmark(ctx, v)
-	if p := classify(err); p != nil && p.reason == v1alpha1.ReasonRateLimited && r.clock.Since(v.mu.DeletionTimestamp.Time) < unmarkPatience {
+	if p := classify(err); p != nil && (p.reason == v1alpha1.ReasonRateLimited || p.pace == inLine) && r.clock.Since(v.mu.DeletionTimestamp.Time) < unmarkPatience {
 		return p
 	}
 	if err != nil {

@@ -104,7 +104,7 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit) error {
 	if err := r.admitAbsence(ctx, v); err != nil {
 		return err
 	}
-	if err := v.cal.reserve(1); err != nil {
+	if err := v.cal.reserveCreate(); err != nil {
 		return err
 	}
 	if err := r.protect(ctx, v); err != nil {
@@ -134,7 +134,9 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit) error {
 		v.record(v1alpha1.ReasonCreated, fmt.Sprintf("Created user %d", user.ID))
 		log.FromContext(ctx).Info("Created user", "userID", user.ID)
 		// Older servers ignore some fields of a create call; as a rule nothing differs and nothing is sent.
-		return r.update(ctx, v, user)
+		err = r.update(ctx, v, user)
+		v.cal.leave()
+		return err
 	}
 	return r.createFailed(ctx, v, err, renewed)
 }

@@ -159,7 +159,12 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		demand: r.sweeper.demandOf(request.NamespacedName), cut: r.accounts.cutOf(request.NamespacedName),
 		lifted: r.lifted.take(request.NamespacedName),
 	}
+	ended := false
 	defer func() {
+		if !ended { // It panics, which the caller of Reconcile catches.
+			r.accounts.leavePlace(request.NamespacedName, false)
+			return
+		}
 		result, err = r.finish(ctx, v, err)
 		if !v.retried {
 			r.retries.reset(request.NamespacedName)
@@ -169,15 +174,22 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		}
 		r.measure(v)
 	}()
-	if !mu.DeletionTimestamp.IsZero() {
-		r.sweeper.withdraw(request.NamespacedName) // It must not miss a user that is just being deleted.
-		r.tokens.rest(request.NamespacedName)
-		return ctrl.Result{}, r.reconcileDelete(ctx, v)
+	err = r.advance(ctx, v)
+	ended = true
+	return ctrl.Result{}, err
+}
+
+// advance does what there is to do for an object that is to stay or to go.
+func (r *ManagedUserReconciler) advance(ctx context.Context, v *visit) error {
+	if name := client.ObjectKeyFromObject(v.mu); !v.mu.DeletionTimestamp.IsZero() {
+		r.sweeper.withdraw(name) // It must not miss a user that is just being deleted.
+		r.tokens.rest(name)
+		return r.reconcileDelete(ctx, v)
 	}
 	if err := r.restoreRecords(ctx, v); err != nil {
-		return ctrl.Result{}, err
+		return err
 	}
-	return ctrl.Result{}, r.reconcile(ctx, v)
+	return r.reconcile(ctx, v)
 }
 
 // forget drops what is kept in memory of an object that is gone.

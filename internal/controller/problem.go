@@ -40,6 +40,8 @@ const (
 	later
 	// onChange waits for the object to change.
 	onChange
+	// inLine waits to be woken by the gate of its OAuth client.
+	inLine
 )
 
 // problem is why a reconcile ended without success, in the user's terms.

@@ -108,6 +108,7 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 		Watches(&v1alpha1.OAuthClient{}, r.wake(r.usersOfClient), builder.WithPredicates(changesClient(), notAtStart())).
 		Watches(&v1alpha1.ManagedUser{}, r.contenders()).
 		WatchesRawSource(r.sweeper.users()).
+		WatchesRawSource(r.Pacer().users()).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.config.MaxConcurrentReconciles,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackOff, lastBackOff),
@@ -123,7 +124,7 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 	if err := b.Complete(r); err != nil {
 		return err
 	}
-	return r.sweeper.setupWithManager(mgr)
+	return errors.Join(r.sweeper.setupWithManager(mgr), r.Pacer().setupWithManager(mgr))
 }
 
 // wake looks at users again that another object's change can help. Their back-off starts afresh: what they failed for may be

@@ -53,6 +53,7 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 		return r.plumbing(v, err, r.writeStatus(ctx, v))
 	}
 	r.conclude(v, p)
+	v.hide(p)
 	if writing := r.writeStatus(ctx, v); writing != nil {
 		return r.plumbing(v, writing, plumbingIn(err))
 	}
@@ -88,12 +89,13 @@ func (r *ManagedUserReconciler) settleAccounts(v *visit, err error) {
 	}
 	r.settleTokensTicket(v)
 	p := classify(err)
+	r.accounts.leavePlace(client.ObjectKeyFromObject(v.mu), isInLine(p) || isInLine(v.tokens.problem))
 	r.keepLifted(v, p, err)
 	if p == nil && v.seen {
 		p = v.tokens.problem
 	}
 	switch name := client.ObjectKeyFromObject(v.mu); {
-	case p == nil || p.pace != later:
+	case p == nil || p.pace != later && p.pace != inLine:
 		r.accounts.forgetTicket(name.String())
 		r.accounts.noteCut(name, 0)
 	case p.at.IsZero(): // It comes back to the same question, and may need as many calls for it as before.
@@ -108,7 +110,7 @@ func (r *ManagedUserReconciler) resume(p *problem) (ctrl.Result, error) {
 	switch {
 	case p == nil:
 		return ctrl.Result{}, nil // The sweep looks after it.
-	case p.pace == onChange:
+	case p.pace == onChange, p.pace == inLine:
 		return ctrl.Result{}, nil
 	case p.pace == slowly:
 		return ctrl.Result{RequeueAfter: r.slowPace()}, nil
@@ -151,7 +153,7 @@ func (r *ManagedUserReconciler) setSynced(v *visit) {
 func (r *ManagedUserReconciler) fail(v *visit, p *problem) {
 	ready := meta.IsStatusConditionTrue(v.mu.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
-	case p.silent, p.quiet && r.isPatient(v, p, ready):
+	case (p.silent || p.quiet && r.isPatient(v, p, ready)) && !v.mustShow():
 		// Not worth a write.
 	case !v.mu.DeletionTimestamp.IsZero():
 		r.failDeletion(v, p)
@@ -175,6 +177,9 @@ func (r *ManagedUserReconciler) isPatient(v *visit, p *problem, ready bool) bool
 	}
 	if deleted := v.mu.DeletionTimestamp; !deleted.IsZero() {
 		return r.clock.Since(deleted.Time) < quietAge
+	}
+	if p.pace == inLine && hasVerdict(v.mu) {
+		return true // What it says still holds.
 	}
 	return ready || v.cal.class == quota.Drift || r.clock.Since(v.mu.CreationTimestamp.Time) < quietAge
 }
@@ -217,7 +222,7 @@ func (r *ManagedUserReconciler) failDeletion(v *visit, p *problem) {
 	switch {
 	case p.severity == resting, p.reason == v1alpha1.ReasonMassDeletion, p.reason == v1alpha1.ReasonMassAbsence:
 		reason, message = p.reason, p.message
-	case p.severity == transient, p.pace == later:
+	case p.severity == transient, p.pace == later, p.pace == inLine:
 		reason = v1alpha1.ReasonDeleting
 	case p.reason != v1alpha1.ReasonDeletionBlocked: // Which names the ways out itself.
 		message += "; or set deletionPolicy to Orphan to let the object go and leave the user in Cal.com"

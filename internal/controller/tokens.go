@@ -66,7 +66,9 @@ func (r *ManagedUserReconciler) tend(ctx context.Context, v *visit, synced error
 	}
 	v.tokens = tokensVisit{userID: id, cal: v.cal}
 	if !v.seen || !v.cal.called { // Else it goes on with what began with the look: apart, each would wait for the other.
-		v.tokens.cal = &session{login: v.cal.login, turn: tokensTurn(v), probing: v.requested()}
+		v.tokens.cal = &session{
+			login: v.cal.login, turn: tokensTurn(v), probing: v.requested(), object: v.cal.object, noted: v.takeOver,
+		}
 		defer v.tokens.cal.giveBack()
 	}
 	if r.tokensRest(ctx, v, synced) {

@@ -112,7 +112,7 @@ func (r *ManagedUserReconciler) settleTokensTicket(v *visit) {
 // resumeWithTokens says when to look again: for what is wrong with the user, or with its tokens, or when these are due.
 func (r *ManagedUserReconciler) resumeWithTokens(v *visit, p *problem) (ctrl.Result, error) {
 	if t := v.tokens.problem; t != nil && (p == nil || p.pace == slowly || p.pace == onChange) {
-		if also := plumbingIn(t); also != nil && t.pace != later {
+		if also := plumbingIn(t); also != nil && t.pace != later && t.pace != inLine {
 			return r.plumbing(v, also, nil)
 		}
 		p = t

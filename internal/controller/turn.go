@@ -64,7 +64,7 @@ func waitForQuota(until time.Time) *problem {
 // waitForTrial is a visit that ends because another one is just trying the secret key. Nobody is told: it takes as long as a call.
 func waitForTrial() *problem {
 	return &problem{
-		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonProgressing, pace: later, after: trialRetry, quiet: true, silent: true,
+		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonProgressing, pace: later, after: trialRetry, quiet: true, silent: true, mute: true,
 		message: "Another user is trying the secret key; going on as soon as Cal.com has answered",
 	}
 }

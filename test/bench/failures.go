@@ -15,8 +15,9 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// workers is the default of --max-concurrent-reconciles: as many can be under way when a key turns out to be wrong.
-const workers = 8
+// workers is half of the default of --max-concurrent-reconciles: as many of one OAuth client can have calls under way when a
+// key turns out to be wrong.
+const workers = 24
 
 func (w *world) doRestart(ctx context.Context, _ *measurement) error {
 	w.stack.KillOperator()

@@ -28,6 +28,7 @@ func (w *world) phases() []phase {
 		{"kill -9 and restart", w.doRestart, (*measurement).restarted},
 		{"a wrong secret key", w.doBreak, (*measurement).broken},
 		w.repairPhase(),
+		w.slowPhase(),
 	}
 	if w.config.UnrelatedSecrets > 0 {
 		phases = append(phases, w.unrelatedPhase())
@@ -92,8 +93,7 @@ func (m *measurement) created() {
 		m.gauge("use of the operator's share of the quota", used, "%", "≥", 95)
 		m.latency("from create to Ready")
 	} else {
-		const most, users = 15.0, 1000
-		m.gauge("all Ready", m.Seconds, "s", "≤", most*float64(max(n, users))/users)
+		m.gauge("all Ready", m.Seconds, "s", "≤", m.world.mostSeconds(n))
 		m.latency("from create to Ready")
 	}
 	m.count(Count, "create calls", m.calls.of(calcomtest.OpCreate), "=", n)
@@ -102,6 +102,26 @@ func (m *measurement) created() {
 	m.perUser(n, 2)
 	m.count(Count, "writes to Secrets", m.written("secrets"), "=", m.world.tokensOf(n))
 	m.noOtherWrites()
+}
+
+// mostSeconds is how long the creation of so many users may take without a quota. Those that are few wait for what does not
+// depend on their number.
+func (w *world) mostSeconds(users int) float64 {
+	switch n := float64(users) / 1000; {
+	case w.config.Tokens:
+		return max(3, 15*n)
+	case n >= 10:
+		return 11 * n
+	default:
+		return max(3, 12*n)
+	}
+}
+
+// unlessQuota adds how long a phase took, where no quota decides that; most is for a thousand users.
+func (m *measurement) unlessQuota(what string, most float64, users int) {
+	if m.world.config.rate() == 0 {
+		m.gauge(what, m.Seconds, "s", "≤", max(3, most*float64(users)/1000))
+	}
 }
 
 // noOtherWrites adds that nothing else was written than users, their events and Secrets, and an OAuth client now and then.
@@ -182,6 +202,7 @@ func (w *world) doChange(ctx context.Context, _ *measurement) error {
 
 func (m *measurement) changed() {
 	n := m.world.users
+	m.unlessQuota("all Ready", 12, n)
 	m.latency("from edit to Ready")
 	m.count(Count, "update calls", m.calls.of(calcomtest.OpUpdate), "=", n)
 	m.count(SweepCount, "get calls", m.calls.of(calcomtest.OpGet), "≤", n)
@@ -226,6 +247,7 @@ func (w *world) doDelete(ctx context.Context, _ *measurement) error {
 
 func (m *measurement) deleted() {
 	n := m.world.users
+	m.unlessQuota("all gone", 10, n)
 	m.latency("from delete to gone")
 	m.count(Count, "delete calls", m.calls.of(calcomtest.OpDelete), "=", n)
 	m.count(SweepCount, "get calls", m.calls.of(calcomtest.OpGet), "≤", n)

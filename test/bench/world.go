@@ -82,6 +82,7 @@ func (w *world) startStack(ctx context.Context, dir string) error {
 	}
 	operator := []string{
 		"--metrics-bind-address=" + addresses[0], "--metrics-secure=false",
+		"--allowed-api-urls=http://127.0.0.1", // The sandbox, and the server of the slow client.
 		fmt.Sprintf("--resync-interval=%v", w.config.Interval), fmt.Sprintf("--quota-window=%v", w.config.window()),
 	}
 	if w.config.ProfileDir != "" {

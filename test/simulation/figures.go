@@ -15,6 +15,9 @@ type Figures struct {
 	Seeds, Steps, Reconciles, Calls, Writes, Restarts       int
 	Duplicates, Leaks, ForeignTouched, Stuck, Shown, Others int
 	Faults                                                  map[string]int
+	// MostCreates is how many create calls one process had under way at a time, Woken how often a free place woke an object, and
+	// SlowCalls how many checks of slow calls there were.
+	MostCreates, Woken, SlowCalls int
 }
 
 // Add sums up.
@@ -31,6 +34,9 @@ func (f *Figures) Add(g Figures) {
 	f.Stuck += g.Stuck
 	f.Shown += g.Shown
 	f.Others += g.Others
+	f.MostCreates = max(f.MostCreates, g.MostCreates)
+	f.Woken += g.Woken
+	f.SlowCalls += g.SlowCalls
 	if f.Faults == nil {
 		f.Faults = map[string]int{}
 	}
@@ -49,6 +55,9 @@ func (f *Figures) String() string {
 	row("HTTP calls", f.Calls)
 	row("Kubernetes writes", f.Writes)
 	row("starts and restarts of the operator", f.Restarts)
+	row("create calls of a process at a time", f.MostCreates)
+	row("objects woken by a free place", f.Woken)
+	row("checks of slow calls", f.SlowCalls)
 	total := 0
 	for _, n := range f.Faults {
 		total += n

@@ -16,11 +16,12 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/gate"
+	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
 const (
-	resync  = 10 * time.Minute
-	workers = 2
+	resync = 10 * time.Minute
 
 	// The operator's own back-off, as it gives it to its queue.
 	firstBackOff = time.Second
@@ -59,6 +60,9 @@ type process struct {
 	// called is when the calls of the last minute were made.
 	called []time.Time
 
+	// creating is how many create calls are under way, and check the request for the next check of slow calls.
+	creating int
+	check    controller.PaceRequest
 	// step is the sweep's request for its next step, which is due as sweepName.
 	step controller.SweepRequest
 	// restored is when records of an object were put back lately.
@@ -90,9 +94,12 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 	config := controller.Config{
 		OwnerID: c.ownerID, AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8,
 		ProtectSecrets: true, MassDeleteLimit: w.massLimit, MassAbsenceLimit: w.disasters.limit, Namespace: "operator",
-		UnknownOutcomeGrace: grace, MaxConcurrentReconciles: workers, UserAgent: "simulation",
+		UnknownOutcomeGrace: grace, MaxConcurrentReconciles: w.workers, UserAgent: "simulation",
 		Transport: &transport{process: p}, Clock: w.clock,
 		Jitter: func(d time.Duration) time.Duration { return time.Duration(w.random.Int64N(int64(d) + 1)) },
+	}
+	if w.options.Hooks.ManyPlaces {
+		config.MaxConcurrentReconciles = 64
 	}
 	p.reconciler, err = controller.New(kube, live, &recorder{process: p}, config)
 	if err != nil {
@@ -101,6 +108,7 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 	p.keeper = p.reconciler.OAuthClients(v1alpha1.KindOAuthClient)
 	p.protector = p.reconciler.Secrets()
 	p.reconciler.Sweeper().Connect(p.wake, p.schedule)
+	p.reconciler.Pacer().Connect(p.goOn, p.checkLater)
 	p.reconciler.OnNews(func(string, string) { p.enqueue(clientName, w.now()) })
 	p.seen = max(0, len(c.api.log)-lag)
 	for _, e := range c.api.log[:p.seen] {
@@ -149,6 +157,36 @@ func (p *process) schedule(step controller.SweepRequest, after time.Duration) {
 	}
 	p.step = step
 	p.enqueue(sweepName, p.world.now().Add(after))
+}
+
+// goOn is how the gate of the OAuth client asks for a reconcile.
+func (p *process) goOn(key types.NamespacedName) {
+	if p.world.options.Hooks.DeafToPlaces {
+		return
+	}
+	p.world.figures.Woken++
+	p.world.tracef("%s's gate wakes %s", p.name, key.Name)
+	p.enqueue(key, p.world.now())
+}
+
+// checkLater is how the gate asks for a check of slow calls.
+func (p *process) checkLater(check controller.PaceRequest, after time.Duration) {
+	p.check = check
+	p.enqueue(paceName, p.world.now().Add(after))
+}
+
+// beginCall notes that a call begins, and returns what notes its end. A server without transactions bears only few create calls
+// at a time.
+func (p *process) beginCall(x *exchange) (end func()) {
+	if x.op != calcomtest.OpCreate {
+		return func() {}
+	}
+	p.creating++
+	if most := gate.LimitsFor(p.world.workers)[gate.Create]; p.creating > most {
+		p.world.violate("%s has %d create calls under way at a time; %d may be", p.name, p.creating, most)
+	}
+	p.world.figures.MostCreates = max(p.world.figures.MostCreates, p.creating)
+	return func() { p.creating-- }
 }
 
 // deliver lets the next entry of the watch reach the cache, and the queue if it is worth a look.
@@ -240,12 +278,14 @@ func sortedKeys[V any](m map[types.NamespacedName]V) []types.NamespacedName {
 	return slices.SortedFunc(maps.Keys(m), func(x, y types.NamespacedName) int { return strings.Compare(x.String(), y.String()) })
 }
 
+// others are what controllers of their own work on, beside Secrets.
+var others = []types.NamespacedName{clientName, sweepName, paceName}
+
 // ready returns the objects that may be reconciled now.
 func (p *process) ready() []types.NamespacedName {
 	var keys []types.NamespacedName
 	for _, key := range sortedKeys(p.due) {
-		// Secrets, clients and the sweep have controllers of their own.
-		if len(p.tasks) >= workers && !isSecret(key) && key != clientName && key != sweepName {
+		if len(p.tasks) >= p.world.workers && !isSecret(key) && !slices.Contains(others, key) {
 			continue
 		}
 		busy := slices.ContainsFunc(p.tasks, func(t *task) bool { return t.key == key })

@@ -61,6 +61,8 @@ func TestSabotageIsCaught(t *testing.T) {
 		{"absences are not written down", Hooks{Write: withoutAbsences, Disasters: true}, []string{"believed to be"}},
 		{"the quota is hidden", Hooks{Response: hideQuota}, []string{"its share is"}},
 		{"the sweep wakes nobody", Hooks{DeafToSweep: true}, []string{"not right in the end"}},
+		{"a free place wakes nothing", Hooks{DeafToPlaces: true}, []string{"not right in the end", "no status in the end"}},
+		{"more create calls are made than the server bears", Hooks{ManyPlaces: true}, []string{"create calls under way"}},
 		{"the sweep changes what it finds itself", Hooks{Swept: sweepUpdates}, []string{"drift-sweep calls update"}},
 		{"the sweep deletes a leak", Hooks{Swept: sweepDeletes}, []string{"drift-sweep calls delete"}},
 		{"the sweep sees nobody's mark", Hooks{Response: hideMarksFromSweep}, []string{"at rest, although it is Ready", "other leaks"}},

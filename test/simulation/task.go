@@ -62,8 +62,13 @@ func (p *process) start(ctx context.Context, key types.NamespacedName) *task {
 	ctx = log.IntoContext(context.WithValue(ctx, taskKey{}, t), logr.New(&sink{task: t}))
 	t.next, _ = iter.Pull(func(yield func(struct{}) bool) {
 		t.yield = yield
-		if key == sweepName {
+		switch key {
+		case sweepName:
 			t.result, t.err = p.reconciler.Sweeper().Reconcile(ctx, p.step)
+			return
+		case paceName:
+			p.world.figures.SlowCalls++
+			t.result, t.err = p.reconciler.Pacer().Reconcile(ctx, p.check)
 			return
 		}
 		var reconciler reconcile.Reconciler = p.reconciler

@@ -56,6 +56,7 @@ func (tr *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if f.unsent {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 	}
+	defer tr.process.beginCall(x)()
 	tr.send(t, request, x, f)
 	wait := time.Duration(w.random.Int64N(int64(800 * time.Millisecond)))
 	if f.hang {

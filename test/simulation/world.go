@@ -32,6 +32,9 @@ var secretName = types.NamespacedName{Namespace: namespace, Name: "calcom"}
 // sweepName stands for the drift sweep where objects are named.
 var sweepName = types.NamespacedName{Name: "drift-sweep"}
 
+// paceName stands for the check of slow calls.
+var paceName = types.NamespacedName{Name: "slow-calls"}
+
 // Options say how a run goes.
 type Options struct {
 	// Trace keeps a line of each step.
@@ -78,6 +81,10 @@ type Hooks struct {
 	Lossy bool
 	// DeafToSweep lets nobody hear whom the sweep wakes.
 	DeafToSweep bool
+	// DeafToPlaces drops the news that a place is free, as if it had not been given back.
+	DeafToPlaces bool
+	// ManyPlaces has the operator allow more calls at a time than its workers are for.
+	ManyPlaces bool
 	// Swept does something more in a step of the sweep, with an answer that it got.
 	Swept func(*transport, *http.Request, *exchange)
 }
@@ -120,6 +127,8 @@ type World struct {
 	backups     map[string]*v1alpha1.ManagedUser
 	rivals      map[string]rival
 	rewrittenAt map[string]time.Time
+	// workers is how many objects a process works on at a time.
+	workers int
 	// callLimit is how many calls a minute Cal.com allows the client.
 	callLimit int
 
@@ -175,6 +184,7 @@ func newWorld(seed uint64, options Options) *World {
 		secret:  "canary-key-1", chaos: true, halfMade: map[string]bool{}, moved: map[int64]bool{},
 		backups: map[string]*v1alpha1.ManagedUser{}, rivals: map[string]rival{}, rewrittenAt: map[string]time.Time{},
 		figures: Figures{Faults: map[string]int{}},
+		workers: []int{2, 2, 8, 16}[seed%4],
 	}
 	w.clock = testclock.NewFakePassiveClock(w.began)
 	w.faultRate = []int{0, 50, 150, 250, 400}[w.random.IntN(5)]

@@ -39,7 +39,7 @@
 {{- if ne .unknownOutcomeGrace "2m" }}
 - --unknown-outcome-grace={{ .unknownOutcomeGrace }}
 {{- end }}
-{{- if ne (int .maxConcurrentReconciles) 8 }}
+{{- if ne (int .maxConcurrentReconciles) 48 }}
 - --max-concurrent-reconciles={{ int .maxConcurrentReconciles }}
 {{- end }}
 {{- if not .protectSecrets }}

@@ -1,0 +1,122 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/gate"
+)
+
+// enter takes a place at the account's gate. The problem that it returns ends the reconcile; the object is woken when a place
+// is free.
+func (s *session) enter(kind gate.Kind) error {
+	if s.object.Name == "" || s.account.gate.Enter(s.object, kind, s.class) {
+		return nil
+	}
+	return waitForPlace()
+}
+
+// reserveCreate takes a place for a create call and then the call. An object that waits for a place keeps neither a call nor a
+// record of intent that grows old.
+func (s *session) reserveCreate() error {
+	if err := s.enter(gate.Create); err != nil {
+		return err
+	}
+	return s.reserve(1)
+}
+
+// leave gives the place back before the end of the reconcile, since no call follows.
+func (s *session) leave() {
+	if s.object.Name != "" {
+		s.account.gate.Leave(s.object, false)
+	}
+}
+
+func (s *session) beginCall() {
+	if s.object.Name != "" && s.account.gate.Begin(s.object) {
+		s.account.check(gate.SlowCall)
+	}
+}
+
+func (s *session) endCall() {
+	if s.object.Name == "" {
+		return
+	}
+	if note, ok := s.account.gate.End(s.object).(statusNote); ok && s.noted != nil {
+		s.noted(note)
+	}
+}
+
+// created notes how a create call ended. A clear refusal says nothing about how the server bears more calls.
+func (s *session) created(err error) {
+	if e, ok := errors.AsType[*calcom.Error](err); err == nil || ok && e.OutcomeUnknown() {
+		s.account.gate.Created(err == nil)
+	}
+}
+
+// waitForPlace is a reconcile that ends because other objects of the OAuth client have as many calls under way as may be at a
+// time. It says so only while the client is slow: see mustShow.
+func waitForPlace() *problem {
+	return &problem{
+		condition: v1alpha1.ConditionReady, reason: v1alpha1.ReasonProgressing, pace: inLine, quiet: true, mute: true,
+		message: "Cal.com answers this OAuth client slowly or not at all, and the calls of others are under way; " +
+			"going on as soon as one of them has ended",
+	}
+}
+
+// isInLine reports whether a problem is a wait for a place. There may be no problem.
+func isInLine(p *problem) bool { return p != nil && p.pace == inLine }
+
+// leavePlace gives back the place of an object at the end of its reconcile. One that waits stays in line.
+func (a *accounts) leavePlace(object types.NamespacedName, stays bool) {
+	a.mu.Lock()
+	acc, ok := a.byName[a.users.of[object.String()]]
+	a.mu.Unlock()
+	if ok {
+		acc.gate.Leave(object, stays)
+	}
+}
+
+// objectOf returns the object that a ticket key names.
+func objectOf(key string) types.NamespacedName {
+	namespace, name, _ := strings.Cut(key, "/")
+	return types.NamespacedName{Namespace: namespace, Name: name}
+}
+
+// hasVerdict reports whether the object has a condition Ready.
+func hasVerdict(mu *v1alpha1.ManagedUser) bool {
+	return meta.FindStatusCondition(mu.Status.Conditions, v1alpha1.ConditionReady) != nil
+}
+
+// mustShow reports whether a wait is worth a write although it would not be otherwise: the object has no condition yet, and its
+// OAuth client is slow. While the client is not, thousands of objects are created without such a write.
+func (v *visit) mustShow() bool {
+	return v.mu.DeletionTimestamp.IsZero() && !hasVerdict(v.mu) && v.cal != nil && v.cal.account.gate.IsSlow()
+}
+
+// hide notes an object that waits and ends its reconcile without any condition, so that it gets one when its client becomes slow.
+func (v *visit) hide(p *problem) {
+	waits := p != nil && (p.pace == inLine || p.pace == later)
+	if waits && v.mu.DeletionTimestamp.IsZero() && !hasVerdict(v.mu) && v.cal != nil {
+		v.cal.account.gate.Hide(client.ObjectKeyFromObject(v.mu))
+	}
+}
+
+// takeOver makes the object as it is in memory follow a status that was written while one of its calls was under way.
+func (v *visit) takeOver(note statusNote) {
+	if v.mu.ResourceVersion != note.from {
+		return
+	}
+	v.mu.ResourceVersion = note.to
+	v.before.Status.Conditions, v.mu.Status.Conditions = note.conditions, slices.Clone(note.conditions)
+}
