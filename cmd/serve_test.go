@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	testclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -50,12 +52,20 @@ type installation struct {
 	began   time.Time
 	probes  string
 	ended   chan error
+	stop    func() // Ends the operator and waits for its end.
 
 	mu    sync.Mutex
 	lines []string
 }
 
-// start starts a control plane with some CRDs, and the operator.
+// current is the installation whose operator logs: a program can set its logger once.
+var current atomic.Pointer[installation]
+
+var setLogger = sync.OnceFunc(func() {
+	ctrl.SetLogger(funcr.New(func(prefix, line string) { current.Load().log(prefix, line) }, funcr.Options{}))
+})
+
+// start starts a control plane with some CRDs.
 func start(t *testing.T, crds []*apiextensionsv1.CustomResourceDefinition) *installation {
 	t.Helper()
 	environment := &envtest.Environment{CRDInstallOptions: envtest.CRDInstallOptions{CRDs: crds}}
@@ -80,18 +90,18 @@ func start(t *testing.T, crds []*apiextensionsv1.CustomResourceDefinition) *inst
 	began := time.Now()
 	i := &installation{
 		T: t, config: config, kube: kube, sandbox: calcomtest.New(t, calcomtest.Options{}),
-		clock: testclock.NewFakeClock(began), began: began, probes: "http://" + probes, ended: make(chan error, 1),
+		clock: testclock.NewFakeClock(began), began: began, probes: "http://" + probes,
 	}
-	ctrl.SetLogger(funcr.New(i.log, funcr.Options{}))
-	i.serve(probes)
+	current.Store(i)
+	setLogger()
 	return i
 }
 
-// serve runs the operator as the program does, until the test ends.
-func (i *installation) serve(probes string) {
+// serve runs the operator as the program does, by one of its functions, until the test ends or stops it.
+func (i *installation) serve(config *rest.Config, run func(*options, context.Context, *rest.Config, clock.Clock) error) {
 	i.Helper()
 	o, err := parseOptions([]string{
-		"--metrics-bind-address=0", "--health-probe-bind-address=" + probes,
+		"--metrics-bind-address=0", "--health-probe-bind-address=" + strings.TrimPrefix(i.probes, "http://"),
 		"--leader-elect", "--leader-election-namespace=" + namespace, "--operator-namespace=" + namespace, "--allowed-api-urls=http://127.0.0.1",
 	})
 	if err != nil {
@@ -100,14 +110,17 @@ func (i *installation) serve(probes string) {
 	o.operator.Registerer = prometheus.NewRegistry()
 	ctx, cancel := context.WithCancel(i.Context())
 	stopped := make(chan struct{})
+	ended := make(chan error, 1)
+	i.ended = ended
 	go func() {
 		defer close(stopped)
-		i.ended <- o.serve(ctx, i.config, i.clock)
+		ended <- run(o, ctx, config, i.clock)
 	}()
-	i.Cleanup(func() {
+	i.stop = func() {
 		cancel()
 		<-stopped
-	})
+	}
+	i.Cleanup(i.stop)
 }
 
 func (i *installation) log(_, line string) {
@@ -170,11 +183,7 @@ func (i *installation) probe(path string) int {
 // writes then, in place of dropping fields.
 func (i *installation) refusesUnwatched() {
 	i.Helper()
-	i.wait("the old CRD to be in force", func(ctx context.Context) bool {
-		user := i.user("probe")
-		user.Spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan
-		return i.kube.Create(ctx, user, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict)) != nil
-	})
+	i.waitForOldCRD()
 	bob := i.user("bob")
 	if err := i.kube.Create(i.Context(), bob); err != nil {
 		i.Fatal(err)
@@ -183,6 +192,16 @@ func (i *installation) refusesUnwatched() {
 	if err := i.kube.Get(i.Context(), client.ObjectKeyFromObject(bob), bob); err != nil || bob.Status.User != nil {
 		i.Errorf("the status was written without the server: %+v, %v", bob.Status.User, err)
 	}
+}
+
+// waitForOldCRD waits until the API server knows an old CRD that was applied.
+func (i *installation) waitForOldCRD() {
+	i.Helper()
+	i.wait("the old CRD to be in force", func(ctx context.Context) bool {
+		user := i.user("probe")
+		user.Spec.DeletionPolicy = v1alpha1.DeletionPolicyOrphan
+		return i.kube.Create(ctx, user, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict)) != nil
+	})
 }
 
 func (i *installation) apply(crds []*apiextensionsv1.CustomResourceDefinition) {
@@ -245,6 +264,7 @@ func oldCRDs() []*apiextensionsv1.CustomResourceDefinition {
 func TestOldCRDs(t *testing.T) {
 	const lacking = "managedusers.platform.cal.com lacks spec.deletionPolicy, status.apiURL;"
 	i := start(t, oldCRDs())
+	i.serve(i.config, (*options).serve)
 	user := i.create()
 	i.eventually("a reason to wait", func(context.Context) bool { return i.logged(lacking) > 0 })
 	i.eventually("the end of several checks", func(context.Context) bool { return i.clock.Since(i.began) > time.Minute })

@@ -141,6 +141,7 @@ func (s *Server) Wipe() {
 		s.drop(u)
 	}
 	s.nextUser, s.nextSchedule = 1, 1
+	s.pending = nil // What was under way went with the database.
 }
 
 // AddHalfMadeUser leaves what a real server leaves that dies between making a

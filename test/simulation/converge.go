@@ -28,6 +28,7 @@ func (w *World) converge(ctx context.Context) {
 	w.tracef("from here on nothing goes wrong any more")
 	w.chaos = false
 	w.cal.ClearFaults()
+	w.endMisrouting()
 	for _, c := range w.clusters {
 		w.mend(c)
 	}

@@ -4,7 +4,7 @@
 package simulation
 
 import (
-	"maps"
+	"context"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +24,7 @@ type disasters struct {
 	gone int
 	// acted are the objects that went on after their user was gone, and when.
 	acted map[string]time.Time
-	// deleted are the objects that have sent a DELETE call.
+	// deleted are the objects that have sent a DELETE call that may have had its effect.
 	deleted map[string]bool
 }
 
@@ -32,19 +32,32 @@ func newDisasters(limit int) disasters {
 	return disasters{limit: limit, acted: map[string]time.Time{}, deleted: map[string]bool{}}
 }
 
-// disaster loses the database, or restores it to an earlier state, now and then. It reports whether it did.
-func (w *World) disaster() bool {
-	seldom := 20
-	if w.options.Hooks.Disasters {
+// disaster is one, now and then. It reports whether there was one.
+func (w *World) disaster(ctx context.Context) bool {
+	seldom, chosen := 20, w.options.Hooks.Disaster
+	switch {
+	case chosen != nil:
 		seldom = 4
+	case w.disasters.limit > 0:
+		seldom = 10
 	}
-	if w.disasters.limit == 0 || w.random.IntN(seldom) > 0 {
+	if w.random.IntN(seldom) > 0 || len(w.ledger.users) == 0 || w.isDown() || w.isMisrouted() {
 		return false
 	}
-	ids := slices.Sorted(maps.Keys(w.ledger.users))
-	if len(ids) == 0 {
-		return false
+	all := []func(*World, context.Context){(*World).renumber, (*World).loseDatabase, (*World).loseDatabase, (*World).loseSome, (*World).misroute, (*World).misroute}
+	if w.disasters.limit == 0 { // Any number of users may be taken for gone.
+		all = all[:1]
 	}
+	if chosen == nil {
+		chosen = pick(w, all)
+	}
+	chosen(w, ctx)
+	return true
+}
+
+// loseDatabase loses the database, or restores it to an earlier state.
+func (w *World) loseDatabase(context.Context) {
+	ids := w.userIDs()
 	name, kept := "the database is wiped", 0
 	if w.random.IntN(2) == 0 {
 		name, kept = "the database is restored to an earlier state", w.random.IntN(len(ids))
@@ -54,23 +67,67 @@ func (w *World) disaster() bool {
 	for _, id := range ids[kept:] {
 		w.removeUser(id)
 	}
-	return true
+}
+
+// populate applies some objects and lets their users be created.
+func (w *World) populate(ctx context.Context) {
+	for range names {
+		w.createObject(pick(w, w.clusters))
+	}
+	w.endStep(true)
+	w.until(ctx, w.now().Add(time.Minute))
+}
+
+// loseSome removes the users of some objects, one after the other, and each time has another process find out.
+func (w *World) loseSome(ctx context.Context) {
+	const name = "a user is lost and the operator is restarted"
+	w.populate(ctx)
+	for range 1 + w.random.IntN(4) {
+		c := pick(w, w.clusters)
+		owned := slices.DeleteFunc(c.api.keys(), func(key types.NamespacedName) bool {
+			_, exists := w.ledger.users[knownID(c.api.users[key])]
+			return !exists
+		})
+		if len(owned) == 0 || len(w.violations) > 0 {
+			return
+		}
+		key := pick(w, owned)
+		w.tracef("WORLD: %s", name)
+		w.figures.Faults[name]++
+		w.removeUser(knownID(c.api.users[key]))
+		w.request(c, key)
+		for len(c.processes) > 0 {
+			w.stopProcess(c, c.processes[0])
+		}
+		w.startProcess(c)
+		w.endStep(true)
+		w.until(ctx, w.now().Add(time.Minute))
+	}
 }
 
 // recreating judges a create call of an object whose user is gone.
 func (l *ledger) recreating(t *task) {
-	if id := knownID(t.object); id == 0 || !slices.Contains(t.object.Finalizers, v1alpha1.ManagedUserFinalizer) {
+	id := knownID(t.object)
+	if id == 0 || !slices.Contains(t.object.Finalizers, v1alpha1.ManagedUserFinalizer) {
 		return
-	} else if _, exists := l.users[id]; !exists {
+	}
+	if u, exists := l.users[id]; t.misled || !exists || !isIn(t.object, u) {
 		l.countAbsence(t)
 	}
 }
 
-// releasing judges the release of an object whose user is gone, unless it has deleted the user itself. A deletion that was asked for
-// before the process began can have been begun by the one before.
+// releasing judges the release of an object whose user is gone, unless it has deleted the user itself. A few deletions that were asked
+// for before the process began can have been begun by the one before.
 func (l *ledger) releasing(t *task, before *v1alpha1.ManagedUser) {
-	deleted := before.DeletionTimestamp
-	if knownID(before) == 0 || keeps(before) || l.world.disasters.deleted[t.owner()] || deleted.IsZero() || deleted.Time.Before(t.process.started) {
+	deleted, p := before.DeletionTimestamp, t.process
+	if t.misled {
+		l.mislead(t.owner())
+	}
+	if knownID(before) == 0 || keeps(before) || l.world.disasters.deleted[t.life()] || deleted.IsZero() {
+		return
+	}
+	if deleted.Time.Before(p.started) && p.cutOff < l.world.workers {
+		p.cutOff++
 		return
 	}
 	l.countAbsence(t)
@@ -102,7 +159,8 @@ func (l *ledger) countAbsence(t *task) {
 		}
 	}
 	if n > d.limit {
-		l.world.violate("%d users of %s that were gone are believed to be, and the limit is %d", n, t.process.cluster.ownerID, d.limit)
+		l.world.violate("%d users of %s are believed to be gone%s, and the limit is %d", n, t.process.cluster.ownerID,
+			map[bool]string{true: " where another tenant answers"}[t.misled], d.limit)
 	}
 }
 

@@ -4,6 +4,7 @@
 package simulation
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,15 +29,19 @@ var names = []string{"one", "two", "three", "four", "five"}
 func pick[T any](w *World, from []T) T { return from[w.random.IntN(len(from))] }
 
 // happen is one event of the world.
-func (w *World) happen() {
+func (w *World) happen(ctx context.Context) {
 	c := pick(w, w.clusters)
 	keys := c.api.keys()
 	if len(keys) == 0 {
 		w.createObject(c)
 		return
 	}
+	if w.isMisrouted() && w.random.IntN(2) == 0 {
+		w.actMisled(c)
+		return
+	}
 	key := pick(w, keys)
-	if w.rewrite(c, key) || w.disaster() {
+	if w.rewrite(c, key) || w.disaster(ctx) {
 		return
 	}
 	w.act(c, key)
@@ -238,6 +243,8 @@ func (w *World) loseStatus(c *cluster, key types.NamespacedName) {
 // addUser is somebody else's user.
 func (w *World) addUser(email string) {
 	defer func() { _ = recover() }() // The address or its username is taken: then nothing happens.
+	w.pass(time.Millisecond)         // Else a user with the same id could have been made at the same time at another tenant.
+	defer w.pass(time.Millisecond)
 	u := calcomtest.User{Email: email, Name: new("Somebody")}
 	if w.random.IntN(4) == 0 && !w.ledger.isOpen(email) {
 		// As if its creation had stopped in the middle. The records of create calls have a precision of a second.

@@ -41,6 +41,9 @@ func (w *World) chooseFault(x *exchange) fault {
 	if w.tokens != nil {
 		return w.tokens.fault(x)
 	}
+	if f := w.disasterFault(x); f.name != "" {
+		return w.counted(f)
+	}
 	if !w.chaos {
 		return fault{}
 	}

@@ -47,6 +47,9 @@ type claim struct {
 	process *process
 	// stored: the id has been in the status, from when on the process need not remember the call.
 	stored bool
+	// misled is when its object last went on as if the user were gone, because another tenant's answers said so, and
+	// within the limit.
+	misled time.Time
 	// orphaned: let go as its policy says. abandoned: the world took away what the operator could find it by.
 	orphaned, abandoned bool
 }
@@ -94,6 +97,9 @@ func newLedger(w *World) *ledger {
 }
 
 func (t *task) owner() string { return ownerName(t.process.cluster, t.key) }
+
+// life names the object itself: another one can have its name later.
+func (t *task) life() string { return t.owner() + "/" + string(t.object.UID) }
 
 // ownerOf reads the mark off a user.
 func ownerOf(u calcomtest.User, key string) owner {
@@ -175,6 +181,9 @@ func (l *ledger) creating(t *task, x *exchange) {
 	}
 	w.checkHeld(t.process.cluster, t.object)
 	l.recreating(t)
+	if t.misled {
+		l.mislead(key)
+	}
 	c := &claim{
 		cluster: t.process.cluster, process: t.process, name: t.key, email: x.emails[0], until: w.now(),
 		zoned: bytes.Contains(x.body, []byte(`"timeZone"`)),
@@ -189,12 +198,13 @@ func (l *ledger) creating(t *task, x *exchange) {
 // touching judges an update or a delete call.
 func (l *ledger) touching(t *task, x *exchange) {
 	w, key := l.world, t.owner()
-	if x.op == calcomtest.OpDelete {
+	if x.op == calcomtest.OpDelete && !(t.object.DeletionTimestamp.IsZero() && l.isUnfinished(t, x.id)) {
 		l.countDeletion(t)
-		w.disasters.deleted[key] = true
+		x.again = w.disasters.deleted[t.life()]
+		w.disasters.deleted[t.life()] = true
 	}
-	u, ok := l.users[x.id]
-	if !ok {
+	u, ok := w.usersOf(x)[x.id]
+	if !ok || w.isDown() { // Then the id may be another user's by now, and the call touches none.
 		return
 	}
 	saw, looked := t.shown[x.id]
@@ -203,10 +213,11 @@ func (l *ledger) touching(t *task, x *exchange) {
 		w.violate("%s calls %s without having looked at it", t.key.Name, x)
 	case saw == anothers:
 		w.foreignTouched("%s calls %s although it carries another's mark", t.key.Name, x)
-	case !l.hasClaim(key, x.id) && ownerOf(u, key) != own && !l.allowed[x.id][key] && !l.mayBeOwn(t, x.id):
+	case x.misrouted && ownerOf(u, key) != own && t.object.Spec.UserID != x.id,
+		!x.misrouted && !l.hasClaim(key, x.id) && ownerOf(u, key) != own && !l.allowed[x.id][key] && !l.mayBeOwn(t, x.id):
 		w.foreignTouched("%s calls %s, somebody else's user", t.key.Name, x)
 	}
-	if x.op == calcomtest.OpDelete {
+	if x.op == calcomtest.OpDelete && !x.misrouted {
 		l.deleting(t, x, key)
 	}
 }
@@ -294,14 +305,15 @@ func (l *ledger) served(t *task, x *exchange, f fault) {
 	if x.op == calcomtest.OpCreate {
 		l.settle(l.posts[t.owner()].claim, x, f)
 	}
-	x.shown = map[int64]owner{}
+	x.shown, x.addresses = map[int64]owner{}, map[int64]string{}
 	if f.swallowed || x.status/100 != 2 {
 		return
 	}
+	users := l.world.usersOf(x)
 	for _, id := range x.shownIDs() {
-		if u, ok := l.users[id]; ok {
-			x.shown[id] = ownerOf(u, t.owner())
-			if !t.sweeps() && !t.verifies() {
+		if u, ok := users[id]; ok {
+			x.shown[id], x.addresses[id] = ownerOf(u, t.owner()), plain(u.Email)
+			if !t.sweeps() && !t.verifies() && !x.misrouted {
 				l.noteAdoptable(t, u)
 			}
 		}
@@ -310,6 +322,10 @@ func (l *ledger) served(t *task, x *exchange, f fault) {
 
 // settle ends the claim of a create call that made no user, unless the server will carry it out later.
 func (l *ledger) settle(c *claim, x *exchange, f fault) {
+	if x.misrouted { // No user comes of it here.
+		l.drop(c)
+		return
+	}
 	if f.inject != nil && f.inject.StopAfter == calcomtest.StepInsert && f.late == 0 {
 		l.world.halfMade[x.emails[0]] = true
 	}
@@ -341,13 +357,15 @@ func (l *ledger) answered(t *task, x *exchange, f fault) {
 		return
 	}
 	maps.Copy(t.shown, x.shown)
+	if x.op == calcomtest.OpDelete && x.isRefusal() && !x.again {
+		delete(l.world.disasters.deleted, t.life())
+	}
 	p := l.posts[t.owner()]
 	readable := strings.HasPrefix(x.header.Get("Content-Type"), "application/json")
 	switch {
 	case p == nil:
 	case x.op == calcomtest.OpCreate:
-		refused := x.status/100 == 4 && x.status != http.StatusRequestTimeout
-		p.known = p.known || refused || x.status == http.StatusCreated && readable
+		p.known = p.known || x.isRefusal() || x.status == http.StatusCreated && readable
 		if x.status == http.StatusInternalServerError && readable && f.late == 0 {
 			p.failedAt, p.claim.failed = l.world.now(), true
 		}
@@ -366,7 +384,7 @@ func (l *ledger) learn(p *post, x *exchange) {
 		return
 	}
 	p.lookedUp = p.lookedUp || slices.ContainsFunc(x.emails, func(e string) bool { return plain(e) == p.email })
-	for id := range x.shown {
-		p.known = p.known || plain(l.users[id].Email) == p.email
+	for _, address := range x.addresses {
+		p.known = p.known || address == p.email
 	}
 }

@@ -20,12 +20,13 @@ const (
 
 // countCall checks that a process keeps itself to its share of the quota, so that the others who use the client, the
 // customer's backend for one, have room.
-func (p *process) countCall() {
+func (p *process) countCall(x *exchange) {
 	w := p.world
 	now := w.now()
-	p.called = append(slices.DeleteFunc(p.called, func(at time.Time) bool { return now.Sub(at) >= callWindow }), now)
-	if most := int(callShare * float64(w.callLimit)); len(p.called) > most {
-		w.violate("%s makes %d calls in a minute, and its share is %d", p.name, len(p.called), most)
+	called := append(slices.DeleteFunc(p.called[x.misrouted], func(at time.Time) bool { return now.Sub(at) >= callWindow }), now)
+	p.called[x.misrouted] = called
+	if most := int(callShare * float64(w.callLimit)); len(called) > most {
+		w.violate("%s makes %d calls in a minute, and its share is %d", p.name, len(called), most)
 	}
 }
 

@@ -57,8 +57,10 @@ type process struct {
 	client *v1alpha1.OAuthClient
 	// started is when the process began.
 	started time.Time
-	// called is when the calls of the last minute were made.
-	called []time.Time
+	// cutOff is how many releases it took for the end of deletions that the process before had begun.
+	cutOff int
+	// called is when the calls of the last minute were made, to another tenant and to the right one: each counts by itself.
+	called map[bool][]time.Time
 
 	// creating is how many create calls are under way, and check the request for the next check of slow calls.
 	creating int
@@ -81,6 +83,7 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 		due:      map[types.NamespacedName]time.Time{},
 		restored: map[types.NamespacedName][]time.Time{},
 		failures: map[types.NamespacedName]int{},
+		called:   map[bool][]time.Time{},
 	}
 	grace := controller.UnknownOutcomeGrace
 	if w.options.Hooks.Grace > 0 {
@@ -91,9 +94,13 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 	if err != nil {
 		panic("simulation: " + err.Error())
 	}
+	absences := w.disasters.limit
+	if w.options.Hooks.Unlimited {
+		absences = 0
+	}
 	config := controller.Config{
 		OwnerID: c.ownerID, AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8,
-		ProtectSecrets: true, MassDeleteLimit: w.massLimit, MassAbsenceLimit: w.disasters.limit, Namespace: "operator",
+		ProtectSecrets: true, MassDeleteLimit: w.massLimit, MassAbsenceLimit: absences, Namespace: "operator",
 		UnknownOutcomeGrace: grace, MaxConcurrentReconciles: w.workers, UserAgent: "simulation",
 		Transport: &transport{process: p}, Clock: w.clock,
 		Jitter: func(d time.Duration) time.Duration { return time.Duration(w.random.Int64N(int64(d) + 1)) },

@@ -15,24 +15,29 @@ import (
 // metadataWritten judges a write of the object's metadata: the finalizer goes only when nothing is left to do.
 func (l *ledger) metadataWritten(t *task, before, after *v1alpha1.ManagedUser) {
 	const finalizer = v1alpha1.ManagedUserFinalizer
+	if t.misled && knownID(before) == 0 {
+		l.mislead(t.owner())
+	}
 	if !slices.Contains(before.Finalizers, finalizer) || slices.Contains(after.Finalizers, finalizer) {
 		return
 	}
 	l.releasing(t, before)
 	for _, c := range l.claims {
 		if c.key() == t.owner() && c.live() {
-			l.released(c, before)
+			l.released(t, c, before)
 		}
 	}
 }
 
 // released judges the release of a user by an object whose finalizer goes.
-func (l *ledger) released(c *claim, before *v1alpha1.ManagedUser) {
+func (l *ledger) released(t *task, c *claim, before *v1alpha1.ManagedUser) {
 	ofPolicy := before.Spec.DeletionPolicy != "" || c.adopted
 	switch {
 	case l.takenByAnother(c): // The owner in its mark answers for it.
 		c.abandoned = true
 	case c.userID == 0 && l.world.isExposed(c): // Without its record, a second call was sent before the first one was done.
+		c.abandoned = true
+	case t.misled && (!c.misled.IsZero() || !c.stored): // It cannot be known to be another tenant's answer.
 		c.abandoned = true
 	case !orphans(before) || !ofPolicy && c.userID == 0:
 		l.world.leaked("the finalizer of %s goes while user %d (%s) is there or may come", c.name.Name, c.userID, c.email)
@@ -65,13 +70,14 @@ func (l *ledger) checkClaims(byWorld bool) {
 			if l.isRemembered(c) {
 				continue
 			}
-			if !byWorld && !c.exposed && !l.takenByAnother(c) {
+			if !byWorld && !c.exposed && c.misled.IsZero() && !l.takenByAnother(c) {
 				l.world.leaked("nothing on %s leads to its user %d (%s) any more", c.name.Name, c.userID, c.email)
 			}
 			c.abandoned = true
 			continue
 		}
 		c.exposed = false
+		l.recover(c)
 		if c.userID == 0 {
 			continue
 		}
@@ -92,7 +98,7 @@ func (l *ledger) onRecord(c *claim) bool {
 	}
 	addresses := []string{intentEmail(mu), mu.Spec.Email}
 	if known := mu.Status.User; known != nil && mu.Status.OAuthClientID == clientID {
-		if known.ID == c.userID && c.userID != 0 {
+		if c.userID != 0 && isIn(mu, l.users[c.userID]) {
 			c.stored = true
 			return true
 		}
@@ -118,12 +124,12 @@ func (w *World) isFinished(id int64) bool {
 }
 
 // checkFinished checks that a user which its object created is finished when a process writes that the object is Ready. For a
-// user without a time zone, only the process that was answered an error knows.
+// user without a time zone, only the process that was answered an error knows, and another leader may have been faster.
 func (w *World) checkFinished(p *process, mu *v1alpha1.ManagedUser) {
 	id := knownID(mu)
 	for _, claim := range w.ledger.claims {
 		if claim.key() == ownerNameOf(p.cluster, mu) && claim.userID == id && !claim.adopted &&
-			(claim.zoned || claim.failed && claim.process == p) && !w.isFinished(id) {
+			(claim.zoned || claim.failed && claim.process == p && !claim.stored) && !w.isFinished(id) {
 			w.violate("%s is Ready with user %d, whose creation is not finished", mu.Name, id)
 		}
 	}

@@ -39,6 +39,8 @@ type task struct {
 	object *v1alpha1.ManagedUser
 	// shown is whose the users were when Cal.com last showed them to this task.
 	shown map[int64]owner
+	// misled: a call of the task reached another tenant.
+	misled bool
 	// denied is for a saboteur: the last answer about one user was a 404.
 	denied bool
 	result ctrl.Result

@@ -32,8 +32,13 @@ type exchange struct {
 	status int
 	answer []byte
 	header http.Header
-	// shown is whose the users in the answer were when the server made it.
-	shown map[int64]owner
+	// shown is whose the users in the answer were when the server made it, and addresses are theirs.
+	shown     map[int64]owner
+	addresses map[int64]string
+	// misrouted: a proxy led the call to another tenant.
+	misrouted bool
+	// again: before a DELETE call, one was sent for the same object that may have had its effect.
+	again bool
 }
 
 // transport carries the calls of one process, in the same process as the server and with everything that can
@@ -57,6 +62,8 @@ func (tr *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 	}
 	defer tr.process.beginCall(x)()
+	x.misrouted = w.isMisrouted()
+	t.misled = t.misled || x.misrouted
 	tr.send(t, request, x, f)
 	wait := time.Duration(w.random.Int64N(int64(800 * time.Millisecond)))
 	if f.hang {
@@ -89,20 +96,20 @@ func (tr *transport) send(t *task, request *http.Request, x *exchange, f fault) 
 		hook(x)
 	}
 	w.ledger.sent(t, x, f)
-	tr.process.countCall()
+	tr.process.countCall(x)
 	if !f.swallowed {
 		if w.options.Hooks.ForceFirst && x.op == calcomtest.OpRefresh {
 			w.forceByHand(t.object.Status.User.ID)
 		}
 		if f.inject != nil {
-			w.cal.Inject(*f.inject)
+			w.serverOf(x).Inject(*f.inject)
 		}
 		w.serve(t, request, x)
 		for range w.repeats(x) {
 			w.ledger.sent(t, x, f)
 			w.serve(t, request, x)
 		}
-		w.cal.ClearFaults()
+		w.serverOf(x).ClearFaults()
 	}
 	w.ledger.served(t, x, f)
 }
@@ -114,11 +121,15 @@ func (w *World) serve(t *task, request *http.Request, x *exchange) {
 	copied.Body, copied.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	copied.RemoteAddr = "192.0.2.1:1"
 	recorded := httptest.NewRecorder()
-	w.cal.ServeHTTP(recorded, copied)
+	server := w.serverOf(x)
+	server.ServeHTTP(recorded, copied)
 	x.status, x.answer, x.header = recorded.Code, recorded.Body.Bytes(), recorded.Header()
 	x.header.Set("X-Request-Id", "simulated") // The server's own is random.
-	w.cal.ResetCalls()
-	if x.op != calcomtest.OpGet && x.op != calcomtest.OpList {
+	server.ResetCalls()
+	switch {
+	case x.misrouted:
+		w.checkTenant()
+	case x.op != calcomtest.OpGet && x.op != calcomtest.OpList:
 		w.ledger.sync(t, x)
 	}
 }
@@ -207,6 +218,11 @@ func (x *exchange) isAboutTokens() bool {
 // changesNobody reports whether the call leaves all users as they are.
 func (x *exchange) changesNobody() bool {
 	return x.op == calcomtest.OpGet || x.op == calcomtest.OpList || x.isAboutTokens()
+}
+
+// isRefusal reports whether the answer says that nothing was done.
+func (x *exchange) isRefusal() bool {
+	return x.status/100 == 4 && x.status != http.StatusRequestTimeout
 }
 
 // String names the call for the trace.

@@ -14,23 +14,22 @@ import (
 
 // sync compares the server's users with those of the last look. t and x are whose doing it is, if it is a task's.
 func (l *ledger) sync(t *task, x *exchange) {
-	now := map[int64]calcomtest.User{}
-	for _, u := range l.world.cal.Users(clientID) {
+	before, now := l.users, map[int64]calcomtest.User{}
+	users := l.world.cal.Users(clientID)
+	for _, u := range users {
 		now[u.ID] = u
-		if _, known := l.users[u.ID]; !known {
-			l.appeared(u, t, x)
-		}
 	}
-	for id := range l.users {
-		if _, exists := now[id]; !exists {
-			l.world.disasters.gone++
+	for id, was := range before {
+		if u, exists := now[id]; !exists || !isSame(u, was) {
+			l.disappeared(id)
 		}
 	}
 	l.users = now
-	l.claims = slices.DeleteFunc(l.claims, func(c *claim) bool {
-		_, exists := now[c.userID]
-		return c.userID != 0 && !exists
-	})
+	for _, u := range users {
+		if was, known := before[u.ID]; !known || !isSame(u, was) {
+			l.appeared(u, t, x)
+		}
+	}
 	if t != nil && !t.sweeps() && x.op == calcomtest.OpUpdate {
 		l.excuseLoss(t, x.id)
 		switch u, ok := now[x.id]; {
@@ -42,6 +41,21 @@ func (l *ledger) sync(t *task, x *exchange) {
 		}
 	}
 	l.checkWorldsUsers()
+}
+
+// isSame reports whether two users with one id are the same: a server whose ids restart gives them to others.
+func isSame(a, b calcomtest.User) bool { return a.ID == b.ID && a.CreatedDate.Equal(b.CreatedDate) }
+
+// isIn reports whether a user is the one in an object's status.
+func isIn(mu *v1alpha1.ManagedUser, u calcomtest.User) bool {
+	was := mu.Status.User
+	return was != nil && was.ID == u.ID && was.CreatedDate == u.CreatedDate.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+// disappeared ends what was known of a user who is gone.
+func (l *ledger) disappeared(id int64) {
+	l.world.disasters.gone++
+	l.claims = slices.DeleteFunc(l.claims, func(c *claim) bool { return c.userID == id })
 }
 
 // appeared finds out whose create call made a user: the one that the server has just served, or an earlier one that it

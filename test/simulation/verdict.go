@@ -122,7 +122,7 @@ func (w *World) justified(c *cluster, mu *v1alpha1.ManagedUser, reason string) b
 func (w *World) isStranger(mu *v1alpha1.ManagedUser) bool {
 	u, exists := w.ledger.users[knownID(mu)]
 	in := heldAddress(mu)
-	return exists && u.Metadata[ownerKey] == nil && in != mu.Spec.Email && in != intentEmail(mu)
+	return exists && isIn(mu, u) && u.Metadata[ownerKey] == nil && in != mu.Spec.Email && in != intentEmail(mu)
 }
 
 // isSpecToBlame reports whether the spec is at fault, or wants what the server does not store.
@@ -141,7 +141,7 @@ func isIncomplete(mu *v1alpha1.ManagedUser) bool {
 
 // isMeant reports whether an object is about a user: by the id in its status or in its spec, or by the address.
 func isMeant(mu *v1alpha1.ManagedUser, u calcomtest.User) bool {
-	return u.ID == knownID(mu) || u.ID == mu.Spec.UserID || plain(u.Email) == mu.Spec.Email
+	return knownID(mu) != 0 && isIn(mu, u) || u.ID == mu.Spec.UserID || plain(u.Email) == mu.Spec.Email
 }
 
 func knownID(mu *v1alpha1.ManagedUser) int64 {
@@ -168,7 +168,7 @@ func (w *World) hasRival(mu *v1alpha1.ManagedUser, key string) bool {
 		if isBlank(u) && w.ledger.hasLiveClaim(key, u.ID) {
 			return false // Its creation stopped before the mark, and it is the object's own all the same.
 		}
-		other := u.ID != knownID(mu) || key != "" && ownerOf(u, key) == nobodys
+		other := knownID(mu) == 0 || !isIn(mu, u) || key != "" && ownerOf(u, key) == nobodys
 		return other && alike(plain(u.Email), mu.Spec.Email) || key != "" && u.ID == mu.Spec.UserID
 	})
 }

@@ -7,12 +7,9 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	testclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,50 +40,6 @@ type Options struct {
 	Stored func(client.Object)
 	// Hooks break the rules from outside the operator, to show that the simulation notices.
 	Hooks Hooks
-}
-
-// Hooks are the places where a saboteur can stand. None is set in a fair run.
-type Hooks struct {
-	// RepeatCreate sends each create call twice.
-	RepeatCreate bool
-	// RepeatRefresh sends each call for new tokens twice. ForceFirst ends all tokens of the user before it.
-	RepeatRefresh, ForceFirst bool
-	// ReadSecret changes a Secret on its way from the API server to a reconciler.
-	ReadSecret func(*process, *corev1.Secret)
-	// DeafToSecrets lets nobody hear of Secrets with tokens.
-	DeafToSecrets bool
-	// WithoutTokens takes away what is written to a Secret with tokens, and reports success.
-	WithoutTokens bool
-	// Grace replaces the time that the operator waits after an unknown outcome.
-	Grace time.Duration
-	// Read changes an object on its way from the cache to the reconciler.
-	Read func(client.Object)
-	// List changes a list of objects on its way to a reconciler.
-	List func(*v1alpha1.ManagedUserList)
-	// Write changes a patch on its way to the API server, or takes it away and reports success.
-	Write func(data []byte, status bool) (changed []byte, taken bool)
-	// WriteError changes the API server's refusal.
-	WriteError func(error, runtime.Object) error
-	// Fault decides what happens to a call of Cal.com.
-	Fault func(*World, *exchange) fault
-	// Request changes a call of Cal.com on its way there.
-	Request func(*exchange)
-	// Response changes an answer of Cal.com.
-	Response func(*World, *task, *exchange)
-	// Disasters lets the database be lost often, in every world.
-	Disasters bool
-	// Stops lets creates stop in their middle often, in every world.
-	Stops bool
-	// Lossy lets the server of every world accept what it does not store.
-	Lossy bool
-	// DeafToSweep lets nobody hear whom the sweep wakes.
-	DeafToSweep bool
-	// DeafToPlaces drops the news that a place is free, as if it had not been given back.
-	DeafToPlaces bool
-	// ManyPlaces has the operator allow more calls at a time than its workers are for.
-	ManyPlaces bool
-	// Swept does something more in a step of the sweep, with an answer that it got.
-	Swept func(*transport, *http.Request, *exchange)
 }
 
 // World is one run: everything that there is, and everything that happens.
@@ -121,6 +74,9 @@ type World struct {
 	// massLimit is how many users may be deleted in any ten minutes, per cluster; 0 means any number.
 	massLimit int
 	disasters disasters
+	// outages are when Cal.com answers every call by 503, and tenant is the other one to which a proxy may lead.
+	outages []span
+	tenant  *tenant
 	// rewrites: other tools rewrite what the operator keeps on objects. backups are old states of objects, and rivals the
 	// writers that remove finalizers just now, both by owner name.
 	rewrites    bool
@@ -159,7 +115,7 @@ type Report struct {
 // Run lives through one seed.
 func Run(ctx context.Context, seed uint64, options Options) Report {
 	w := newWorld(seed, options)
-	defer w.cal.Close()
+	defer w.close()
 	steps := 150 + w.random.IntN(450)
 	for w.step < steps && len(w.violations) == 0 {
 		w.chaoticStep(ctx)
@@ -194,7 +150,7 @@ func newWorld(seed uint64, options Options) *World {
 	}
 	w.massLimit = []int{0, 0, 1, 1, 2}[w.random.IntN(5)]
 	w.disasters = newDisasters([]int{0, 0, 0, 1, 2}[w.random.IntN(5)])
-	if options.Hooks.Disasters {
+	if options.Hooks.Disaster != nil {
 		w.disasters = newDisasters(1)
 	}
 	w.callLimit = []int{500, 500, 500, 10}[w.random.IntN(4)]
@@ -222,6 +178,13 @@ func newWorld(seed uint64, options Options) *World {
 		w.startProcess(c)
 	}
 	return w
+}
+
+func (w *World) close() {
+	w.cal.Close()
+	if w.tenant != nil {
+		w.tenant.server.Close()
+	}
 }
 
 func (w *World) now() time.Time { return w.clock.Now() }
@@ -277,7 +240,7 @@ func (w *World) chaoticStep(ctx context.Context) {
 	case choice < 80 && len(processes) > 0:
 		w.stir(ctx, pick(w, processes), choice < 65)
 	case choice < 87:
-		w.happen()
+		w.happen(ctx)
 		w.endStep(true)
 		return
 	case choice < 89:
