@@ -63,7 +63,7 @@ func run(ctx context.Context, args []string) error {
 		fmt.Println("calcom-operator", version.Version)
 		return nil
 	}
-	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&o.zap)))
+	ctrl.SetLogger(operator.Logger(zap.New(zap.UseFlagOptions(&o.zap)), clock.RealClock{}))
 
 	restConfig, err := ctrl.GetConfig()
 	if err != nil {

@@ -106,7 +106,7 @@ const (
 
 // Reasons of TokensReady.
 const (
-	// ReasonFresh: the Secret holds valid tokens, and they are renewed in time.
+	// ReasonFresh: the Secret holds the tokens that Cal.com issued last, as far as the operator knows, and they are renewed in time.
 	ReasonFresh = "Fresh"
 	// ReasonRefreshFailed: the tokens could not be renewed; the message says whether the published ones are valid.
 	ReasonRefreshFailed = "RefreshFailed"

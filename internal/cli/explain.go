@@ -95,9 +95,7 @@ func (s *session) explain(ctx context.Context, name string, out *output) error {
 	if err != nil {
 		return err
 	}
-	if !config.watches(mu.Namespace) {
-		config.notes = append(config.notes, "The operator does not watch this namespace (--watch-namespaces), so nothing of this happens.")
-	}
+	config.notes = append(config.notes, s.cautions(ctx, config, mu.Namespace)...)
 	if printed, err := out.print(s.Out, newExplanation(mu, f, config.notes)); printed || err != nil {
 		return err
 	}

@@ -37,8 +37,8 @@ func newReconcileCommand(s *session) *cobra.Command {
 wait for what it finds.
 
 A managed user is compared with its spec, and what differs is set back; its
-tokens are renewed if they are older than a minute. Of an OAuth client, named as
-oauthclient/NAME or clusteroauthclient/NAME, the credentials are verified anew.
+tokens are renewed. Of an OAuth client, named as oauthclient/NAME or
+clusteroauthclient/NAME, the credentials are verified anew.
 
 The request is the annotation platform.cal.com/reconcile-requested-at. The exit
 code is 2 when something is not Ready afterwards.`,

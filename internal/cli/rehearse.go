@@ -6,6 +6,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,12 +25,14 @@ import (
 type settings struct {
 	controller.Config
 
-	notes []string
+	// operator is where they come from.
+	operator operator
+	notes    []string
 }
 
 // settings reads the operator's flags. What nobody can tell is what the flag is without being set.
 func (o *operator) settings() (*settings, error) {
-	s := &settings{}
+	s := &settings{operator: *o}
 	urls := o.text("allowed-api-urls", "https://")
 	if o.args == nil {
 		s.notes = append(s.notes, "The operator's Deployment was not found: its flags are taken to be the defaults, and any API URL to be allowed.")
@@ -91,6 +94,26 @@ func (s *settings) watches(namespace string) bool {
 		}
 	}
 	return len(s.WatchNamespaces) == 0
+}
+
+// cautions says why conditions in namespaces may be old, whatever they say.
+func (s *session) cautions(ctx context.Context, config *settings, namespaces ...string) []string {
+	var notes []string
+	unwatched := slices.DeleteFunc(slices.Clone(namespaces), config.watches)
+	if len(unwatched) > 0 {
+		notes = append(notes, fmt.Sprintf("The operator does not watch namespace %s (--watch-namespaces), so nothing happens there, and conditions may be old.",
+			strings.Join(unwatched, ", ")))
+	}
+	o := &config.operator
+	c, err := s.kube()
+	if err != nil || o.args == nil {
+		return notes
+	}
+	if runs, err := isAlive(ctx, c, *o); err == nil && !runs {
+		notes = append(notes, fmt.Sprintf("The operator in namespace %s does not run, so nothing happens, and conditions are those of when it last did; "+
+			"start it by kubectl -n %s scale deployment/%s --replicas=1, or see why it does not start.", o.namespace, o.namespace, o.deployment))
+	}
+	return notes
 }
 
 // settings finds out how the operator of the session's cluster was started.

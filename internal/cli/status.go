@@ -144,10 +144,27 @@ func (s *session) statusOfMany(ctx context.Context, o *statusOptions) error {
 	if o.quota {
 		s.askQuotas(ctx, view.Clients)
 	}
+	s.warn(ctx, users)
 	if printed, err := o.print(s.Out, view); printed || err != nil {
 		return err
 	}
 	return s.printOverview(view, o.all)
+}
+
+// warn says why conditions of users may be old.
+func (s *session) warn(ctx context.Context, users []v1alpha1.ManagedUser) {
+	config, err := s.settings(ctx)
+	if err != nil {
+		return // The conditions are shown all the same; nothing else depends on the operator.
+	}
+	var namespaces []string
+	for i := range users {
+		namespaces = append(namespaces, users[i].Namespace)
+	}
+	slices.Sort(namespaces)
+	for _, note := range s.cautions(ctx, config, slices.Compact(namespaces)...) {
+		s.tell("Warning: %s", note)
+	}
 }
 
 // listAll lists the users that are asked for, and the OAuth clients that they can refer to.

@@ -65,8 +65,19 @@ func (s *session) statusOfOne(ctx context.Context, name string, o *statusOptions
 	if synced := meta.FindStatusCondition(mu.Status.Conditions, v1alpha1.ConditionSynced); synced != nil && synced.Status == metav1.ConditionTrue {
 		d.LastAction = &lastAction{Reason: synced.Reason, Message: synced.Message, At: synced.LastTransitionTime.UTC()}
 	}
-	if err := s.compare(ctx, mu, d, o.offline); err != nil {
-		return err
+	d.DriftUnknown = incomparable(mu)
+	config, err := s.settings(ctx)
+	switch {
+	case err == nil:
+		d.Notes = s.cautions(ctx, config, mu.Namespace)
+		if d.DriftUnknown == "" {
+			err = s.compare(ctx, mu, d, config, o.offline)
+		}
+		if err != nil {
+			return err
+		}
+	case d.DriftUnknown == "":
+		return err // Without the operator's flags there is no comparison, and the conditions say what they say all the same.
 	}
 	if printed, err := o.print(s.Out, d); printed || err != nil {
 		return err
@@ -75,25 +86,23 @@ func (s *session) statusOfOne(ctx context.Context, name string, o *statusOptions
 	return nil
 }
 
-// compare finds out how Cal.com differs from the spec: by a rehearsal of what the operator would write. It is of a copy that leaves out
-// what has no part in that, the tokens, and that a suspended user is not compared.
-func (s *session) compare(ctx context.Context, mu *v1alpha1.ManagedUser, d *detail, offline bool) error {
+// incomparable says why a user cannot be compared with its spec; empty if it can.
+func incomparable(mu *v1alpha1.ManagedUser) string {
 	switch {
 	case mu.Status.User == nil:
-		d.DriftUnknown = "no user of this object is known yet"
-		return nil
+		return "no user of this object is known yet"
 	case !mu.DeletionTimestamp.IsZero():
-		d.DriftUnknown = "the object is being deleted"
-		return nil
+		return "the object is being deleted"
 	case mu.Spec.ReconcilePolicy == v1alpha1.ReconcilePolicyObserve:
-		d.DriftUnknown = "reconcilePolicy is Observe: the spec is no demand"
-		return nil
+		return "reconcilePolicy is Observe: the spec is no demand"
 	}
-	config, err := s.settings(ctx)
-	if err != nil {
-		return err
-	}
-	d.Notes = config.notes
+	return ""
+}
+
+// compare finds out how Cal.com differs from the spec: by a rehearsal of what the operator would write. It is of a copy that leaves out
+// what has no part in that, the tokens, and that a suspended user is not compared.
+func (s *session) compare(ctx context.Context, mu *v1alpha1.ManagedUser, d *detail, config *settings, offline bool) error {
+	d.Notes = append(d.Notes, config.notes...)
 	copied := mu.DeepCopy()
 	copied.Spec.Tokens, copied.Spec.ReconcilePolicy = nil, v1alpha1.ReconcilePolicyManage
 	if !offline {
@@ -127,7 +136,11 @@ func (d *detail) take(o *plan.Outcome, from string) {
 		d.Drift = append(d.Drift, o.Steps[i].Changes...)
 	}
 	if !looked {
-		d.Drift, d.DriftUnknown = nil, "nobody can look at Cal.com as things are; see the conditions"
+		d.Drift, d.DriftUnknown = nil, "nothing in Cal.com was looked at"
+		// The conditions of the object may be from when the operator had other flags, or did run.
+		if ready := o.Ready(); ready != nil && ready.Status != metav1.ConditionTrue {
+			d.DriftUnknown = fmt.Sprintf("as things are, the operator ends before a call to Cal.com. %s: %s", ready.Reason, ready.Message)
+		}
 		return
 	}
 	d.DriftFrom = from
@@ -233,9 +246,9 @@ func tokenLife(t *v1alpha1.TokensStatus, now time.Time) string {
 		if !end.After(now) {
 			return "ended"
 		}
-		return "for " + duration.HumanDuration(end.Sub(now))
+		return "ends in " + duration.HumanDuration(end.Sub(now))
 	}
-	return fmt.Sprintf("in Secret %s; access token valid %s, refresh token %s", t.SecretName, left(t.AccessTokenExpiresAt), left(t.RefreshTokenExpiresAt))
+	return fmt.Sprintf("in Secret %s; access token %s, refresh token %s", t.SecretName, left(t.AccessTokenExpiresAt), left(t.RefreshTokenExpiresAt))
 }
 
 func (s *session) printDrift(d *detail) {

@@ -75,6 +75,8 @@ type account struct {
 	numbered int
 	// successes counts the calls that showed a secret key to be good, so that the latest can be told.
 	successes atomic.Int64
+	// outage is for the log.
+	outage outage
 }
 
 // login is an account together with one value of the secret key.

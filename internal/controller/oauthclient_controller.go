@@ -212,7 +212,11 @@ func (r *OAuthClientReconciler) verify(ctx context.Context, v *clientVisit) (acc
 	}
 	s := &session{login: login, probing: requested, turn: turn{class: quota.Change, namespace: v.key.Namespace, key: r.ticket(v.key), first: 1}}
 	defer s.giveBack()
-	if _, err = s.Users(ctx, 1, 0); err == nil && requested {
+	_, err = s.Users(ctx, 1, 0)
+	if s.called {
+		s.account.outage.note(ctx, t.account, r.users.clock.Now(), err)
+	}
+	if err == nil && requested {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.answered[v.key] = request

@@ -133,10 +133,10 @@ func missing(e *calcom.Error) *problem {
 
 // refused is about a request that Cal.com understood and does not want.
 func refused(e *calcom.Error) *problem {
-	reads := e.Operation == calcom.OpGet || e.Operation == calcom.OpList
+	writesUser := e.Operation == calcom.OpCreate || e.Operation == calcom.OpUpdate || e.Operation == calcom.OpDelete
 	switch e.Status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		if reads {
+		if !writesUser {
 			break // The spec has no part in it.
 		}
 		if e.Operation == calcom.OpDelete {

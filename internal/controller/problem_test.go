@@ -101,6 +101,8 @@ func TestClassify(t *testing.T) {
 		"Unprocessable":            {calcom.Error{Operation: calcom.OpUpdate, Status: 422}, invalidSpec, []string{"(status 422)"}},
 		"BadRequestOnDelete":       {calcom.Error{Operation: calcom.OpDelete, Status: 400, Code: "BAD_REQUEST"}, blocked, []string{"refuses to delete", "Orphan"}},
 		"UnprocessableOnDelete":    {calcom.Error{Operation: calcom.OpDelete, Status: 422}, blocked, []string{"refuses to delete"}},
+		"BadRequestOnRefresh":      {calcom.Error{Operation: calcom.OpRefresh, Status: 400, Code: "TRPCError"}, unexpected, []string{"status 400 TRPCError", "back-off"}},
+		"BadRequestOnForceRefresh": {calcom.Error{Operation: calcom.OpForceRefresh, Status: 422}, unexpected, []string{"status 422", "back-off"}},
 		"MovedPermanently":         {calcom.Error{Operation: calcom.OpGet, Status: 301}, unexpected, []string{"status 301", "no rule", "back-off"}},
 		"TemporaryRedirect":        {calcom.Error{Operation: calcom.OpCreate, Status: 307}, unexpected, []string{"creating the user", "status 307"}},
 		"Teapot":                   {calcom.Error{Operation: calcom.OpGet, Status: 418, Code: "Tea"}, unexpected, []string{"status 418 Tea"}},

@@ -34,6 +34,7 @@ const (
 // it in an event, and says when to look again.
 func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error) (ctrl.Result, error) {
 	r.settleAccounts(v, err)
+	r.noteOutage(ctx, v, err)
 	if v.released {
 		r.forget(client.ObjectKeyFromObject(v.mu))
 		return ctrl.Result{}, err
@@ -264,7 +265,9 @@ func (r *ManagedUserReconciler) settle(v *visit) {
 // again by itself: a generation that lags tells kstatus tools to wait.
 func (r *ManagedUserReconciler) handled(v *visit) {
 	v.mu.Status.ObservedGeneration = v.mu.Generation
-	v.mu.Status.LastHandledReconcileAt = requestOf(v.mu)
+	if !v.tokens.isTriedAgain() {
+		v.mu.Status.LastHandledReconcileAt = requestOf(v.mu)
+	}
 }
 
 func (r *ManagedUserReconciler) set(v *visit, kind string, status metav1.ConditionStatus, reason, message string) {

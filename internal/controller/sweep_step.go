@@ -86,6 +86,7 @@ func (s *Sweeper) step(ctx context.Context, name accountName, sw *swept) error {
 	if census {
 		rows, err := cal.Users(ctx, calcom.MaxListed, offset)
 		s.count(sw, cal)
+		s.noteOutage(ctx, name, cal, err)
 		if err != nil {
 			if isAboutTheQuestion(err) {
 				sw.round.Unreadable()
@@ -102,6 +103,7 @@ func (s *Sweeper) step(ctx context.Context, name accountName, sw *swept) error {
 	asked := remaining[:sweep.Batch(addressesOf(remaining), sw.round.Most, sweep.Room(name.apiURL, name.clientID))]
 	rows, err := cal.UsersByEmail(ctx, addressesOf(asked)...)
 	s.count(sw, cal)
+	s.noteOutage(ctx, name, cal, err)
 	if err != nil {
 		return s.refused(sw, asked, err)
 	}
@@ -290,7 +292,11 @@ func (s *Sweeper) tell(ctx context.Context, name accountName, sw *swept, p *prob
 	sw.findings.LastError = p.reason
 	s.mu.Unlock()
 	if news {
-		log.FromContext(ctx).Info("Sweeping failed and is tried again", "reason", p.reason, "message", p.message)
+		level := 0
+		if p.pace == backOff {
+			level = 1 // The log has a line about the outage.
+		}
+		log.FromContext(ctx).V(level).Info("Sweeping failed and is tried again", "reason", p.reason, "message", p.message)
 		s.accounts.notify(name)
 	}
 }

@@ -203,16 +203,16 @@ func (r *ManagedUserReconciler) tendSecret(ctx context.Context, v *visit, synced
 	return nil
 }
 
-// isDue reports whether it is time for a new pair. A request for a look is met by one, which shows whether the old one was still good, unless
-// that is new itself.
+// isDue reports whether it is time for a new pair. A request for a look is met by one, which shows whether the old one was still
+// good: Cal.com tells the operator in no other way that another program has ended it. That is done at once, however new the pair
+// is, since an ordinary refresh leaves the access token valid to its end; only when Cal.com answers that the refresh token is
+// used up, which is when the published pair is of no use any more, are all tokens ended. A pair that was issued for the request,
+// in this visit or in one whose status was not written, meets it.
 func (r *ManagedUserReconciler) isDue(v *visit, p *tokenPair, synced error) bool {
-	now, record := r.clock.Now(), recordOf(v.mu.UID, p)
-	requested := v.requested() && synced == nil && now.Sub(p.issued) >= requestedAge
-	return requested || !r.dueAt(v, &record).After(now)
+	record := recordOf(v.mu.UID, p)
+	requested := v.requested() && synced == nil && !r.tokens.hasMet(v.mu)
+	return requested || !r.dueAt(v, &record).After(r.clock.Now())
 }
-
-// requestedAge is how old a pair has to be before a request for a look renews it.
-const requestedAge = time.Minute
 
 // tokensProblem turns what went wrong with tokens into a problem of theirs.
 func (r *ManagedUserReconciler) tokensProblem(v *visit, err error) *problem {
@@ -225,7 +225,7 @@ func (r *ManagedUserReconciler) tokensProblem(v *visit, err error) *problem {
 			message: "The tokens are lost, and before all are ended for new ones, the user has to be found in Cal.com",
 		}
 	}
-	valid := "; the published token is valid until the time in status.tokens"
+	valid := "; the published token ends at the time in status.tokens"
 	published := r.isPublished(v)
 	if !published {
 		valid = "; no valid token is published"
@@ -247,11 +247,16 @@ func (r *ManagedUserReconciler) tokensProblem(v *visit, err error) *problem {
 	}
 	if published {
 		p.severity = transient
-		p.quiet = !v.tokens.isLate(v, r.clock.Now())
+		p.quiet = !v.tokens.isLate(v, r.clock.Now()) && !asksAndFails(v, p)
 	} else if !p.at.IsZero() && meta.IsStatusConditionFalse(v.mu.Status.Conditions, v1alpha1.ConditionTokensReady) {
 		p.silent = true // Why there are none is said already, and a wait is no news.
 	}
 	return p
+}
+
+// asksAndFails reports whether a renewal failed that a request for a look asked for. A wait for the quota is no failure.
+func asksAndFails(v *visit, p *problem) bool {
+	return v.requested() && p.reason != v1alpha1.ReasonRateLimited
 }
 
 // isPublished reports whether the Secret holds a valid token, as far as the status and the last record tell.
@@ -272,6 +277,6 @@ const lateLife = 10 * time.Minute
 // keepCreated remembers the tokens that a create call returned, so that they are published and none have to be made.
 func (r *ManagedUserReconciler) keepCreated(v *visit, tokens calcom.Tokens, id int64) {
 	if v.mu.Spec.Tokens != nil && tokens.AccessToken.Reveal() != "" && tokens.RefreshToken.Reveal() != "" {
-		r.tokens.keep(v.mu, &tokenPair{Tokens: tokens, userID: id, issued: r.clock.Now()})
+		r.tokens.keepIssued(v.mu, &tokenPair{Tokens: tokens, userID: id, issued: r.clock.Now()})
 	}
 }

@@ -147,7 +147,7 @@ func (r *ManagedUserReconciler) announce(ctx context.Context, v *visit, s tokens
 // issued remembers a new pair and publishes it, before anything else is reported.
 func (r *ManagedUserReconciler) issued(ctx context.Context, v *visit, s tokensSecret, tokens calcom.Tokens, forcedAt time.Time) error {
 	p := &tokenPair{Tokens: tokens, userID: v.tokens.userID, issued: r.clock.Now()}
-	r.tokens.keep(v.mu, p)
+	r.tokens.keepIssued(v.mu, p)
 	if err := r.publish(ctx, v, s, p, forcedAt); err != nil {
 		return err
 	}

@@ -45,6 +45,8 @@ type keptTokens struct {
 	// verifyAt is when a Secret is read that was found at the start, in the version found.
 	verifyAt time.Time
 	found    string
+	// met is the last request for a look that a new pair was issued for.
+	met string
 }
 
 // mostWritten is how many of its own annotations the process remembers per Secret: a renewal writes two.
@@ -81,6 +83,21 @@ func (m *tokensMemory) keep(mu *v1alpha1.ManagedUser, p *tokenPair) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.of(client.ObjectKeyFromObject(mu), mu.UID).pair = p
+}
+
+// keepIssued remembers a pair that Cal.com has just issued, which meets the object's request for a look, if there is one.
+func (m *tokensMemory) keepIssued(mu *v1alpha1.ManagedUser, p *tokenPair) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.of(client.ObjectKeyFromObject(mu), mu.UID)
+	k.pair, k.met = p, requestOf(mu)
+}
+
+// hasMet reports whether a pair was issued for the object's request for a look.
+func (m *tokensMemory) hasMet(mu *v1alpha1.ManagedUser) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.of(client.ObjectKeyFromObject(mu), mu.UID).met == requestOf(mu)
 }
 
 // lose remembers that a refresh token does not work any more.

@@ -26,6 +26,12 @@ func (t *tokensVisit) blocks() bool {
 	return t.problem != nil && (t.problem.severity == waiting || t.problem.severity == stalled)
 }
 
+// isTriedAgain reports whether the tokens could not be tended and are tried again by themselves. A request for a look asks for
+// their renewal too, and stays open until then.
+func (t *tokensVisit) isTriedAgain() bool {
+	return t.problem != nil && (t.problem.severity == transient || t.problem.severity == waiting)
+}
+
 // lackTokens writes the conditions of an object whose user equals the spec and whose tokens are not published.
 func (r *ManagedUserReconciler) lackTokens(v *visit) {
 	p := v.tokens.problem
@@ -70,11 +76,11 @@ func (r *ManagedUserReconciler) tokensCondition(v *visit) (status metav1.Conditi
 		return metav1.ConditionFalse, v1alpha1.ReasonSuspended, "Nothing is published while reconcilePolicy is Suspend"
 	case v.policy() == v1alpha1.ReconcilePolicySuspend:
 		return metav1.ConditionFalse, v1alpha1.ReasonSuspended,
-			"The tokens are not renewed while reconcilePolicy is Suspend; the published one is valid until the time in status.tokens"
+			"The tokens are not renewed while reconcilePolicy is Suspend; the published one ends at the time in status.tokens"
 	case p != nil && !p.silent && !p.quiet:
 		return metav1.ConditionFalse, p.reason, p.message
 	case v.tokens.tended && p == nil:
-		return metav1.ConditionTrue, v1alpha1.ReasonFresh, "The Secret holds valid tokens, and they are renewed in time"
+		return metav1.ConditionTrue, v1alpha1.ReasonFresh, "The Secret holds the tokens that Cal.com issued last, as far as the operator knows, and they are renewed in time"
 	case published != nil && !published.AccessTokenExpiresAt.After(r.clock.Now()):
 		return metav1.ConditionFalse, v1alpha1.ReasonRefreshFailed, "The published token has come to its end and could not be renewed; see the other conditions"
 	case meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionTokensReady) == nil:

@@ -238,18 +238,8 @@ func TestRefreshThatFailed(t *testing.T) {
 func TestSomebodyElseRotates(t *testing.T) {
 	s := newStory(t)
 	mu := s.create(withTokens)
-	rotate := func() {
-		c, err := calcom.New(calcom.Config{
-			BaseURL: s.sandbox.URL(), ClientID: s.clientID(), SecretKey: calcom.Hide(calcomtest.DefaultClient().Secret),
-			UserAgent: "other", Transport: http.DefaultTransport,
-		})
-		s.must(err)
-		_, err = c.ForceRefresh(t.Context(), mu.Status.User.ID)
-		s.must(err)
-		s.forgetHistory()
-	}
 	s.advance(46 * time.Minute)
-	rotate()
+	s.rotate(mu)
 	s.reconcile(mu)
 	s.wantCalls(calcomtest.OpRefresh, calcomtest.OpGet, calcomtest.OpForceRefresh)
 	s.wantEvents("TokensForceRefreshed")
@@ -257,7 +247,7 @@ func TestSomebodyElseRotates(t *testing.T) {
 	s.wantValid()
 
 	s.advance(10 * time.Minute)
-	rotate()
+	s.rotate(mu)
 	s.request(mu, "now") // Somebody wonders.
 	s.reconcile(mu)
 	s.wantCalls(calcomtest.OpGet, calcomtest.OpRefresh)

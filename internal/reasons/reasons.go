@@ -27,7 +27,7 @@ var All = []Reason{
 	{v1alpha1.ReasonUpdated, "A change of the spec was written to Cal.com.", ""},
 	{v1alpha1.ReasonDriftCorrected, "A change made elsewhere was set back to the spec.", ""},
 	{v1alpha1.ReasonVerified, "Cal.com accepts the credentials.", ""},
-	{v1alpha1.ReasonFresh, "The Secret holds valid tokens, and they are renewed in time.", ""},
+	{v1alpha1.ReasonFresh, "The Secret holds the tokens that Cal.com issued last, as far as the operator knows, and they are renewed in time.", ""},
 	{v1alpha1.ReasonProgressing, "Work is under way, or the outcome of a call is awaited.", "Wait."},
 	{v1alpha1.ReasonSecretNotFound, "The Secret with the secret key does not exist, or may not be read.", "Create it; the users go on within two seconds."},
 	{v1alpha1.ReasonKeyNotFound, "The Secret lacks the key, or what is under it cannot be used.", "Correct the Secret; the users go on within two seconds."},
