@@ -92,6 +92,15 @@ func (r *ManagedUserReconciler) recreate(ctx context.Context, v *visit, found *s
 	if err := v.cal.reserve(2); err != nil {
 		return err
 	}
+	// The optimistic lock makes sure that no status names the user by now, which a stale copy of the object would not show.
+	err := r.patchMetadata(ctx, v.mu, "recording that the user is created anew", func(mu *v1alpha1.ManagedUser) {
+		i, _ := recordedIntent(mu)
+		i.Recreates = found.ID
+		setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode())
+	})
+	if err != nil {
+		return err
+	}
 	if _, err := v.cal.DeleteUser(ctx, found.ID); err != nil {
 		return err
 	}

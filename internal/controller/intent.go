@@ -41,6 +41,8 @@ type intent struct {
 	UID types.UID `json:"uid,omitempty"`
 	// Zoned is whether the call names a time zone: then a finished user has a default schedule.
 	Zoned bool `json:"zoned,omitempty"`
+	// Recreates is the id of an unfinished user that the call made, and that is being deleted to be created anew.
+	Recreates int64 `json:"recreates,omitempty"`
 	// Replaces is the id of the user that was gone from Cal.com and is created anew, and ReplacesDate when that one had been
 	// created: a server that was wiped gives the same id again.
 	Replaces     int64  `json:"replaces,omitempty"`
@@ -106,9 +108,10 @@ func (i intent) encode() string {
 		APIURL   string    `json:"apiURL,omitempty"`
 		UID      types.UID `json:"uid,omitempty"`
 		Zoned    bool      `json:"zoned,omitempty"`
+		Remakes  int64     `json:"recreates,omitempty"`
 		Replaces int64     `json:"replaces,omitempty"`
 		Date     string    `json:"replacesDate,omitempty"`
-	}{i.Time, i.Email.Reveal(), i.Client, i.APIURL, i.UID, i.Zoned, i.Replaces, i.ReplacesDate})
+	}{i.Time, i.Email.Reveal(), i.Client, i.APIURL, i.UID, i.Zoned, i.Recreates, i.Replaces, i.ReplacesDate})
 	if err != nil { // Not possible for these fields.
 		panic(err)
 	}

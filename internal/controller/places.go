@@ -10,7 +10,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
@@ -76,6 +78,34 @@ func waitForPlace() *problem {
 
 // isInLine reports whether a problem is a wait for a place. There may be no problem.
 func isInLine(p *problem) bool { return p != nil && p.pace == inLine }
+
+// isInLine reports whether an object waits for a place.
+func (a *accounts) isInLine(object types.NamespacedName) bool {
+	a.mu.Lock()
+	acc, ok := a.byName[a.users.of[object.String()]]
+	a.mu.Unlock()
+	return ok && acc.gate.Waits(object)
+}
+
+// rateLimiter delays the reconciles of objects that fail. Other than its base, it keeps the failures of an object that ends a
+// reconcile in line for a place, without an error: else an outage in which objects wait for each other would know no back-off.
+type rateLimiter struct {
+	workqueue.TypedRateLimiter[reconcile.Request]
+
+	isInLine func(types.NamespacedName) bool
+}
+
+// RateLimiter returns a rate limiter for the queue of the users.
+func (r *ManagedUserReconciler) RateLimiter() workqueue.TypedRateLimiter[reconcile.Request] {
+	return rateLimiter{workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackOff, lastBackOff), r.accounts.isInLine}
+}
+
+// Forget drops the failures of an object that does not wait for a place.
+func (l rateLimiter) Forget(request reconcile.Request) {
+	if !l.isInLine(request.NamespacedName) {
+		l.TypedRateLimiter.Forget(request)
+	}
+}
 
 // leavePlace gives back the place of an object at the end of its reconcile. One that waits stays in line.
 func (a *accounts) leavePlace(object types.NamespacedName, stays bool) {

@@ -11,12 +11,15 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/gate"
@@ -366,3 +369,22 @@ func TestPanicGivesThePlaceBack(t *testing.T) {
 type panicking struct{}
 
 func (panicking) RoundTrip(*http.Request) (*http.Response, error) { panic("test") }
+
+// A place that comes free is no success: the delays of an object that fails go on growing while it waits in line in between.
+func TestBackOffOfAnObjectInLine(t *testing.T) {
+	waits := true
+	limiter := (&ManagedUserReconciler{accounts: newAccounts(Config{})}).RateLimiter().(rateLimiter)
+	limiter.isInLine = func(types.NamespacedName) bool { return waits }
+	request := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: "team", Name: "alice"}}
+	for _, want := range []time.Duration{firstBackOff, 2 * firstBackOff, 4 * firstBackOff} {
+		if got := limiter.When(request); got != want {
+			t.Errorf("delay %v, want %v", got, want)
+		}
+		limiter.Forget(request)
+	}
+	waits = false
+	limiter.Forget(request)
+	if got := limiter.When(request); got != firstBackOff {
+		t.Errorf("delay %v after a success, want %v", got, firstBackOff)
+	}
+}

@@ -111,7 +111,7 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 		WatchesRawSource(r.Pacer().users()).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.config.MaxConcurrentReconciles,
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackOff, lastBackOff),
+			RateLimiter:             r.RateLimiter(),
 		})
 	if r.config.ClusterClients {
 		b = b.Watches(&v1alpha1.ClusterOAuthClient{}, r.wake(r.usersOfClient), builder.WithPredicates(changesClient(), notAtStart()))

@@ -258,16 +258,18 @@ func (r *ManagedUserReconciler) tellCondition(v *visit, p *problem) {
 func (r *ManagedUserReconciler) settle(v *visit) {
 	meta.RemoveStatusCondition(&v.mu.Status.Conditions, v1alpha1.ConditionReconciling)
 	meta.RemoveStatusCondition(&v.mu.Status.Conditions, v1alpha1.ConditionStalled)
+	request := v.mu.Status.LastHandledReconcileAt
 	r.handled(v)
+	if v.tokens.isTriedAgain() { // The request asks for new tokens too. One of a user that waits for a person has its answer.
+		v.mu.Status.LastHandledReconcileAt = request
+	}
 }
 
 // handled notes that the spec, and a request for a look, were dealt with. It is not called for what will be tried
 // again by itself: a generation that lags tells kstatus tools to wait.
 func (r *ManagedUserReconciler) handled(v *visit) {
 	v.mu.Status.ObservedGeneration = v.mu.Generation
-	if !v.tokens.isTriedAgain() {
-		v.mu.Status.LastHandledReconcileAt = requestOf(v.mu)
-	}
+	v.mu.Status.LastHandledReconcileAt = requestOf(v.mu)
 }
 
 func (r *ManagedUserReconciler) set(v *visit, kind string, status metav1.ConditionStatus, reason, message string) {

@@ -81,6 +81,8 @@ func (r *ManagedUserReconciler) tokensCondition(v *visit) (status metav1.Conditi
 		return metav1.ConditionFalse, p.reason, p.message
 	case v.tokens.tended && p == nil:
 		return metav1.ConditionTrue, v1alpha1.ReasonFresh, "The Secret holds the tokens that Cal.com issued last, as far as the operator knows, and they are renewed in time"
+	case meta.IsStatusConditionFalse(v.mu.Status.Conditions, v1alpha1.ConditionTokensReady):
+		// This reconcile did not get to the tokens. What was said of them holds.
 	case published != nil && !published.AccessTokenExpiresAt.After(r.clock.Now()):
 		return metav1.ConditionFalse, v1alpha1.ReasonRefreshFailed, "The published token has come to its end and could not be renewed; see the other conditions"
 	case meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionTokensReady) == nil:

@@ -143,6 +143,14 @@ func (g *Gate[K]) Leave(key K, stays bool) {
 	}
 }
 
+// Waits reports whether an object stands in line.
+func (g *Gate[K]) Waits(key K) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, waits := g.waiting[key]
+	return waits
+}
+
 // Created notes how a create call ended. After one without a clear answer, one is made at a time until one succeeds.
 func (g *Gate[K]) Created(succeeded bool) {
 	g.mu.Lock()

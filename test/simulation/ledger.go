@@ -198,7 +198,8 @@ func (l *ledger) creating(t *task, x *exchange) {
 // touching judges an update or a delete call.
 func (l *ledger) touching(t *task, x *exchange) {
 	w, key := l.world, t.owner()
-	if x.op == calcomtest.OpDelete && !(t.object.DeletionTimestamp.IsZero() && l.isUnfinished(t, x.id)) {
+	recreates := t.object.DeletionTimestamp.IsZero() && (x.misrouted || l.isUnfinished(t, x.id))
+	if x.op == calcomtest.OpDelete && !recreates {
 		l.countDeletion(t)
 		x.again = w.disasters.deleted[t.life()]
 		w.disasters.deleted[t.life()] = true

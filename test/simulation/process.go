@@ -13,6 +13,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/controller"
@@ -20,13 +22,7 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-const (
-	resync = 10 * time.Minute
-
-	// The operator's own back-off, as it gives it to its queue.
-	firstBackOff = time.Second
-	lastBackOff  = 5 * time.Minute
-)
+const resync = 10 * time.Minute
 
 // cluster is one Kubernetes cluster with the operator in it.
 type cluster struct {
@@ -70,8 +66,9 @@ type process struct {
 	// restored is when records of an object were put back lately.
 	restored map[types.NamespacedName][]time.Time
 	due      map[types.NamespacedName]time.Time
-	failures map[types.NamespacedName]int
-	tasks    []*task
+	// limiter delays reconciles that fail.
+	limiter workqueue.TypedRateLimiter[reconcile.Request]
+	tasks   []*task
 }
 
 // newProcess starts the operator. Its first list may come from a watch cache that lags behind by some entries.
@@ -82,7 +79,6 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 		secrets:  map[types.NamespacedName]*metav1.PartialObjectMetadata{},
 		due:      map[types.NamespacedName]time.Time{},
 		restored: map[types.NamespacedName][]time.Time{},
-		failures: map[types.NamespacedName]int{},
 		called:   map[bool][]time.Time{},
 	}
 	grace := controller.UnknownOutcomeGrace
@@ -112,6 +108,7 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 	if err != nil {
 		panic("simulation: " + err.Error())
 	}
+	p.limiter = p.reconciler.RateLimiter()
 	p.keeper = p.reconciler.OAuthClients(v1alpha1.KindOAuthClient)
 	p.protector = p.reconciler.Secrets()
 	p.reconciler.Sweeper().Connect(p.wake, p.schedule)
@@ -319,17 +316,16 @@ func (p *process) ended(t *task) {
 	now := p.world.now()
 	switch {
 	case t.err != nil:
-		wait := min(lastBackOff, firstBackOff<<min(p.failures[t.key], 20))
-		p.failures[t.key]++
+		wait := p.limiter.When(reconcile.Request{NamespacedName: t.key})
 		p.enqueue(t.key, now.Add(wait))
 		p.world.showing("a returned error", t.err.Error())
 		p.world.tracef("%s ends %s: error %v, again in %v", p.name, t.key.Name, t.err, wait)
 	case t.result.RequeueAfter > 0:
-		delete(p.failures, t.key)
+		p.limiter.Forget(reconcile.Request{NamespacedName: t.key})
 		p.enqueue(t.key, now.Add(t.result.RequeueAfter))
 		p.world.tracef("%s ends %s: again in %v", p.name, t.key.Name, t.result.RequeueAfter)
 	default:
-		delete(p.failures, t.key)
+		p.limiter.Forget(reconcile.Request{NamespacedName: t.key})
 		p.world.tracef("%s ends %s", p.name, t.key.Name)
 	}
 }

@@ -70,7 +70,7 @@ func (l *ledger) checkClaims(byWorld bool) {
 			if l.isRemembered(c) {
 				continue
 			}
-			if !byWorld && !c.exposed && c.misled.IsZero() && !l.takenByAnother(c) {
+			if !byWorld && !c.exposed && c.misled.IsZero() && !l.takenByAnother(c) && !(l.amnesia[c.key()] && isBlank(l.users[c.userID])) {
 				l.world.leaked("nothing on %s leads to its user %d (%s) any more", c.name.Name, c.userID, c.email)
 			}
 			c.abandoned = true
