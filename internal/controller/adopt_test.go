@@ -429,7 +429,7 @@ func TestObserveDoesNotTakeAStrangerForItsOwn(t *testing.T) {
 	s := newStory(t)
 	mu := s.create()
 	s.sandbox.UpdateUser(s.clientID(), mu.Status.User.ID, func(u *calcomtest.User) { u.Email = "elsewhere@example.com" })
-	stranger := s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "alice@example.com", Username: new("other")})
+	stranger := s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "alice@example.com", Username: new("other"), Name: new("Other")})
 	mu.Status = v1alpha1.ManagedUserStatus{}
 	s.must(s.client.Status().Update(t.Context(), mu))
 	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.ReconcilePolicy = v1alpha1.ReconcilePolicyObserve })

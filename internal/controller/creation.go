@@ -34,7 +34,7 @@ func (r *ManagedUserReconciler) ownUnfinished(v *visit, rows []calcom.User) *cal
 		return nil
 	}
 	at := slices.IndexFunc(rows, func(row calcom.User) bool {
-		return row.PlainEmail() == i.Email.Reveal() && isBlank(row) && isCreatedBy(row, i)
+		return row.PlainEmail() == i.Email.Reveal() && isBlank(row) && isCreatedBy(row, i, 0)
 	})
 	if at < 0 {
 		return nil
@@ -48,17 +48,23 @@ func isBlank(user calcom.User) bool {
 		len(user.Metadata.Reveal()) == 0
 }
 
-// isCreatedBy reports whether a user was created while the call of an intent could do so.
-func isCreatedBy(user calcom.User, i intent) bool {
+// isCreatedBy reports whether a user was created while the call of an intent could do so, by a server whose clock may be behind
+// by some time.
+func isCreatedBy(user calcom.User, i intent, behind time.Duration) bool {
 	created, err := time.Parse(time.RFC3339, user.CreatedDate)
-	return err == nil && !created.Before(i.Time) && created.Before(i.Time.Add(UnknownOutcomeGrace))
+	return err == nil && !created.Before(i.Time.Add(-behind)) && created.Before(i.Time.Add(UnknownOutcomeGrace))
 }
+
+// markedBehind is how far the server's clock may be behind where the mark tells whose a user is. A user of an earlier create call
+// is older: it would have been found before the last one.
+const markedBehind = 5 * time.Second
 
 // finishCreation makes sure that Cal.com finished the creation of a user that the object's create call made, before the object
 // takes it over. An unfinished user that nothing depends on is deleted and created anew, which it reports by done.
 func (r *ManagedUserReconciler) finishCreation(ctx context.Context, v *visit, found *sighting) (done bool, err error) {
 	i, ok := recordedIntent(v.mu)
-	if !ok || !hasOwnIntent(v.mu) || i.settled(v.mu) || !v.isOwnCreation(&found.User) || found.DefaultScheduleID != nil {
+	if !ok || !hasOwnIntent(v.mu) || i.settled(v.mu) || !v.isOwnCreation(&found.User) || !isCreatedBy(found.User, i, markedBehind) ||
+		found.DefaultScheduleID != nil {
 		return false, nil
 	}
 	if !i.Zoned && !r.intents.hasFailed(v.mu) && !isBlank(found.User) {

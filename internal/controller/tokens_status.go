@@ -77,7 +77,7 @@ func (r *ManagedUserReconciler) tokensCondition(v *visit) (status metav1.Conditi
 	case v.policy() == v1alpha1.ReconcilePolicySuspend:
 		return metav1.ConditionFalse, v1alpha1.ReasonSuspended,
 			"The tokens are not renewed while reconcilePolicy is Suspend; the published one ends at the time in status.tokens"
-	case p != nil && !p.silent && !p.quiet:
+	case p != nil && !p.silent && !p.quiet && !isInLine(p):
 		return metav1.ConditionFalse, p.reason, p.message
 	case v.tokens.tended && p == nil:
 		return metav1.ConditionTrue, v1alpha1.ReasonFresh, "The Secret holds the tokens that Cal.com issued last, as far as the operator knows, and they are renewed in time"

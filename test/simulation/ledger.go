@@ -214,7 +214,7 @@ func (l *ledger) touching(t *task, x *exchange) {
 		w.violate("%s calls %s without having looked at it", t.key.Name, x)
 	case saw == anothers:
 		w.foreignTouched("%s calls %s although it carries another's mark", t.key.Name, x)
-	case x.misrouted && ownerOf(u, key) != own && t.object.Spec.UserID != x.id,
+	case x.misrouted && ownerOf(u, key) != own && t.object.Spec.UserID != x.id && !(isBlank(u) && recreates),
 		!x.misrouted && !l.hasClaim(key, x.id) && ownerOf(u, key) != own && !l.allowed[x.id][key] && !l.mayBeOwn(t, x.id):
 		w.foreignTouched("%s calls %s, somebody else's user", t.key.Name, x)
 	}
@@ -259,8 +259,11 @@ func (l *ledger) mayBeOwn(t *task, id int64) bool {
 	return ofSomeCall && isBlank(u) && intentEmail(t.object) == plain(u.Email)
 }
 
+// hasLiveClaim reports whether the records of an object lead to a user.
 func (l *ledger) hasLiveClaim(key string, id int64) bool {
-	return slices.ContainsFunc(l.claims, func(c *claim) bool { return c.key() == key && c.userID == id && c.live() })
+	return !l.amnesia[key] && slices.ContainsFunc(l.claims, func(c *claim) bool {
+		return c.key() == key && c.userID == id && c.live() && c.misled.IsZero()
+	})
 }
 
 func (l *ledger) hasClaim(key string, id int64) bool {
