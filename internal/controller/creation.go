@@ -62,13 +62,8 @@ const markedBehind = 5 * time.Second
 // finishCreation makes sure that Cal.com finished the creation of a user that the object's create call made, before the object
 // takes it over. An unfinished user that nothing depends on is deleted and created anew, which it reports by done.
 func (r *ManagedUserReconciler) finishCreation(ctx context.Context, v *visit, found *sighting) (done bool, err error) {
-	i, ok := recordedIntent(v.mu)
-	if !ok || !hasOwnIntent(v.mu) || i.settled(v.mu) || !v.isOwnCreation(&found.User) || !isCreatedBy(found.User, i, markedBehind) ||
-		found.DefaultScheduleID != nil {
+	if found.byID || !r.seemsUnfinished(v, &found.User) {
 		return false, nil
-	}
-	if !i.Zoned && !r.intents.hasFailed(v.mu) && !isBlank(found.User) {
-		return false, nil // Without a time zone, a finished user has no schedule either.
 	}
 	if wait := r.absenceCountsIn(v.mu); wait > 0 {
 		return false, r.outcomeUnknown(v, wait)
@@ -79,6 +74,16 @@ func (r *ManagedUserReconciler) finishCreation(ctx context.Context, v *visit, fo
 				"give it a default schedule in Cal.com, or delete this object and apply it again", found.ID))
 	}
 	return true, r.recreate(ctx, v, found)
+}
+
+// seemsUnfinished reports whether the last create call made a user that lacks what a finished creation leaves. Without a time zone,
+// a finished user has no schedule either.
+func (r *ManagedUserReconciler) seemsUnfinished(v *visit, user *calcom.User) bool {
+	i, ok := recordedIntent(v.mu)
+	if !ok || !hasOwnIntent(v.mu) || i.settled(v.mu) || !v.isOwnCreation(user) || !isCreatedBy(*user, i, markedBehind) {
+		return false
+	}
+	return user.DefaultScheduleID == nil && (i.Zoned || r.intents.hasFailed(v.mu) || isBlank(*user))
 }
 
 // isOwnCreation reports whether a create call of this very object made a user, going by its mark. A user without a mark was

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -123,12 +124,12 @@ func TestCreateThatFailsAgainAndAgain(t *testing.T) {
 			last = s.clock.Now()
 		}
 	}
-	want := []time.Duration{10, 20, 40, 80, 160, 320, 320}
-	for i := range want {
-		if want[i] *= time.Second; waits[i] != want[i] {
-			t.Errorf("waits are %v", waits)
-			break
-		}
+	var seconds []float64
+	for _, wait := range waits {
+		seconds = append(seconds, wait.Seconds())
+	}
+	if d := cmp.Diff([]float64{10, 20, 40, 80, 160, 320, 320}, seconds); d != "" {
+		t.Errorf("waits in seconds (-want +got):\n%s", d)
 	}
 }
 

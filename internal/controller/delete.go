@@ -75,18 +75,14 @@ func (r *ManagedUserReconciler) deleteUser(ctx context.Context, v *visit) error 
 	if found != nil && found.known && v.mu.Spec.DeletionPolicy == "" && originOfFound(v.before, &found.User) == v1alpha1.OriginAdopted {
 		return r.orphan(ctx, v) // Of the records of the adoption, only the one in Cal.com is left.
 	}
-	kind, note := corev1.EventTypeNormal, "There was no user of this object left in Cal.com"
+	kind, note := noteOfAbsence(v)
 	if found != nil && found.known {
 		if err := r.deleteFound(ctx, v, found); err != nil {
 			return err
 		}
-		note = fmt.Sprintf("Deleted user %d", found.ID)
+		kind, note = corev1.EventTypeNormal, fmt.Sprintf("Deleted user %d", found.ID)
 	} else if err := r.admitAbsence(ctx, v); err != nil {
 		return err
-	} else if isHalfMade(v.before) || hasOpenIntent(v.mu) {
-		kind = corev1.EventTypeWarning
-		note = "Cal.com shows no user of this object, and the outcome of its create call is not known; a half-made user may be left that keeps the address, " +
-			"which only Cal.com's support or the server's administrator can remove"
 	}
 	if err := r.release(ctx, v); err != nil {
 		return err
@@ -95,6 +91,15 @@ func (r *ManagedUserReconciler) deleteUser(ctx context.Context, v *visit) error 
 	log.FromContext(ctx).Info(note)
 	r.recorder.Eventf(v.mu, nil, kind, v1alpha1.EventDeleted, "Delete", "%s", note)
 	return nil
+}
+
+// noteOfAbsence returns the event of a deletion that finds no user of the object.
+func noteOfAbsence(v *visit) (kind, note string) {
+	if isHalfMade(v.before) || hasOpenIntent(v.mu) {
+		return corev1.EventTypeWarning, "Cal.com shows no user of this object, and the outcome of its create call is not known; " +
+			"a half-made user may be left that keeps the address, which only Cal.com's support or the server's administrator can remove"
+	}
+	return corev1.EventTypeNormal, "There was no user of this object left in Cal.com"
 }
 
 // deleteFound sends the delete call. A 404 is success only if the list does not show the user either.

@@ -30,19 +30,14 @@ func (r *ManagedUserReconciler) ensure(ctx context.Context, v *visit, found *sig
 
 // take makes a user that exists the object's own, unless it is already, and updates it.
 func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sighting) error {
-	if !found.known {
-		if err := mayAdopt(v, found.User); err != nil {
-			return err
-		}
-	}
-	if found.known && !found.byID {
+	origin := v1alpha1.OriginAdopted
+	if found.known {
 		if done, err := r.finishCreation(ctx, v, found); done || err != nil {
 			return err
 		}
-	}
-	origin := v1alpha1.OriginAdopted
-	if found.known {
 		origin = originOfFound(v.before, &found.User)
+	} else if err := mayAdopt(v, found.User); err != nil {
+		return err
 	}
 	v.mark.adopted = origin == v1alpha1.OriginAdopted
 	if !found.byID {

@@ -71,12 +71,10 @@ func (r *ManagedUserReconciler) tellTokens(v *visit) {
 // tokensCondition is what there is to say, or nothing new.
 func (r *ManagedUserReconciler) tokensCondition(v *visit) (status metav1.ConditionStatus, reason, message string) {
 	p, published := v.tokens.problem, v.mu.Status.Tokens
+	if v.policy() == v1alpha1.ReconcilePolicySuspend {
+		return metav1.ConditionFalse, v1alpha1.ReasonSuspended, suspendedTokens(published)
+	}
 	switch {
-	case v.policy() == v1alpha1.ReconcilePolicySuspend && published == nil:
-		return metav1.ConditionFalse, v1alpha1.ReasonSuspended, "Nothing is published while reconcilePolicy is Suspend"
-	case v.policy() == v1alpha1.ReconcilePolicySuspend:
-		return metav1.ConditionFalse, v1alpha1.ReasonSuspended,
-			"The tokens are not renewed while reconcilePolicy is Suspend; the published one ends at the time in status.tokens"
 	case p != nil && !p.silent && !p.quiet && !isInLine(p):
 		return metav1.ConditionFalse, p.reason, p.message
 	case v.tokens.tended && p == nil:
@@ -89,6 +87,13 @@ func (r *ManagedUserReconciler) tokensCondition(v *visit) (status metav1.Conditi
 		return metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "The tokens are published as soon as the user is there"
 	}
 	return "", "", ""
+}
+
+func suspendedTokens(published *v1alpha1.TokensStatus) string {
+	if published == nil {
+		return "Nothing is published while reconcilePolicy is Suspend"
+	}
+	return "The tokens are not renewed while reconcilePolicy is Suspend; the published one ends at the time in status.tokens"
 }
 
 // tellOfTokens sends the events about tokens: that all were ended, and each reason of failure once.

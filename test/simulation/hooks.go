@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/controller"
 )
 
 // Hooks are the places where a saboteur can stand. None is set in a fair run.
@@ -59,4 +60,30 @@ type Hooks struct {
 	DeafToSweep bool
 	// Swept does something more in a step of the sweep, with an answer that it got.
 	Swept func(*transport, *http.Request, *exchange)
+}
+
+// configOf returns the settings of a process, as far as no saboteur changes them.
+func (w *World) configOf(p *process) controller.Config {
+	allowed, err := controller.ParseURLPrefixes("https://")
+	if err != nil {
+		panic("simulation: " + err.Error())
+	}
+	config := controller.Config{
+		OwnerID: p.cluster.ownerID, AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8,
+		ProtectSecrets: true, MassDeleteLimit: w.massLimit, MassAbsenceLimit: w.disasters.limit, Namespace: "operator",
+		UnknownOutcomeGrace: controller.UnknownOutcomeGrace, MaxConcurrentReconciles: w.workers, UserAgent: "simulation",
+		Transport: &transport{process: p}, Clock: w.clock,
+		Jitter: func(d time.Duration) time.Duration { return time.Duration(w.random.Int64N(int64(d) + 1)) },
+	}
+	hooks := w.options.Hooks
+	if hooks.Grace > 0 {
+		config.UnknownOutcomeGrace = hooks.Grace
+	}
+	if hooks.Unlimited {
+		config.MassAbsenceLimit = 0
+	}
+	if hooks.ManyPlaces {
+		config.MaxConcurrentReconciles = 64
+	}
+	return config
 }

@@ -168,16 +168,7 @@ func (l *ledger) creating(t *task, x *exchange) {
 		w.violate("%s creates a user while it is being deleted", t.key.Name)
 	}
 	if last := l.posts[key]; last != nil && last.uid == t.object.UID && !last.known && !l.amnesia[key] && (!last.exposed || last.claim.process == t.process) {
-		if !last.lookedUp {
-			w.violate("%s creates again without a look-up", t.key.Name)
-		}
-		since, least := w.now().Sub(last.at), controller.UnknownOutcomeGrace-freshness
-		if !last.failedAt.IsZero() {
-			since, least = w.now().Sub(last.failedAt), failureGrace
-		}
-		if since < least {
-			w.violate("%s creates again %v after a call of unknown outcome", t.key.Name, since)
-		}
+		l.creatingAgain(t, last)
 	}
 	w.checkHeld(t.process.cluster, t.object)
 	l.recreating(t)
@@ -193,70 +184,6 @@ func (l *ledger) creating(t *task, x *exchange) {
 	c.exposed = t.process.cluster.api.rewritten[t.key] > versionOf(t.object)
 	l.posts[key] = &post{at: w.now(), uid: t.object.UID, email: x.emails[0], claim: c, exposed: c.exposed}
 	l.claims = append(l.claims, c)
-}
-
-// touching judges an update or a delete call.
-func (l *ledger) touching(t *task, x *exchange) {
-	w, key := l.world, t.owner()
-	recreates := t.object.DeletionTimestamp.IsZero() && (x.misrouted || l.isUnfinished(t, x.id))
-	if x.op == calcomtest.OpDelete && !recreates {
-		l.countDeletion(t)
-		x.again = w.disasters.deleted[t.life()]
-		w.disasters.deleted[t.life()] = true
-	}
-	u, ok := w.usersOf(x)[x.id]
-	if !ok || w.isDown() { // Then the id may be another user's by now, and the call touches none.
-		return
-	}
-	saw, looked := t.shown[x.id]
-	switch {
-	case !looked:
-		w.violate("%s calls %s without having looked at it", t.key.Name, x)
-	case saw == anothers:
-		w.foreignTouched("%s calls %s although it carries another's mark", t.key.Name, x)
-	case x.misrouted && ownerOf(u, key) != own && t.object.Spec.UserID != x.id && !(isBlank(u) && recreates),
-		!x.misrouted && !l.hasClaim(key, x.id) && ownerOf(u, key) != own && !l.allowed[x.id][key] && !l.mayBeOwn(t, x.id):
-		w.foreignTouched("%s calls %s, somebody else's user", t.key.Name, x)
-	}
-	if x.op == calcomtest.OpDelete && !x.misrouted {
-		l.deleting(t, x, key)
-	}
-}
-
-// deleting judges a delete call by the policies of the object. A user whose creation Cal.com did not finish, and that no status
-// has named, is deleted to be created anew.
-func (l *ledger) deleting(t *task, x *exchange, key string) {
-	if t.object.DeletionTimestamp.IsZero() && l.isUnfinished(t, x.id) {
-		return
-	}
-	adopted := false
-	for _, c := range l.claims {
-		adopted = adopted || c.key() == key && c.userID == x.id && c.adopted
-	}
-	switch policy := t.object.Spec.DeletionPolicy; {
-	case t.object.DeletionTimestamp.IsZero():
-		l.world.foreignTouched("%s deletes user %d without being deleted itself", t.key.Name, x.id)
-	case policy == v1alpha1.DeletionPolicyOrphan:
-		l.world.foreignTouched("%s deletes user %d that it should orphan", t.key.Name, x.id)
-	case policy == "" && adopted && !l.amnesia[key]:
-		l.world.foreignTouched("%s deletes user %d that it adopted", t.key.Name, x.id)
-	}
-}
-
-// isUnfinished reports whether a user was made by a create call of an object, as far as can be told, was not finished by Cal.com,
-// and has been in no status.
-func (l *ledger) isUnfinished(t *task, id int64) bool {
-	return slices.ContainsFunc(l.claims, func(c *claim) bool {
-		return c.userID == id && !c.adopted && !c.stored && (c.failed || !l.world.isFinished(id)) && (c.key() == t.owner() || l.mayBeOwn(t, id))
-	})
-}
-
-// mayBeOwn reports whether a user that Cal.com did not get to mark can be that of an object's create call, as far as the record
-// of that call tells: two objects with one address cannot tell whose call made it.
-func (l *ledger) mayBeOwn(t *task, id int64) bool {
-	u := l.users[id]
-	ofSomeCall := slices.ContainsFunc(l.claims, func(c *claim) bool { return c.userID == id && c.email == plain(u.Email) })
-	return ofSomeCall && isBlank(u) && intentEmail(t.object) == plain(u.Email)
 }
 
 // hasLiveClaim reports whether the records of an object lead to a user.
@@ -278,6 +205,21 @@ const betweenIntentAndCall = 10 * time.Second
 
 // failureGrace is how long after an error of Cal.com's own an empty list may still be that of a read replica.
 const failureGrace = 10 * time.Second
+
+// creatingAgain judges a create call after one whose outcome the operator does not know.
+func (l *ledger) creatingAgain(t *task, last *post) {
+	w := l.world
+	if !last.lookedUp {
+		w.violate("%s creates again without a look-up", t.key.Name)
+	}
+	since, least := w.now().Sub(last.at), controller.UnknownOutcomeGrace-freshness
+	if !last.failedAt.IsZero() {
+		since, least = w.now().Sub(last.failedAt), failureGrace
+	}
+	if since < least {
+		w.violate("%s creates again %v after a call of unknown outcome", t.key.Name, since)
+	}
+}
 
 // isOpen reports whether an object waits for the outcome of a create call with an address, or may have sent one as far as its
 // records tell. A user without a name and a mark that comes meanwhile cannot be told from that of the call.
@@ -369,12 +311,17 @@ func (l *ledger) answered(t *task, x *exchange, f fault) {
 	switch {
 	case p == nil:
 	case x.op == calcomtest.OpCreate:
-		p.known = p.known || x.isRefusal() || x.status == http.StatusCreated && readable
-		if x.status == http.StatusInternalServerError && readable && f.late == 0 {
-			p.failedAt, p.claim.failed = l.world.now(), true
-		}
+		l.createAnswered(p, x, readable, f)
 	case x.status == http.StatusOK && readable:
 		l.learn(p, x)
+	}
+}
+
+// createAnswered takes in the answer to a create call.
+func (l *ledger) createAnswered(p *post, x *exchange, readable bool, f fault) {
+	p.known = p.known || x.isRefusal() || x.status == http.StatusCreated && readable
+	if x.status == http.StatusInternalServerError && readable && f.late == 0 {
+		p.failedAt, p.claim.failed = l.world.now(), true
 	}
 }
 

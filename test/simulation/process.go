@@ -81,30 +81,9 @@ func (w *World) newProcess(c *cluster, name string, lag int) *process {
 		restored: map[types.NamespacedName][]time.Time{},
 		called:   map[bool][]time.Time{},
 	}
-	grace := controller.UnknownOutcomeGrace
-	if w.options.Hooks.Grace > 0 {
-		grace = w.options.Hooks.Grace
-	}
 	kube, live := &kubeClient{process: p}, &liveReader{process: p}
-	allowed, err := controller.ParseURLPrefixes("https://")
-	if err != nil {
-		panic("simulation: " + err.Error())
-	}
-	absences := w.disasters.limit
-	if w.options.Hooks.Unlimited {
-		absences = 0
-	}
-	config := controller.Config{
-		OwnerID: c.ownerID, AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8,
-		ProtectSecrets: true, MassDeleteLimit: w.massLimit, MassAbsenceLimit: absences, Namespace: "operator",
-		UnknownOutcomeGrace: grace, MaxConcurrentReconciles: w.workers, UserAgent: "simulation",
-		Transport: &transport{process: p}, Clock: w.clock,
-		Jitter: func(d time.Duration) time.Duration { return time.Duration(w.random.Int64N(int64(d) + 1)) },
-	}
-	if w.options.Hooks.ManyPlaces {
-		config.MaxConcurrentReconciles = 64
-	}
-	p.reconciler, err = controller.New(kube, live, &recorder{process: p}, config)
+	var err error
+	p.reconciler, err = controller.New(kube, live, &recorder{process: p}, w.configOf(p))
 	if err != nil {
 		panic("simulation: " + err.Error())
 	}

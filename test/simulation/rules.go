@@ -33,11 +33,9 @@ func (l *ledger) metadataWritten(t *task, before, after *v1alpha1.ManagedUser) {
 func (l *ledger) released(t *task, c *claim, before *v1alpha1.ManagedUser) {
 	ofPolicy := before.Spec.DeletionPolicy != "" || c.adopted
 	switch {
-	case l.takenByAnother(c): // The owner in its mark answers for it.
-		c.abandoned = true
-	case c.userID == 0 && l.world.isExposed(c): // Without its record, a second call was sent before the first one was done.
-		c.abandoned = true
-	case t.misled && (!c.misled.IsZero() || !c.stored): // It cannot be known to be another tenant's answer.
+	case l.takenByAnother(c), // The owner in its mark answers for it.
+		c.userID == 0 && l.world.isExposed(c),         // Without its record, a second call was sent before the first one was done.
+		t.misled && (!c.misled.IsZero() || !c.stored): // It cannot be known to be another tenant's answer.
 		c.abandoned = true
 	case !orphans(before) || !ofPolicy && c.userID == 0:
 		l.world.leaked("the finalizer of %s goes while user %d (%s) is there or may come", c.name.Name, c.userID, c.email)
@@ -70,10 +68,7 @@ func (l *ledger) checkClaims(byWorld bool) {
 			if l.isRemembered(c) {
 				continue
 			}
-			if !byWorld && !c.exposed && c.misled.IsZero() && !l.takenByAnother(c) && !(l.amnesia[c.key()] && isBlank(l.users[c.userID])) {
-				l.world.leaked("nothing on %s leads to its user %d (%s) any more", c.name.Name, c.userID, c.email)
-			}
-			c.abandoned = true
+			l.losing(c, byWorld)
 			continue
 		}
 		c.exposed = false
@@ -87,6 +82,15 @@ func (l *ledger) checkClaims(byWorld bool) {
 		}
 		owned[c.key()] = c.userID
 	}
+}
+
+// losing judges that nothing on an object leads to its user any more.
+func (l *ledger) losing(c *claim, byWorld bool) {
+	forgotten := l.amnesia[c.key()] && isBlank(l.users[c.userID]) // Only the record of the call led to it.
+	if !byWorld && !c.exposed && c.misled.IsZero() && !l.takenByAnother(c) && !forgotten {
+		l.world.leaked("nothing on %s leads to its user %d (%s) any more", c.name.Name, c.userID, c.email)
+	}
+	c.abandoned = true
 }
 
 // onRecord reports whether the object as it is stored leads to the user: by the id in its status, or by the mark

@@ -16,7 +16,7 @@ func rememberAll(_ *World, t *task, x *exchange) {
 	}
 	x.answer = edited(x.answer, func(answer map[string]any) {
 		user, ok := answer["data"].(map[string]any)
-		if metadata, marked := user["metadata"].(map[string]any); ok && !(marked && metadata[ownerKey] != nil) {
+		if metadata, marked := user["metadata"].(map[string]any); ok && (!marked || metadata[ownerKey] == nil) {
 			user["createdDate"], user["email"] = t.object.Status.User.CreatedDate, t.object.Status.User.Email
 		}
 	})

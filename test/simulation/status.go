@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -42,12 +43,7 @@ func (w *World) checkStatus(t *task, before, mu *v1alpha1.ManagedUser) {
 	if meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReady) {
 		w.checkFinished(t.process, mu)
 	}
-	for _, c := range conditions {
-		w.showing("condition "+c.Type, c.Message)
-		if !isLine(c.Message) {
-			w.violate("the message of %s is not a line as it should be: %q", c.Type, c.Message)
-		}
-	}
+	w.checkMessages(conditions)
 	// A write that tells nothing new is an intermediate one; progress is right for it.
 	if emptied || equality.Semantic.DeepEqual(before.Status.Conditions, conditions) || !mu.DeletionTimestamp.IsZero() {
 		return
@@ -55,6 +51,15 @@ func (w *World) checkStatus(t *task, before, mu *v1alpha1.ManagedUser) {
 	sameSpec := t.object.Generation == mu.Generation && t.object.UID == mu.UID
 	if meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionStalled) && sameSpec && mu.Status.ObservedGeneration != mu.Generation {
 		w.violate("%s is Stalled at an old generation, which kstatus takes for progress", t.key.Name)
+	}
+}
+
+func (w *World) checkMessages(conditions []metav1.Condition) {
+	for _, c := range conditions {
+		w.showing("condition "+c.Type, c.Message)
+		if !isLine(c.Message) {
+			w.violate("the message of %s is not a line as it should be: %q", c.Type, c.Message)
+		}
 	}
 }
 

@@ -81,12 +81,18 @@ func (tr *transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if hook := w.options.Hooks.Response; hook != nil {
 		hook(w, t, x)
 	}
+	tr.answered(t, request, x, f)
+	return x.response(request, f.cutBody), nil
+}
+
+// answered tells of an answer that the operator gets.
+func (tr *transport) answered(t *task, request *http.Request, x *exchange, f fault) {
+	w := tr.process.world
 	w.tracef("%s is answered %s with %d", tr.process.name, x, x.status)
 	w.ledger.answered(t, x, f)
 	if hook := w.options.Hooks.Swept; hook != nil && t.sweeps() && x.status == http.StatusOK {
 		hook(tr, request, x)
 	}
-	return x.response(request, f.cutBody), nil
 }
 
 // send lets a call reach the server, if it does.

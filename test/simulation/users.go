@@ -31,16 +31,21 @@ func (l *ledger) sync(t *task, x *exchange) {
 		}
 	}
 	if t != nil && !t.sweeps() && x.op == calcomtest.OpUpdate {
-		l.excuseLoss(t, x.id)
-		switch u, ok := now[x.id]; {
-		case !ok:
-		case ownerOf(u, t.owner()) == own:
-			l.marked(t, u)
-		case orphans(t.object):
-			l.letGo(t.owner(), x.id)
-		}
+		l.updated(t, x.id)
 	}
 	l.checkWorldsUsers()
+}
+
+// updated takes in that an object changed a user.
+func (l *ledger) updated(t *task, id int64) {
+	l.excuseLoss(t, id)
+	switch u, ok := l.users[id]; {
+	case !ok:
+	case ownerOf(u, t.owner()) == own:
+		l.marked(t, u)
+	case orphans(t.object):
+		l.letGo(t.owner(), id)
+	}
 }
 
 // isSame reports whether two users with one id are the same: a server whose ids restart gives them to others.
