@@ -46,25 +46,25 @@ func TestErrorBodies(t *testing.T) {
 	}{
 		"DetailsObject": {
 			404, `{"status":"error","timestamp":"…","path":"/v2/x","error":{"code":"NotFoundException","message":"User with ID 7 is not part of this OAuth client.","details":{"message":"User with ID 7 is not part of this OAuth client.","error":"Not Found","statusCode":404}}}`,
-			Error{Code: "NotFoundException", Message: "User with ID 7 is not part of this OAuth client."}, "status 404 NotFoundException",
+			Error{FromServer: true, Code: "NotFoundException", Message: "User with ID 7 is not part of this OAuth client."}, "status 404 NotFoundException",
 		},
 		"DetailsString": {
 			429, `{"status":"error","error":{"code":"ThrottlerException","message":"CustomThrottlerGuard - Too many requests. Please try again later.","details":"CustomThrottlerGuard - Too many requests. Please try again later."}}`,
-			Error{Code: "ThrottlerException", Message: "CustomThrottlerGuard - Too many requests. Please try again later."}, "status 429 ThrottlerException",
+			Error{FromServer: true, Code: "ThrottlerException", Message: "CustomThrottlerGuard - Too many requests. Please try again later."}, "status 429 ThrottlerException",
 		},
 		"DetailsMissing": {
 			409, `{"status":"error","error":{"code":"CONFLICT","message":"Invalid Input: Trying to create a record that already exists."}}`,
-			Error{Code: "CONFLICT", Message: "Invalid Input: Trying to create a record that already exists."}, "status 409 CONFLICT",
+			Error{FromServer: true, Code: "CONFLICT", Message: "Invalid Input: Trying to create a record that already exists."}, "status 409 CONFLICT",
 		},
 		"DetailsNull": {
 			500, `{"status":"error","error":{"code":"INTERNAL_SERVER_ERROR","message":"There was an error, please try again later.","details":null}}`,
-			Error{Code: "INTERNAL_SERVER_ERROR", Message: "There was an error, please try again later."}, "status 500 INTERNAL_SERVER_ERROR",
+			Error{FromServer: true, Code: "INTERNAL_SERVER_ERROR", Message: "There was an error, please try again later."}, "status 500 INTERNAL_SERVER_ERROR",
 		},
 		"DetailsArray": {400, `{"error":{"code":"X","message":"m","details":[1]}}`, Error{Code: "X", Message: "m"}, "status 400 X"},
 		"Constraints": {
 			400, `{"status":"error","error":{"code":"BadRequestException","message":"Bad Request Exception","details":{"errors":[{"target":{"email":"canary@example.com","timeZone":"Mars/Phobos"},"value":"Mars/Phobos","property":"timeZone","children":[],"constraints":{"isTimeZone":"timeZone must be a valid IANA time-zone"}},{"target":{},"property":"name","children":[],"constraints":{"isString":"name must be a string","b":"another"}}]}}}`,
 			Error{
-				Code: "BadRequestException", Message: "Bad Request Exception",
+				FromServer: true, Code: "BadRequestException", Message: "Bad Request Exception",
 				Constraints: []Constraint{{"name", "another"}, {"name", "name must be a string"}, {"timeZone", rule}},
 			}, "status 400 BadRequestException: another; name must be a string; " + rule,
 		},
@@ -77,9 +77,9 @@ func TestErrorBodies(t *testing.T) {
 			400, `{"error":{"code":"BadRequestException","message":"m","details":{"errors":[{"property":"name","constraints":["canary"]}]}}}`,
 			Error{Code: "BadRequestException", Message: "m"}, "status 400 BadRequestException",
 		},
-		"ShortForm":         {413, `{"statusCode":413,"message":"request entity too large"}`, Error{Message: "request entity too large"}, "status 413"},
-		"ShortFormWith500":  {500, `{"statusCode":500,"message":"Internal server error"}`, Error{Message: "Internal server error"}, "status 500"},
-		"ErrorIsAString":    {404, `{"message":"Cannot POST /v2/x","error":"Not Found","statusCode":404}`, Error{Message: "Cannot POST /v2/x"}, "status 404"},
+		"ShortForm":         {413, `{"statusCode":413,"message":"request entity too large"}`, Error{FromServer: true, Message: "request entity too large"}, "status 413"},
+		"ShortFormWith500":  {500, `{"statusCode":500,"message":"Internal server error"}`, Error{FromServer: true, Message: "Internal server error"}, "status 500"},
+		"ErrorIsAString":    {404, `{"message":"Cannot POST /v2/x","error":"Not Found","statusCode":404}`, Error{FromServer: true, Message: "Cannot POST /v2/x"}, "status 404"},
 		"MessageIsAList":    {400, `{"message":["canary"],"error":"Bad Request","statusCode":400}`, Error{}, "status 400"},
 		"MessageIsAnObject": {400, `{"error":{"code":"X","message":{"canary":1}}}`, Error{Code: "X"}, "status 400 X"},
 		"CodeIsANumber":     {400, `{"error":{"code":7,"message":"m"}}`, Error{Message: "m"}, "status 400"},

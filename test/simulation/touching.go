@@ -13,11 +13,8 @@ import (
 // touching judges an update or a delete call.
 func (l *ledger) touching(t *task, x *exchange) {
 	w, key := l.world, t.owner()
-	recreates := t.object.DeletionTimestamp.IsZero() && (x.misrouted || l.isUnfinished(t, x.id))
-	if x.op == calcomtest.OpDelete && !recreates {
-		l.countDeletion(t)
-		x.again = w.disasters.deleted[t.life()]
-		w.disasters.deleted[t.life()] = true
+	if x.op == calcomtest.OpDelete {
+		l.noteDeletion(t, x)
 	}
 	u, ok := w.usersOf(x)[x.id]
 	if !ok || w.isDown() { // Then the id may be another user's by now, and the call touches none.
@@ -35,6 +32,17 @@ func (l *ledger) touching(t *task, x *exchange) {
 	if x.op == calcomtest.OpDelete && !x.misrouted {
 		l.deleting(t, x, key)
 	}
+}
+
+// noteDeletion counts a deletion, unless it is that of an unfinished user that is created anew.
+func (l *ledger) noteDeletion(t *task, x *exchange) {
+	if t.object.DeletionTimestamp.IsZero() && (x.misrouted || l.isUnfinished(t, x.id)) {
+		return
+	}
+	l.countDeletion(t)
+	deleted := l.world.disasters.deleted
+	x.again = deleted[t.life()]
+	deleted[t.life()] = true
 }
 
 // mayTouch reports whether an object may change a user that does not carry its mark.
