@@ -76,38 +76,31 @@ func (r *rivals) admit(ctx context.Context, object client.Object, what string) t
 // admitAs is admit for what is counted apart from the other writes to objects of a kind.
 func (r *rivals) admitAs(ctx context.Context, kind string, object client.Object, what string) time.Duration {
 	key := rivalKey{kind: kind, ObjectKey: client.ObjectKeyFromObject(object)}
-	since := r.last(key)
-	count, wait := r.count(key)
+	count, since, wait := r.count(key)
 	if count == rivalWarning {
 		r.warn(ctx, object, what, since)
 	}
 	return wait
 }
 
-// last is when the last attempt was made.
-func (r *rivals) last(key rivalKey) time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.attempts[key].at
-}
-
-// count notes an attempt, if one is due, and returns its number.
-func (r *rivals) count(key rivalKey) (number int, wait time.Duration) {
+// count notes an attempt, if one is due, and returns its number and when the one before was made.
+func (r *rivals) count(key rivalKey) (number int, before time.Time, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last, now := r.attempts[key], r.clock.Now()
-	since := now.Sub(last.at)
+	before = last.at
+	since := now.Sub(before)
 	switch {
 	case since >= max(rivalPeace, 4*last.delay()):
 		last = attempt{}
 		r.prune(now)
 	case since < last.delay():
-		return 0, last.delay() - since
+		return 0, before, last.delay() - since
 	}
 	last.count++
 	last.at = now
 	r.attempts[key] = last
-	return last.count, 0
+	return last.count, before, 0
 }
 
 // prune drops the objects that have had their peace. The lock is held.

@@ -30,7 +30,7 @@ func TestRivalsDelays(t *testing.T) {
 	key := rivalKey{kind: "ManagedUser", ObjectKey: client.ObjectKey{Name: "alice"}}
 	var attempts []time.Duration
 	for clock.Now().Before(now.Add(15 * time.Minute)) { // The rival acts every 100 ms.
-		if _, wait := r.count(key); wait == 0 {
+		if _, _, wait := r.count(key); wait == 0 {
 			attempts = append(attempts, clock.Now().Sub(now))
 		}
 		clock.SetTime(clock.Now().Add(100 * time.Millisecond))
@@ -41,7 +41,7 @@ func TestRivalsDelays(t *testing.T) {
 		t.Errorf("attempts (-want +got):\n%s", d)
 	}
 	clock.SetTime(clock.Now().Add(20 * time.Minute))
-	if number, wait := r.count(key); number != 1 || wait != 0 {
+	if number, _, wait := r.count(key); number != 1 || wait != 0 {
 		t.Errorf("after a time of peace it is attempt %d, in %v", number, wait)
 	}
 }

@@ -49,6 +49,7 @@ func (w *World) renumber(ctx context.Context) {
 		}
 	}
 	l.renumbered(ids, theirs)
+	w.endStep(true)
 	if w.random.IntN(2) == 0 {
 		w.until(ctx, w.now().Add(gap))
 	}
