@@ -85,7 +85,7 @@ func refusesOldCRDs(config *rest.Config) error {
 	}
 	_, err := operatortest.Launch(context.Background(), config, operatortest.Options{}) //nolint:forbidigo // TestMain has no context of its own.
 	if err == nil || !strings.Contains(err.Error(), "managedusers.platform.cal.com lacks status.lastHandledReconcileAt") {
-		return fmt.Errorf("with old CRDs, the operator says: %v", err)
+		return fmt.Errorf("with old CRDs, the operator says: %w", err)
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 type disasters struct {
 	// limit is how many users may be gone in any ten minutes, per cluster; 0 means any number, and no disaster happens.
 	limit int
-	// gone is how many users have disappeared, by whatever cause.
+	// gone is at least how many objects have found their users gone, by whatever cause.
 	gone int
 	// acted are the objects that went on after their user was gone, and when.
 	acted map[string]time.Time

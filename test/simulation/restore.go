@@ -78,7 +78,7 @@ func (w *World) tryAdd(u calcomtest.User) (added calcomtest.User, ok bool) {
 // other people's users that came with it.
 func (l *ledger) renumbered(ids map[int64]int64, theirs map[int64]calcomtest.User) {
 	w := l.world
-	moved, byWorld, allowed, before := map[int64]bool{}, theirs, map[int64]map[string]bool{}, l.users
+	moved, byWorld, allowed := map[int64]bool{}, theirs, map[int64]map[string]bool{}
 	l.users, l.strange = map[int64]calcomtest.User{}, map[int64]bool{}
 	for _, was := range slices.Sorted(maps.Keys(ids)) {
 		is := ids[was]
@@ -95,7 +95,7 @@ func (l *ledger) renumbered(ids map[int64]int64, theirs map[int64]calcomtest.Use
 		}
 		w.tracef("WORLD: user %d is user %d now", was, is)
 	}
-	w.disasters.gone += len(before) - len(ids)
+	w.disasters.gone += len(names) // Any status may name none of the object's users now.
 	w.moved, l.byWorld, l.allowed = moved, byWorld, allowed
 	l.claims = slices.DeleteFunc(l.claims, func(c *claim) bool {
 		is, ok := ids[c.userID]

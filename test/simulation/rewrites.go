@@ -157,6 +157,9 @@ func (w *World) countRestoration(t *task, before, after *v1alpha1.ManagedUser) {
 		return
 	}
 	p, now := t.process, w.now()
+	if now.Sub(intentTime(after)) < time.Second { // It announces a create call.
+		return
+	}
 	p.restored[t.key] = append(slices.DeleteFunc(p.restored[t.key], func(at time.Time) bool {
 		return now.Sub(at) >= restorationWindow
 	}), now)

@@ -7,6 +7,9 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
@@ -57,9 +60,14 @@ func isIn(mu *v1alpha1.ManagedUser, u calcomtest.User) bool {
 	return was != nil && was.ID == u.ID && was.CreatedDate == u.CreatedDate.UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
-// disappeared ends what was known of a user who is gone.
+// disappeared ends what was known of a user who is gone. More than one status can name it.
 func (l *ledger) disappeared(id int64) {
 	l.world.disasters.gone++
+	l.world.each(func(c *cluster, key types.NamespacedName) {
+		if knownID(c.api.users[key]) == id {
+			l.world.disasters.gone++
+		}
+	})
 	l.claims = slices.DeleteFunc(l.claims, func(c *claim) bool { return c.userID == id })
 }
 
@@ -132,6 +140,17 @@ func (l *ledger) checkWorldsUsers() {
 			l.world.foreignTouched("user %d is not as the world left it", id)
 		}
 	}
+}
+
+// intentTime is the time of the create call that an object keeps on record.
+func intentTime(mu *v1alpha1.ManagedUser) time.Time {
+	var i struct {
+		Time time.Time `json:"time"`
+	}
+	if json.Unmarshal([]byte(mu.Annotations[v1alpha1.CreateIntentAnnotation]), &i) != nil {
+		return time.Time{}
+	}
+	return i.Time
 }
 
 // intentEmail is the address of the create call that an object keeps on record.
