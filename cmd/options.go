@@ -40,7 +40,7 @@ type options struct {
 // whoever asks.
 const bodyLevel = 8
 
-// defaultWorkers is how many requests an API server on two cores serves well at a time: with more, users are Ready no sooner.
+// defaultWorkers leaves one OAuth client 24 places for calls, of which four are for create calls.
 const defaultWorkers = 48
 
 func parseOptions(args []string) (*options, error) {

@@ -71,7 +71,7 @@ func TestSabotageIsCaught(t *testing.T) {
 		{"the sweep sees nobody", Hooks{Response: hideAllFromSweep}, []string{"at rest, although it is Ready"}},
 		{"the sweep takes everybody for a leak", Hooks{Response: renameMarks}, []string{"other leaks"}},
 		{"what was removed is not put back", Hooks{Write: withoutRestoration}, []string{"lacks its records in the end"}},
-		{"the origin is not stored", Hooks{Write: withoutOrigin}, []string{"leads to its user", "which it created", "lacks its records"}},
+		{"the origin is not stored", Hooks{Write: withoutOrigin}, []string{"at rest there were", "leads to its user", "which it created", "lacks its records"}},
 		{"an adoption is nowhere on record", Hooks{Write: withoutAdoption, Response: hideAdoption}, []string{"that it adopted"}},
 		{"the id in a status is believed", Hooks{Response: markAll}, []string{"somebody else's user", "another's mark"}},
 		{"a status is both Reconciling and Stalled", Hooks{Write: bothConditions}, []string{"at once"}},
