@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // MaxListed is the largest page that the server lists; a larger limit is refused.
@@ -222,6 +223,9 @@ func (c *Client) sameAddress(a, b string) bool {
 
 // PlainEmail is the user's address as a spec has it.
 func (u *User) PlainEmail() string { return PlainEmail(u.Email.Reveal(), u.ClientID) }
+
+// Created returns CreatedDate as a time, or an error if the server's text is none.
+func (u *User) Created() (time.Time, error) { return time.Parse(time.RFC3339, u.CreatedDate) }
 
 func (c *Client) usersPath() []string {
 	return []string{"oauth-clients", c.clientID, "users"}

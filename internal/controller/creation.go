@@ -29,8 +29,8 @@ const replaceableFor = 30 * time.Minute
 // address of the create intent, no name, no metadata, and was created after the intent was recorded. It counts once the call can
 // have no further effect; until then the server may still write name and mark.
 func (r *ManagedUserReconciler) ownUnfinished(v *visit, rows []calcom.User) *calcom.User {
-	i, ok := recordedIntent(v.mu)
-	if !ok || !hasOwnIntent(v.mu) || i.settled(v.mu) || r.absenceCountsIn(v.mu) > 0 {
+	i, ok := ownOpenIntent(v.mu)
+	if !ok || r.absenceCountsIn(v.mu) > 0 {
 		return nil
 	}
 	at := slices.IndexFunc(rows, func(row calcom.User) bool {
@@ -51,7 +51,7 @@ func isBlank(user calcom.User) bool {
 // isCreatedBy reports whether a user was created while the call of an intent could do so, by a server whose clock may be behind
 // by some time.
 func isCreatedBy(user calcom.User, i intent, behind time.Duration) bool {
-	created, err := time.Parse(time.RFC3339, user.CreatedDate)
+	created, err := user.Created()
 	return err == nil && !created.Before(i.Time.Add(-behind)) && created.Before(i.Time.Add(UnknownOutcomeGrace))
 }
 
@@ -68,7 +68,7 @@ func (r *ManagedUserReconciler) finishCreation(ctx context.Context, v *visit, fo
 	if wait := r.absenceCountsIn(v.mu); wait > 0 {
 		return false, r.outcomeUnknown(v, wait)
 	}
-	if created, err := time.Parse(time.RFC3339, found.CreatedDate); err != nil || r.clock.Since(created) > replaceableFor {
+	if created, err := found.Created(); err != nil || r.clock.Since(created) > replaceableFor {
 		return false, synced(v1alpha1.ReasonRemoteInconsistent, fmt.Sprintf(
 			"Cal.com did not finish the creation of user %d, which has no default schedule, and it is too old to be created anew without asking; "+
 				"give it a default schedule in Cal.com, or delete this object and apply it again", found.ID))
@@ -79,8 +79,8 @@ func (r *ManagedUserReconciler) finishCreation(ctx context.Context, v *visit, fo
 // seemsUnfinished reports whether the last create call made a user that lacks what a finished creation leaves. Without a time zone,
 // a finished user has no schedule either.
 func (r *ManagedUserReconciler) seemsUnfinished(v *visit, user *calcom.User) bool {
-	i, ok := recordedIntent(v.mu)
-	if !ok || !hasOwnIntent(v.mu) || i.settled(v.mu) || !v.isOwnCreation(user) || !isCreatedBy(*user, i, markedBehind) {
+	i, ok := ownOpenIntent(v.mu)
+	if !ok || !v.isOwnCreation(user) || !isCreatedBy(*user, i, markedBehind) {
 		return false
 	}
 	return user.DefaultScheduleID == nil && (i.Zoned || r.intents.hasFailed(v.mu) || isBlank(*user))

@@ -102,15 +102,15 @@ func (r *ManagedUserReconciler) repairIntent(ctx context.Context, mu *v1alpha1.M
 // encode returns the record as the annotation holds it.
 func (i intent) encode() string {
 	value, err := json.Marshal(struct {
-		Time     time.Time `json:"time"`
-		Email    string    `json:"email"`
-		Client   string    `json:"client,omitempty"`
-		APIURL   string    `json:"apiURL,omitempty"`
-		UID      types.UID `json:"uid,omitempty"`
-		Zoned    bool      `json:"zoned,omitempty"`
-		Remakes  int64     `json:"recreates,omitempty"`
-		Replaces int64     `json:"replaces,omitempty"`
-		Date     string    `json:"replacesDate,omitempty"`
+		Time      time.Time `json:"time"`
+		Email     string    `json:"email"`
+		Client    string    `json:"client,omitempty"`
+		APIURL    string    `json:"apiURL,omitempty"`
+		UID       types.UID `json:"uid,omitempty"`
+		Zoned     bool      `json:"zoned,omitempty"`
+		Recreates int64     `json:"recreates,omitempty"`
+		Replaces  int64     `json:"replaces,omitempty"`
+		Date      string    `json:"replacesDate,omitempty"`
 	}{i.Time, i.Email.Reveal(), i.Client, i.APIURL, i.UID, i.Zoned, i.Recreates, i.Replaces, i.ReplacesDate})
 	if err != nil { // Not possible for these fields.
 		panic(err)
@@ -142,11 +142,10 @@ func absenceCountsIn(mu *v1alpha1.ManagedUser, grace time.Duration, now time.Tim
 // seconds what a lost answer proves only after the grace. The server works on after a connection is cut, and not after it has
 // answered.
 func (r *ManagedUserReconciler) absenceCountsIn(mu *v1alpha1.ManagedUser) time.Duration {
-	wait := absenceCountsIn(mu, r.config.UnknownOutcomeGrace, r.clock.Now())
 	if until, ok := r.intents.failedUntil(mu, min(replicaGrace, r.config.UnknownOutcomeGrace)); ok {
 		return max(0, until.Sub(r.clock.Now()))
 	}
-	return wait
+	return absenceCountsIn(mu, r.config.UnknownOutcomeGrace, r.clock.Now())
 }
 
 // recordIntent is the last write before a create call: the finalizer and the record of the call, in one patch

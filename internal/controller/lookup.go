@@ -73,7 +73,7 @@ func isOlder(user calcom.User, i intent) bool {
 	if _, marked := user.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]; marked {
 		return true
 	}
-	created, err := time.Parse(time.RFC3339, user.CreatedDate)
+	created, err := user.Created()
 	return err == nil && created.Before(i.Time)
 }
 

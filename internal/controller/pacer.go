@@ -20,8 +20,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -121,6 +119,13 @@ func (a *accounts) find(name accountName) *account {
 	return a.byName[name]
 }
 
+// accountOf returns the account that an object uses, or nil.
+func (a *accounts) accountOf(object types.NamespacedName) *account {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.byName[a.users.of[object.String()]]
+}
+
 // paceQueue is where the gates put what they want done; until it is connected, nowhere.
 type paceQueue struct {
 	mu     sync.Mutex
@@ -157,17 +162,7 @@ func (q *paceQueue) check(request PaceRequest, after time.Duration) {
 
 // users is the source of the users' controller: it takes the objects that can go on into the queue, before everything else.
 func (p *Pacer) users() source.Source {
-	return source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		p.Connect(func(name types.NamespacedName) {
-			request := reconcile.Request{NamespacedName: name}
-			if byPriority, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
-				byPriority.AddWithOpts(priorityqueue.AddOpts{Priority: new(placePriority)}, request)
-				return
-			}
-			queue.Add(request)
-		}, nil)
-		return nil
-	})
+	return queued(placePriority, func(add func(types.NamespacedName)) { p.Connect(add, nil) })
 }
 
 // setupWithManager registers the controller of the checks.

@@ -81,10 +81,8 @@ func isInLine(p *problem) bool { return p != nil && p.pace == inLine }
 
 // isInLine reports whether an object waits for a place.
 func (a *accounts) isInLine(object types.NamespacedName) bool {
-	a.mu.Lock()
-	acc, ok := a.byName[a.users.of[object.String()]]
-	a.mu.Unlock()
-	return ok && acc.gate.Waits(object)
+	acc := a.accountOf(object)
+	return acc != nil && acc.gate.Waits(object)
 }
 
 // rateLimiter delays the reconciles of objects that fail. Other than its base, it keeps the failures of an object that ends a
@@ -109,10 +107,7 @@ func (l rateLimiter) Forget(request reconcile.Request) {
 
 // leavePlace gives back the place of an object at the end of its reconcile. One that waits stays in line.
 func (a *accounts) leavePlace(object types.NamespacedName, stays bool) {
-	a.mu.Lock()
-	acc, ok := a.byName[a.users.of[object.String()]]
-	a.mu.Unlock()
-	if ok {
+	if acc := a.accountOf(object); acc != nil {
 		acc.gate.Leave(object, stays)
 	}
 }

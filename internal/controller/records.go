@@ -44,8 +44,19 @@ func hasAdoptedAnnotation(mu *v1alpha1.ManagedUser) bool {
 // hasOwnIntent reports whether the object carries a create intent that was recorded for this object, and not one that came
 // with a copied manifest.
 func hasOwnIntent(mu *v1alpha1.ManagedUser) bool {
+	_, ok := ownIntent(mu)
+	return ok
+}
+
+func ownIntent(mu *v1alpha1.ManagedUser) (intent, bool) {
 	i, ok := recordedIntent(mu)
-	return ok && i.UID != "" && i.UID == mu.UID
+	return i, ok && i.UID != "" && i.UID == mu.UID
+}
+
+// ownOpenIntent returns the object's own create intent while its outcome is not in the status yet.
+func ownOpenIntent(mu *v1alpha1.ManagedUser) (intent, bool) {
+	i, ok := ownIntent(mu)
+	return i, ok && !i.settled(mu)
 }
 
 // identity returns the id of the user that the object owns. It counts only under the client that it was recorded with. The id
@@ -170,7 +181,7 @@ func (r *ManagedUserReconciler) annotateOrigin(mu *v1alpha1.ManagedUser, user *c
 		UID: mu.UID, Time: r.clock.Now().UTC().Truncate(time.Second), Client: user.ClientID, APIURL: user.APIURL,
 		Email: calcom.Hide(user.PlainEmail()),
 	}
-	if created, err := time.Parse(time.RFC3339, user.CreatedDate); err == nil && created.Before(i.Time) {
+	if created, err := user.Created(); err == nil && created.Before(i.Time) {
 		i.Time = created.UTC().Truncate(time.Second)
 	}
 	setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode())

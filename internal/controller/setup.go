@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -22,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
@@ -130,27 +132,40 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 // wake looks at users again that another object's change can help. Their back-off starts afresh: what they failed for may be
 // gone. New users go first, since there may be ten thousand of these.
 func (r *ManagedUserReconciler) wake(usersOf handler.MapFunc) handler.EventHandler {
-	enqueue := func(ctx context.Context, object client.Object, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	enqueueAll := func(ctx context.Context, object client.Object, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 		for _, request := range usersOf(ctx, object) {
 			queue.Forget(request)
-			if q, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
-				q.AddWithOpts(priorityqueue.AddOpts{Priority: new(wakePriority)}, request)
-			} else {
-				queue.Add(request)
-			}
+			enqueue(queue, request, wakePriority)
 		}
 	}
 	return handler.Funcs{
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			enqueue(ctx, e.Object, queue)
+			enqueueAll(ctx, e.Object, queue)
 		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			enqueue(ctx, e.ObjectNew, queue)
+			enqueueAll(ctx, e.ObjectNew, queue)
 		},
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			enqueue(ctx, e.Object, queue)
+			enqueueAll(ctx, e.Object, queue)
 		},
 	}
+}
+
+// enqueue adds a request with a priority, where the queue knows priorities.
+func enqueue(queue workqueue.TypedRateLimitingInterface[reconcile.Request], request reconcile.Request, priority int) {
+	if byPriority, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+		byPriority.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, request)
+		return
+	}
+	queue.Add(request)
+}
+
+// queued is a source for the users' controller. connect gets the function that adds an object to the queue.
+func queued(priority int, connect func(add func(types.NamespacedName))) source.Source {
+	return source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		connect(func(name types.NamespacedName) { enqueue(queue, reconcile.Request{NamespacedName: name}, priority) })
+		return nil
+	})
 }
 
 // wakePriority is below that of what somebody waits for, and above that of what the start and the sweep bring.

@@ -16,9 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -248,17 +246,7 @@ func (s *Sweeper) answered(name types.NamespacedName, demand uint64) {
 
 // users is the source of the users' controller: it takes the sweep's wishes into the queue, behind everything else.
 func (s *Sweeper) users() source.Source {
-	return source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		s.connectUsers(func(name types.NamespacedName) {
-			request := reconcile.Request{NamespacedName: name}
-			if byPriority, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
-				byPriority.AddWithOpts(priorityqueue.AddOpts{Priority: new(handler.LowPriority)}, request)
-				return
-			}
-			queue.Add(request)
-		})
-		return nil
-	})
+	return queued(handler.LowPriority, s.connectUsers)
 }
 
 // setupWithManager registers the sweep's own controller.

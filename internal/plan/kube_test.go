@@ -138,16 +138,22 @@ func (n noUsers) User(context.Context, int64) (calcom.User, error) { return calc
 
 func (n noUsers) UsersByEmail(context.Context, ...string) ([]calcom.User, error) { return nil, n.err }
 
-// What cannot be read here says nothing about what the operator reads: there is no plan then, and none is made up.
-func TestUnreadableIsNoOutcome(t *testing.T) {
+// testConfig is an operator that may call any https address.
+func testConfig(t *testing.T) controller.Config {
+	t.Helper()
 	allowed, err := controller.ParseURLPrefixes("https://")
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := controller.Config{
+	return controller.Config{
 		OwnerID: "me", AllowedAPIURLs: allowed, ResyncInterval: time.Minute, RateLimitShare: 1, UnknownOutcomeGrace: time.Minute, Clock: clock.RealClock{},
 		Jitter: func(time.Duration) time.Duration { return 0 },
 	}
+}
+
+// What cannot be read here says nothing about what the operator reads: there is no plan then, and none is made up.
+func TestUnreadableIsNoOutcome(t *testing.T) {
+	config := testConfig(t)
 	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "calcom", errors.New("no"))
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "calcom"}, Data: map[string][]byte{"key": []byte("s")}}
 	for name, test := range map[string]struct {

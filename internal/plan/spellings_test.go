@@ -7,37 +7,26 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/utils/clock"
 
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
-	"github.com/calcom-operator/calcom-operator/internal/controller"
 )
 
 // Objects that write one server's URL in different ways meet in one rehearsed Cal.com: the second one of an address finds the first
 // one's user.
 func TestSpellingsOfOneServer(t *testing.T) {
-	allowed, err := controller.ParseURLPrefixes("https://")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := controller.Config{
-		OwnerID: "me", AllowedAPIURLs: allowed, ResyncInterval: time.Minute, RateLimitShare: 1, UnknownOutcomeGrace: time.Minute, Clock: clock.RealClock{},
-		Jitter: func(time.Duration) time.Duration { return 0 },
-	}
 	var connected []Account
 	connect := func(_ context.Context, account Account, _ calcom.Hidden[string]) (Users, error) {
 		connected = append(connected, account)
 		return noUsers{}, nil
 	}
 	absent := apierrors.NewNotFound(schema.GroupResource{}, "any")
-	r := New(Options{Cluster: deaf{err: absent, asked: new(0)}, Scheme: testScheme(t), Connect: connect, Config: config})
+	r := New(Options{Cluster: deaf{err: absent, asked: new(0)}, Scheme: testScheme(t), Connect: connect, Config: testConfig(t)})
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: aKey.Namespace, Name: "calcom"}, Data: map[string][]byte{"key": []byte("s")}}
 	first, second := anObject(), anObject()
 	first.UID, second.UID = "uid-1", "uid-2"

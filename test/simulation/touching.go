@@ -36,7 +36,7 @@ func (l *ledger) touching(t *task, x *exchange) {
 
 // noteDeletion counts a deletion, unless it is that of an unfinished user that is created anew.
 func (l *ledger) noteDeletion(t *task, x *exchange) {
-	if t.object.DeletionTimestamp.IsZero() && (x.misrouted || l.isUnfinished(t, x.id)) {
+	if l.isRecreating(t, x) {
 		return
 	}
 	l.countDeletion(t)
@@ -57,7 +57,7 @@ func (l *ledger) mayTouch(t *task, x *exchange, u calcomtest.User) bool {
 // deleting judges a delete call by the policies of the object. A user whose creation Cal.com did not finish, and that no status
 // has named, is deleted to be created anew.
 func (l *ledger) deleting(t *task, x *exchange, key string) {
-	if t.object.DeletionTimestamp.IsZero() && l.isUnfinished(t, x.id) {
+	if l.isRecreating(t, x) {
 		return
 	}
 	adopted := false
@@ -72,6 +72,12 @@ func (l *ledger) deleting(t *task, x *exchange, key string) {
 	case policy == "" && adopted && !l.amnesia[key]:
 		l.world.foreignTouched("%s deletes user %d that it adopted", t.key.Name, x.id)
 	}
+}
+
+// isRecreating reports whether a delete call is for an unfinished user that the object creates anew. What another tenant has is
+// judged by checkTenant.
+func (l *ledger) isRecreating(t *task, x *exchange) bool {
+	return t.object.DeletionTimestamp.IsZero() && (x.misrouted || l.isUnfinished(t, x.id))
 }
 
 // isUnfinished reports whether a user was made by a create call of an object, as far as can be told, was not finished by Cal.com,
