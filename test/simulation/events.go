@@ -274,6 +274,9 @@ func (w *World) changeUser() {
 			w.addUser(email)
 		}
 	case 2:
+		if w.isExchanged(id) { // Then two of the three places in which its identity stands would be wrong.
+			return
+		}
 		w.byHand(id, "its metadata wiped", func(u *calcomtest.User) { u.Metadata = nil })
 	case 3:
 		// The last two are of an object of the first cluster that does not exist, and a mark that nobody can read.
@@ -284,7 +287,8 @@ func (w *World) changeUser() {
 	case 5:
 		w.byHand(id, "no nested metadata", func(u *calcomtest.User) { delete(u.Metadata, "nested") })
 	case 6:
-		if to := pick(w, emails); w.isFree(to) {
+		// A user without a name that gets the address of an open create call cannot be told from what that call made.
+		if to := pick(w, emails); w.isFree(to) && !(isBlank(w.ledger.users[id]) && w.ledger.isOpen(to)) {
 			w.moved[id] = true
 			w.byHand(id, to, func(u *calcomtest.User) { u.Email, u.Username = stored(to), new("by-hand-"+strconv.FormatInt(id, 10)) })
 		}

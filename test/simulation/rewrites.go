@@ -92,7 +92,7 @@ func (w *World) stripObject(c *cluster, key types.NamespacedName) {
 func (w *World) exchangeStatuses(c *cluster, key types.NamespacedName) {
 	other := pick(w, c.api.keys())
 	a, b := c.api.users[key], c.api.users[other]
-	if other == key || a.Status.Origin == "" || b.Status.Origin == "" {
+	if other == key || !w.hasMarked(c, a) || !w.hasMarked(c, b) {
 		return
 	}
 	w.tracef("WORLD: the users in the statuses of %s %s and %s change places", c.ownerID, key.Name, other.Name)
@@ -100,6 +100,22 @@ func (w *World) exchangeStatuses(c *cluster, key types.NamespacedName) {
 	w.rewriteUser(c, key, func(mu *v1alpha1.ManagedUser) { mu.Status.User = second })
 	w.rewriteUser(c, other, func(mu *v1alpha1.ManagedUser) { mu.Status.User = first })
 	c.api.lost[key], c.api.lost[other] = c.api.version, c.api.version
+}
+
+// hasMarked reports whether an object has a user, and that user its mark.
+func (w *World) hasMarked(c *cluster, mu *v1alpha1.ManagedUser) bool {
+	u, ok := w.ledger.users[knownID(mu)]
+	return ok && mu.Status.Origin != "" && ownerOf(u, ownerNameOf(c, mu)) == own
+}
+
+// isExchanged reports whether the status of an object names a user that does not carry the object's mark.
+func (w *World) isExchanged(id int64) bool {
+	exchanged := false
+	w.each(func(c *cluster, key types.NamespacedName) {
+		mu := c.api.users[key]
+		exchanged = exchanged || knownID(mu) == id && !w.hasMarked(c, mu)
+	})
+	return exchanged
 }
 
 // restoreBackup applies an old state of an object over the one that is there, as a backup tool does: spec and metadata, and

@@ -92,7 +92,8 @@ func (l *ledger) appeared(u calcomtest.User, t *task, x *exchange) {
 	l.world.violate("user %d comes from nowhere", u.ID)
 }
 
-// marked notes that an object put its mark on a user, or has it there again.
+// marked notes that an object put its mark on a user, or has it there again. Another tool may have removed the object's records
+// since the operator read it.
 func (l *ledger) marked(t *task, u calcomtest.User) {
 	key := t.owner()
 	for _, c := range l.claims {
@@ -100,7 +101,9 @@ func (l *ledger) marked(t *task, u calcomtest.User) {
 			return
 		}
 	}
-	l.claims = append(l.claims, &claim{cluster: t.process.cluster, name: t.key, userID: u.ID, adopted: true})
+	c := &claim{cluster: t.process.cluster, name: t.key, userID: u.ID, adopted: true}
+	c.exposed = l.world.isExposed(c)
+	l.claims = append(l.claims, c)
 }
 
 // letGo notes that an object took its mark off the user that it orphans.
