@@ -48,15 +48,18 @@ func isBlank(user calcom.User) bool {
 		len(user.Metadata.Reveal()) == 0
 }
 
-// isCreatedBy reports whether a user was created while the call of an intent could do so, by a server whose clock may be behind
-// by some time.
+// isCreatedBy reports whether a user was created while the call of an intent could do so, or one before it whose outcome was
+// not known either, by a server whose clock may be behind by some time.
 func isCreatedBy(user calcom.User, i intent, behind time.Duration) bool {
+	first := i.first()
+	if earliest := i.Time.Add(-replaceableFor); first.Before(earliest) {
+		first = earliest
+	}
 	created, err := user.Created()
-	return err == nil && !created.Before(i.Time.Add(-behind)) && created.Before(i.Time.Add(UnknownOutcomeGrace))
+	return err == nil && !created.Before(first.Add(-behind)) && created.Before(i.Time.Add(UnknownOutcomeGrace))
 }
 
-// markedBehind is how far the server's clock may be behind where the mark tells whose a user is. A user of an earlier create call
-// is older: it would have been found before the last one.
+// markedBehind is how far the server's clock may be behind where the mark tells whose a user is.
 const markedBehind = 5 * time.Second
 
 // finishCreation makes sure that Cal.com finished the creation of a user that the object's create call made, before the object

@@ -31,6 +31,9 @@ func (r *ManagedUserReconciler) reconcileDelete(ctx context.Context, v *visit) e
 		v.released = true
 		return nil
 	}
+	if r.intents.isUnsent(v.mu) {
+		return r.release(ctx, v)
+	}
 	switch v.policy() {
 	case v1alpha1.ReconcilePolicySuspend:
 		return suspended("The deletion waits while reconcilePolicy is Suspend; set it to Manage to go on")

@@ -17,6 +17,7 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/gate"
 )
 
 // ensure brings the user to what the spec says: creates it when there is none, takes it over when it is another's
@@ -44,6 +45,9 @@ func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sight
 		if err := r.putOnRecord(ctx, v, found, origin); err != nil {
 			return err
 		}
+	}
+	if err := r.settleReturned(ctx, v, found, origin); err != nil {
+		return err
 	}
 	mirror(v.mu, found.User)
 	v.mu.Status.Origin = origin
@@ -99,25 +103,21 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit) error {
 	if err := r.admitAbsence(ctx, v); err != nil {
 		return err
 	}
-	if err := v.cal.reserveCreate(); err != nil {
-		return err
-	}
-	if err := r.protect(ctx, v); err != nil {
-		return err
-	}
 	// A finalizer without a record is what a backup leaves that lost the annotations: an earlier call may stand behind it.
-	renewed := controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer)
-	if err := r.recordIntent(ctx, v); err != nil {
+	renewed := controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer) && !r.intents.isUnsent(v.mu)
+	if err := v.cal.prepareCreate(renewed); err != nil {
 		return err
 	}
-	if !renewed { // Else nobody could overlook the finalizer.
-		if err := r.confirm(ctx, v); err != nil {
-			return errors.Join(err, r.retractIntent(ctx, v.mu))
-		}
+	if err := r.prepare(ctx, v, renewed); err != nil {
+		return err
+	}
+	if err := v.cal.enter(gate.Create); err != nil {
+		return err
 	}
 	if err := r.checkIntentIsNew(v.mu); err != nil {
 		return err
 	}
+	r.intents.send(v.mu)
 	v.mark.adopted = false
 	user, tokens, err := v.cal.CreateUser(ctx, newUser(v.mu, v.mark))
 	r.measureCreate(v, err)

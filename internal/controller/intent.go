@@ -31,6 +31,8 @@ const replicaGrace = 10 * time.Second
 type intent struct {
 	// Time of the call.
 	Time time.Time `json:"time"`
+	// Since is the time of the first of several calls whose outcome is not known; zero where Time is that of the first.
+	Since time.Time `json:"since,omitzero"`
 	// Email that the call names. The spec may name another by the time the outcome is known.
 	Email calcom.Hidden[string] `json:"email"`
 	// Client is the id of the OAuth client that the call goes to.
@@ -103,6 +105,7 @@ func (r *ManagedUserReconciler) repairIntent(ctx context.Context, mu *v1alpha1.M
 func (i intent) encode() string {
 	value, err := json.Marshal(struct {
 		Time      time.Time `json:"time"`
+		Since     time.Time `json:"since,omitzero"`
 		Email     string    `json:"email"`
 		Client    string    `json:"client,omitempty"`
 		APIURL    string    `json:"apiURL,omitempty"`
@@ -111,7 +114,7 @@ func (i intent) encode() string {
 		Recreates int64     `json:"recreates,omitempty"`
 		Replaces  int64     `json:"replaces,omitempty"`
 		Date      string    `json:"replacesDate,omitempty"`
-	}{i.Time, i.Email.Reveal(), i.Client, i.APIURL, i.UID, i.Zoned, i.Recreates, i.Replaces, i.ReplacesDate})
+	}{i.Time, i.Since, i.Email.Reveal(), i.Client, i.APIURL, i.UID, i.Zoned, i.Recreates, i.Replaces, i.ReplacesDate})
 	if err != nil { // Not possible for these fields.
 		panic(err)
 	}
@@ -148,9 +151,8 @@ func (r *ManagedUserReconciler) absenceCountsIn(mu *v1alpha1.ManagedUser) time.D
 	return absenceCountsIn(mu, r.config.UnknownOutcomeGrace, r.clock.Now())
 }
 
-// recordIntent is the last write before a create call: the finalizer and the record of the call, in one patch
-// with an optimistic lock, so that a reconcile that works on a stale copy of the object stops here.
-func (r *ManagedUserReconciler) recordIntent(ctx context.Context, v *visit) error {
+// newIntent returns the record of a create call that is sent now.
+func (r *ManagedUserReconciler) newIntent(v *visit) intent {
 	i := intent{
 		Time: r.clock.Now().UTC().Truncate(time.Second), Email: calcom.Hide(v.mu.Spec.Email),
 		Client: v.account.clientID, APIURL: v.account.apiURL, UID: v.mu.UID, Zoned: v.mu.Spec.TimeZone != "",
@@ -158,13 +160,66 @@ func (r *ManagedUserReconciler) recordIntent(ctx context.Context, v *visit) erro
 	if id, known := identity(v.mu); known {
 		i.Replaces, i.ReplacesDate = id, v.mu.Status.User.CreatedDate
 	}
+	if last, open := ownOpenIntent(v.mu); open && !r.intents.isUnsent(v.mu) && last.isTo(i) {
+		i.Since = last.first()
+	}
+	return i
+}
+
+// isTo reports whether two records are of calls for the same user at the same OAuth client.
+func (i intent) isTo(other intent) bool {
+	return i.Email.Reveal() == other.Email.Reveal() && i.Client == other.Client && i.APIURL == other.APIURL
+}
+
+// first returns the time of the first call whose outcome is not known.
+func (i intent) first() time.Time {
+	if i.Since.IsZero() {
+		return i.Time
+	}
+	return i.Since
+}
+
+// prepare protects what the user needs and records the create intent. renews: an earlier call may have been sent. An object
+// that has waited for its place since it was prepared is not prepared again, unless its record is growing old.
+func (r *ManagedUserReconciler) prepare(ctx context.Context, v *visit, renews bool) error {
+	if r.isPrepared(v) {
+		return nil
+	}
+	if err := r.protect(ctx, v); err != nil {
+		return err
+	}
+	if err := r.recordIntent(ctx, v, !renews); err != nil || renews { // Nobody could overlook the finalizer that was there.
+		return err
+	}
+	if err := r.confirm(ctx, v); err != nil {
+		return errors.Join(err, r.retractIntent(ctx, v.mu))
+	}
+	return nil
+}
+
+// isPrepared reports whether the object's record is that of the call to be sent now, and new enough.
+func (r *ManagedUserReconciler) isPrepared(v *visit) bool {
+	recorded, _ := recordedIntent(v.mu)
+	if !r.intents.isUnsent(v.mu) || !controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer) ||
+		r.clock.Since(recorded.Time) > freshness/2 {
+		return false
+	}
+	now := r.newIntent(v)
+	now.Time = recorded.Time
+	return now.encode() == recorded.encode()
+}
+
+// recordIntent is the last write before a create call: the finalizer and the record of the call, in one patch
+// with an optimistic lock, so that a reconcile that works on a stale copy of the object stops here.
+func (r *ManagedUserReconciler) recordIntent(ctx context.Context, v *visit, first bool) error {
+	i := r.newIntent(v)
 	err := r.patchMetadata(ctx, v.mu, "recording the create intent", func(mu *v1alpha1.ManagedUser) {
 		controllerutil.AddFinalizer(mu, v1alpha1.ManagedUserFinalizer)
 		setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode())
 		delete(mu.Annotations, v1alpha1.AdoptedAnnotation)
 	})
 	if err == nil {
-		r.intents.keep(v.mu, i)
+		r.intents.keep(v.mu, i, first)
 	}
 	return err
 }

@@ -18,7 +18,7 @@ func (r *ManagedUserReconciler) lookUp(ctx context.Context, v *visit, missing in
 	if err := v.cal.reserve(callsFromLookUp(v, missing)); err != nil {
 		return nil, err
 	}
-	rows, err := v.cal.UsersByEmail(ctx, addresses(v.mu, r.clock.Now())...)
+	rows, err := v.cal.UsersByEmail(ctx, r.addresses(v.mu)...)
 	if err != nil {
 		return nil, err
 	}
@@ -105,6 +105,15 @@ func addresses(mu *v1alpha1.ManagedUser, now time.Time) []string {
 		add(i.Email.Reveal())
 	}
 	add(mu.Spec.Email)
+	return all
+}
+
+// addresses returns those and the one of a call of this process whose record another process replaced.
+func (r *ManagedUserReconciler) addresses(mu *v1alpha1.ManagedUser) []string {
+	all := addresses(mu, r.clock.Now())
+	if i, ok := r.intents.recall(mu); ok && !slices.Contains(all, i.Email.Reveal()) {
+		all = append(all, i.Email.Reveal())
+	}
 	return all
 }
 

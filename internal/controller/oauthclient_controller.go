@@ -144,7 +144,7 @@ func (r *OAuthClientReconciler) tell(ctx context.Context, v *clientVisit) (ctrl.
 	if !waitsForQuota(err) {
 		r.users.accounts.forgetTicket(r.ticket(v.key))
 	}
-	p := classify(err)
+	p := classify(err).escalate(v.before.Conditions, r.users.clock.Now())
 	if err != nil && p == nil {
 		return ctrl.Result{}, withoutValues(err)
 	}

@@ -24,16 +24,17 @@ const countPace = time.Minute
 // judge writes the conditions. They quote the server, in the words of the first answer.
 func (r *OAuthClientReconciler) judge(v *clientVisit, p *problem) {
 	p = v.inFull(p)
+	arrived := p != nil && hasArrived(v.status.Conditions, p)
 	switch {
 	case p == nil:
 		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionTrue, v1alpha1.ReasonVerified, "Cal.com accepts the credentials")
 	case p.condition == v1alpha1.ConditionCredentialsReady:
 		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionFalse, p.reason, p.message)
-	case meta.FindStatusCondition(v.status.Conditions, v1alpha1.ConditionCredentialsReady) == nil:
+	case meta.FindStatusCondition(v.status.Conditions, v1alpha1.ConditionCredentialsReady) == nil, arrived:
 		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "The credentials have not been tried yet")
 	}
 	switch {
-	case p != nil && p.quiet:
+	case p != nil && p.quiet && !arrived:
 		// The call waits for its turn, seconds as a rule.
 	case !v.object.GetDeletionTimestamp().IsZero():
 		r.unready(v, v1alpha1.ConditionReconciling, v1alpha1.ReasonDeleting, fmt.Sprintf(
@@ -46,7 +47,7 @@ func (r *OAuthClientReconciler) judge(v *clientVisit, p *problem) {
 	case p.severity == stalled:
 		r.unready(v, v1alpha1.ConditionStalled, p.reason, p.message)
 		r.handled(v)
-	case p.severity == transient && r.isSettled(v):
+	case p.severity == transient && r.isSettled(v) && !arrived:
 		// It heals by itself and says nothing about the credentials.
 	default:
 		r.unready(v, v1alpha1.ConditionReconciling, p.reason, p.message)

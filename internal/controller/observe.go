@@ -41,6 +41,9 @@ func (r *ManagedUserReconciler) find(ctx context.Context, v *visit) (*sighting, 
 		found, err := r.observeOwn(ctx, v, id)
 		return r.orOfSpec(ctx, v, found, err)
 	}
+	if r.intents.isUnsent(v.mu) {
+		return nil, nil
+	}
 	if isBound(v.mu) {
 		return r.observeClaimed(ctx, v)
 	}

@@ -28,10 +28,15 @@ func (s *session) enter(kind gate.Kind) error {
 	return waitForPlace()
 }
 
-// reserveCreate takes a place for a create call and then the call. An object that waits for a place keeps neither a call nor a
-// record of intent that grows old.
-func (s *session) reserveCreate() error {
-	if err := s.enter(gate.Create); err != nil {
+// prepareCreate takes a place in which to record a create intent, and then the call, so that no object records one that
+// grows old while it waits for others. A record that renews another one is written in the place of the call itself: with an
+// earlier call behind it, it has to be waited for whether its own call was sent or not.
+func (s *session) prepareCreate(renews bool) error {
+	kind := gate.Prepare
+	if renews {
+		kind = gate.Create
+	}
+	if err := s.enter(kind); err != nil {
 		return err
 	}
 	return s.reserve(1)

@@ -57,6 +57,7 @@ type problem struct {
 	severity severity
 	pace     pace
 	after    time.Duration // With later.
+	within   time.Duration // With slowly: the longest time until the next attempt, or 0.
 	// at, with later and instead of after, is the moment at which the quota expects the object: neither earlier nor later.
 	at time.Time
 	// quiet is not worth a write while the user is Ready: the operator keeps itself to its quota.
@@ -187,8 +188,8 @@ func rateLimited(e *calcom.Error) *problem {
 // nextLook says, in the message of whatever is tried again slowly, when that will be.
 const nextLook = "; looked at again at each drift check, and at once when the spec or the Secret changes"
 
-// clientProblem is about the OAuth client or its credentials. One that waits is ended by another object's coming, and no
-// stall: a GitOps tool may apply that a moment after its users.
+// clientProblem is about the OAuth client or its credentials. One that waits ends when another object is applied: see
+// escalate.
 func clientProblem(reason string, severity severity, message string) *problem {
 	return &problem{
 		condition: v1alpha1.ConditionCredentialsReady, reason: reason, message: message + nextLook,

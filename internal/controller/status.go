@@ -4,8 +4,10 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,7 +42,7 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 		return ctrl.Result{}, err
 	}
 	r.tellDone(v)
-	p := settleWords(v, classify(err))
+	p := settleWords(v, classify(err)).escalate(v.before.Status.Conditions, r.clock.Now())
 	if err == nil && v.isIdle() {
 		if writing := r.writeStatus(ctx, v); writing != nil { // Only an origin can be new, of an object from an older operator.
 			return r.plumbing(v, writing, nil)
@@ -114,7 +116,7 @@ func (r *ManagedUserReconciler) resume(p *problem) (ctrl.Result, error) {
 	case p.pace == onChange, p.pace == inLine:
 		return ctrl.Result{}, nil
 	case p.pace == slowly:
-		return ctrl.Result{RequeueAfter: r.slowPace()}, nil
+		return ctrl.Result{RequeueAfter: min(r.slowPace(), cmp.Or(p.within, time.Duration(math.MaxInt64)))}, nil
 	case p.pace == later && !p.at.IsZero():
 		return ctrl.Result{RequeueAfter: max(p.at.Sub(r.clock.Now()), 1)}, nil
 	case p.pace == later:
@@ -154,11 +156,11 @@ func (r *ManagedUserReconciler) setSynced(v *visit) {
 func (r *ManagedUserReconciler) fail(v *visit, p *problem) {
 	ready := meta.IsStatusConditionTrue(v.mu.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
-	case (p.silent || p.quiet && r.isPatient(v, p, ready)) && !v.mustShow():
+	case (p.silent || p.quiet && r.isPatient(v, p, ready)) && !v.mustShow() && !r.isOutdated(v, p):
 		// Not worth a write.
 	case !v.mu.DeletionTimestamp.IsZero():
 		r.failDeletion(v, p)
-	case p.severity == transient && r.isStalled(v):
+	case p.severity == transient && r.isStalled(v) && !hasArrived(v.mu.Status.Conditions, p):
 		// It says nothing new: a person has to act first.
 	case p.severity == transient && ready:
 		r.tellCondition(v, p)
@@ -207,6 +209,12 @@ func (r *ManagedUserReconciler) isStalled(v *visit) bool {
 	return held != nil && held.ObservedGeneration == v.mu.Generation
 }
 
+// isOutdated reports whether the object is Stalled for want of a Secret or an OAuth client that is there now. Of a user
+// that was right before, the first good answer to the OAuth client's calls says the rest.
+func (r *ManagedUserReconciler) isOutdated(v *visit, p *problem) bool {
+	return r.isStalled(v) && hasArrived(v.mu.Status.Conditions, p) && !lacksCredentialsOnly(v)
+}
+
 // pending keeps a Ready user Ready and says, for a change of the spec that could not be written, that it waits.
 func (r *ManagedUserReconciler) pending(v *visit, p *problem) {
 	ready := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionReady)
@@ -239,7 +247,7 @@ func (r *ManagedUserReconciler) tellCondition(v *visit, p *problem) {
 	case p.condition == v1alpha1.ConditionCredentialsReady:
 	case verified:
 		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionTrue, v1alpha1.ReasonVerified, "Cal.com accepts the credentials")
-	case meta.FindStatusCondition(conditions, v1alpha1.ConditionCredentialsReady) == nil:
+	case meta.FindStatusCondition(conditions, v1alpha1.ConditionCredentialsReady) == nil, hasArrived(conditions, p):
 		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "The credentials have not been tried yet")
 	}
 	if p.condition != v1alpha1.ConditionReady {

@@ -27,22 +27,44 @@ type unsettledIntent struct {
 	// earlier calls for the object.
 	failed   time.Time
 	failures int
+	// unsent is set while nothing of the call has been sent, nor of an earlier one for the object.
+	unsent bool
 }
 
 func newUnsettledIntents() *unsettledIntents {
 	return &unsettledIntents{byObject: make(map[client.ObjectKey]unsettledIntent)}
 }
 
-// keep notes the intent that an object is about to get.
-func (u *unsettledIntents) keep(mu *v1alpha1.ManagedUser, i intent) {
+// keep notes the intent that an object has got. first: no earlier call for the object can have been sent.
+func (u *unsettledIntents) keep(mu *v1alpha1.ManagedUser, i intent, first bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	key := client.ObjectKeyFromObject(mu)
-	kept := unsettledIntent{uid: mu.UID, intent: i}
+	kept := unsettledIntent{uid: mu.UID, intent: i, unsent: first}
 	if before := u.byObject[key]; before.uid == mu.UID {
 		kept.failures = before.failures
 	}
 	u.byObject[key] = kept
+}
+
+// isUnsent reports whether the object's record is that of a call of this process of which nothing has been sent, and of the
+// first one for the object: so it has no user. Another process that found the record would not know.
+func (u *unsettledIntents) isUnsent(mu *v1alpha1.ManagedUser) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	kept, ok := u.byObject[client.ObjectKeyFromObject(mu)]
+	return ok && kept.unsent && kept.uid == mu.UID && mu.Annotations[v1alpha1.CreateIntentAnnotation] == kept.intent.encode()
+}
+
+// send notes that the object's create call is about to be sent.
+func (u *unsettledIntents) send(mu *v1alpha1.ManagedUser) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	key := client.ObjectKeyFromObject(mu)
+	if kept, ok := u.byObject[key]; ok && kept.uid == mu.UID {
+		kept.unsent = false
+		u.byObject[key] = kept
+	}
 }
 
 // fail notes that Cal.com answered the object's create call with an error of its own.
@@ -57,10 +79,13 @@ func (u *unsettledIntents) fail(mu *v1alpha1.ManagedUser, now time.Time) {
 	}
 }
 
-// hasFailed reports whether Cal.com answered the object's last create call with an error of its own.
+// hasFailed reports whether Cal.com answered a create call for the object with an error of its own, and no outcome is in the
+// status.
 func (u *unsettledIntents) hasFailed(mu *v1alpha1.ManagedUser) bool {
-	_, failed := u.failedUntil(mu, 0)
-	return failed
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	kept, ok := u.byObject[client.ObjectKeyFromObject(mu)]
+	return ok && kept.uid == mu.UID && kept.failures > 0
 }
 
 // failedUntil returns the end of the wait after Cal.com answered the object's last create call with an error of its own. The wait
@@ -78,12 +103,12 @@ func (u *unsettledIntents) failedUntil(mu *v1alpha1.ManagedUser, first time.Dura
 	return kept.failed.Add(first << min(kept.failures-1, 5)), true
 }
 
-// recall returns the intent of this very object, if its outcome is not in the status.
+// recall returns the intent of this very object, if its call was sent and its outcome is not in the status.
 func (u *unsettledIntents) recall(mu *v1alpha1.ManagedUser) (intent, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	kept, ok := u.byObject[client.ObjectKeyFromObject(mu)]
-	return kept.intent, ok && kept.uid == mu.UID && !kept.intent.settled(mu)
+	return kept.intent, ok && kept.uid == mu.UID && !kept.unsent && !kept.intent.settled(mu)
 }
 
 // settle drops the intent of an object whose stored status shows the outcome.

@@ -49,8 +49,7 @@ func New[K comparable](limits Limits, now func() time.Time, wake func(K)) *Gate[
 }
 
 // Enter takes a place of a kind for an object and returns true, or puts the object in line and returns false. A place of any
-// kind serves where Other is asked for. An object that stands in line for a create call takes the place for that at once: what
-// it would find out before, it would have to find out again.
+// kind serves where Other is asked for. An object that stands in line for a create call takes the place for that at once: what it would find out before, it would have to find out again.
 func (g *Gate[K]) Enter(key K, kind Kind, class quota.Class) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -87,7 +86,7 @@ func (g *Gate[K]) entryFor(key K, kind Kind, class quota.Class) *entry[K] {
 	element, waits := g.waiting[key]
 	if waits {
 		e := entryOf[K](element)
-		if e.kind == kind && e.class == class || e.kind == Create && kind == Other {
+		if e.kind == kind && e.class == class || (e.kind == Prepare || e.kind == Create) && kind == Other {
 			return e
 		}
 		g.removeFromLine(key, element)
@@ -99,7 +98,7 @@ func (g *Gate[K]) entryFor(key K, kind Kind, class quota.Class) *entry[K] {
 // free returns how many places of a kind can be taken now.
 func (g *Gate[K]) free(kind Kind) int {
 	limit := g.limits[kind]
-	if kind == Create && g.cautious {
+	if (kind == Create || kind == Prepare) && g.cautious {
 		limit = 1
 	}
 	return limit - g.count[kind]
@@ -127,16 +126,19 @@ func (g *Gate[K]) wakeNext(kind Kind) {
 	})
 }
 
-// Leave gives back the place of an object, and takes it out of the line unless it is to stay there.
+// Leave gives back the place of an object, and takes it out of the line unless it is to stay there. One that stays in line
+// for a create call keeps the place in which it prepared it.
 func (g *Gate[K]) Leave(key K, stays bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.calls, key)
 	delete(g.hidden, key)
-	if kind, ok := g.held[key]; ok {
+	element, waits := g.waiting[key]
+	kind, isHolder := g.held[key]
+	if isHolder && !(stays && waits && kind == Prepare && entryOf[K](element).kind == Create) {
 		g.giveUp(key, kind)
 	}
-	if element, ok := g.waiting[key]; ok && !stays {
+	if waits && !stays {
 		kind := entryOf[K](element).kind
 		g.removeFromLine(key, element)
 		g.wakeNext(kind)
@@ -157,4 +159,5 @@ func (g *Gate[K]) Created(succeeded bool) {
 	defer g.mu.Unlock()
 	g.cautious = !succeeded
 	g.wakeNext(Create)
+	g.wakeNext(Prepare)
 }

@@ -66,7 +66,7 @@ func names(first, n int) []string {
 
 func TestLimitsFor(t *testing.T) {
 	for workers, want := range map[int]Limits{
-		1: {1, 1, 1}, 2: {1, 1, 1}, 4: {1, 1, 1}, 8: {2, 1, 1}, 16: {4, 2, 2}, 32: {4, 6, 6}, 64: {4, 14, 14},
+		1: {1, 2, 1, 1}, 2: {1, 2, 1, 1}, 4: {1, 2, 1, 1}, 8: {2, 4, 1, 1}, 16: {4, 8, 2, 2}, 32: {4, 8, 6, 6}, 64: {4, 8, 14, 14},
 	} {
 		if got := LimitsFor(workers); got != want {
 			t.Errorf("%d workers: %v, want %v", workers, got, want)
@@ -97,6 +97,30 @@ func TestFourCreate(t *testing.T) {
 	e.wantWoken("u7")
 	e.Leave("u7", false) // It was deleted, or edited so that it needs no call.
 	e.wantWoken("u8")
+}
+
+// Twice as many prepare a create call as may send one. Who waits to send it keeps its place among those who prepare, so that
+// few records grow old in line.
+func TestPreparedWaitToSend(t *testing.T) {
+	e := newEntrance(t, 64)
+	e.enter(Prepare, quota.Create, names(1, 12), names(1, 8)...)
+	e.enter(Create, quota.Create, names(1, 6), names(1, 4)...)
+	e.wantWoken("u9", "u10", "u11", "u12") // The four that send gave up their places among those who prepare.
+	e.Leave("u5", true)
+	e.Leave("u6", true)
+	e.enter(Prepare, quota.Create, names(9, 4), names(9, 4)...)
+	e.enter(Prepare, quota.Create, []string{"u13"})
+	e.Leave("u1", false)
+	e.wantWoken("u5")
+	e.enter(Other, quota.Create, []string{"u5", "u6"}, "u5", "u6")
+	e.enter(Prepare, quota.Create, []string{"u5", "u6"}, "u5", "u6")
+	e.enter(Create, quota.Create, []string{"u6", "u5"}, "u5")
+	e.wantWoken("u13")
+	e.Leave("u6", false) // It was deleted, or has no call to send any more.
+	e.wantWoken()
+	e.Leave("u2", false)
+	e.wantWoken()
+	e.enter(Create, quota.Create, []string{"u7"}, "u7")
 }
 
 // After a create call without a clear answer, one is made at a time until one succeeds.

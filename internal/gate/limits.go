@@ -18,8 +18,11 @@ type Kind int
 
 // The kinds.
 const (
-	// Create is for an object that creates a user. Its place is taken before the create intent is written.
+	// Create is for an object that sends a create call.
 	Create Kind = iota
+	// Prepare is for an object that records its create intent, before it asks for a place of kind Create. It keeps this
+	// place while it waits for that one, so that few records grow old in line.
+	Prepare
 	// Delete is for an object that is being deleted.
 	Delete
 	// Other is for everything else: edits, tokens, look-ups and drift checks.
@@ -43,12 +46,13 @@ const (
 type Limits [Kinds]int
 
 // LimitsFor divides half of the workers among the kinds. Another client, and the deletions of the same one, find a worker even
-// while no call of a kind is answered. Each kind has at least one place, whatever the number of workers.
+// while no call of a kind is answered. An object that prepares has no call under way. Each kind has at least one place,
+// whatever the number of workers.
 func LimitsFor(workers int) Limits {
 	half := max(1, workers/2)
 	creates := min(mostCreates, max(1, half/2))
 	deletes := max(1, (half-creates)/2)
-	return Limits{Create: creates, Delete: deletes, Other: max(1, half-creates-deletes)}
+	return Limits{Create: creates, Prepare: 2 * creates, Delete: deletes, Other: max(1, half-creates-deletes)}
 }
 
 // KindOf returns the kind of place that a call of a class needs. A create call itself asks for a place of its own kind.

@@ -231,7 +231,7 @@ func (l *ledger) isOpen(email string) bool {
 	}
 	for _, c := range l.world.clusters {
 		for _, mu := range c.api.users {
-			if intentEmail(mu) == email {
+			if recordOf(mu).Email == email {
 				return true
 			}
 		}

@@ -4,7 +4,6 @@
 package simulation
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -173,7 +172,7 @@ func (w *World) countRestoration(t *task, before, after *v1alpha1.ManagedUser) {
 		return
 	}
 	p, now := t.process, w.now()
-	if now.Sub(intentTime(after)) < time.Second { // It announces a create call.
+	if now.Sub(recordOf(after).Time) < time.Second { // It announces a create call.
 		return
 	}
 	p.restored[t.key] = append(slices.DeleteFunc(p.restored[t.key], func(at time.Time) bool {
@@ -213,16 +212,8 @@ func (w *World) isExposed(c *claim) bool {
 
 // isBound reports whether an object says that it has, or may have, a user in Cal.com.
 func isBound(mu *v1alpha1.ManagedUser) bool {
-	return slices.Contains(mu.Finalizers, v1alpha1.ManagedUserFinalizer) || hasOwnIntent(mu) ||
+	return slices.Contains(mu.Finalizers, v1alpha1.ManagedUserFinalizer) || recordOf(mu).UID == mu.UID ||
 		mu.Status.Origin != "" && mu.DeletionTimestamp.IsZero()
-}
-
-// hasOwnIntent reports whether an object has a record of a create call for this very object.
-func hasOwnIntent(mu *v1alpha1.ManagedUser) bool {
-	var i struct {
-		UID types.UID `json:"uid"`
-	}
-	return json.Unmarshal([]byte(mu.Annotations[v1alpha1.CreateIntentAnnotation]), &i) == nil && i.UID == mu.UID
 }
 
 // lacksRecords reports whether an object that is to stay and owns a user lacks the finalizer, or an annotation that says how it
@@ -260,7 +251,7 @@ func (l *ledger) remembersOrigin(c *claim, mu *v1alpha1.ManagedUser) bool {
 	if c.adopted {
 		return adopted
 	}
-	return !adopted && (inStatus(v1alpha1.OriginCreated) || intentEmail(mu) != "")
+	return !adopted && (inStatus(v1alpha1.OriginCreated) || recordOf(mu).Email != "")
 }
 
 // wakeContenders wakes the objects in conflict that want the address, or the username, that another object's user has freed.

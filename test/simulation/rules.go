@@ -33,6 +33,8 @@ func (l *ledger) metadataWritten(t *task, before, after *v1alpha1.ManagedUser) {
 func (l *ledger) released(t *task, c *claim, before *v1alpha1.ManagedUser) {
 	ofPolicy := before.Spec.DeletionPolicy != "" || c.adopted
 	switch {
+	case !c.stored && l.world.isExposed(c) && slices.Contains(c.cluster.processes, c.process):
+		c.exposed = true // The process that sent its create call restores the records that another tool removed.
 	case l.takenByAnother(c), // The owner in its mark answers for it.
 		c.userID == 0 && l.world.isExposed(c),         // Without its record, a second call was sent before the first one was done.
 		t.misled && (!c.misled.IsZero() || !c.stored): // It cannot be known to be another tenant's answer.
@@ -100,7 +102,7 @@ func (l *ledger) onRecord(c *claim) bool {
 	if mu == nil || !isBound(mu) {
 		return false
 	}
-	addresses := []string{intentEmail(mu), mu.Spec.Email}
+	addresses := []string{recordOf(mu).Email, mu.Spec.Email}
 	if known := mu.Status.User; known != nil && mu.Status.OAuthClientID == clientID {
 		if c.userID != 0 && isIn(mu, l.users[c.userID]) {
 			c.stored = true
@@ -113,7 +115,7 @@ func (l *ledger) onRecord(c *claim) bool {
 	}
 	u := l.users[c.userID]
 	if isBlank(u) { // Cal.com did not get to the mark.
-		return plain(u.Email) == intentEmail(mu)
+		return plain(u.Email) == recordOf(mu).Email
 	}
 	return ownerOf(u, c.key()) == own && slices.Contains(addresses, plain(u.Email))
 }
@@ -131,6 +133,9 @@ func (w *World) isFinished(id int64) bool {
 // user without a time zone, only the process that was answered an error knows, and another leader may have been faster.
 func (w *World) checkFinished(p *process, mu *v1alpha1.ManagedUser) {
 	id := knownID(mu)
+	if mu.Spec.ReconcilePolicy == v1alpha1.ReconcilePolicyObserve {
+		return // It shows the user as it is.
+	}
 	for _, claim := range w.ledger.claims {
 		if claim.key() == ownerNameOf(p.cluster, mu) && claim.userID == id && !claim.adopted &&
 			(claim.zoned || claim.failed && claim.process == p && !claim.stored) && !w.isFinished(id) {

@@ -145,24 +145,19 @@ func (l *ledger) checkWorldsUsers() {
 	}
 }
 
-// intentTime is the time of the create call that an object keeps on record.
-func intentTime(mu *v1alpha1.ManagedUser) time.Time {
-	var i struct {
-		Time time.Time `json:"time"`
-	}
-	if json.Unmarshal([]byte(mu.Annotations[v1alpha1.CreateIntentAnnotation]), &i) != nil {
-		return time.Time{}
-	}
-	return i.Time
+// record is what the ledger reads of the create call that an object keeps on record.
+type record struct {
+	Time  time.Time `json:"time"`
+	Email string    `json:"email"`
+	UID   types.UID `json:"uid"`
+	Zoned bool      `json:"zoned"`
 }
 
-// intentEmail is the address of the create call that an object keeps on record.
-func intentEmail(mu *v1alpha1.ManagedUser) string {
-	var i struct {
-		Email string `json:"email"`
+// recordOf returns the record of a create call, empty where there is none that can be read.
+func recordOf(mu *v1alpha1.ManagedUser) record {
+	var r record
+	if json.Unmarshal([]byte(mu.Annotations[v1alpha1.CreateIntentAnnotation]), &r) != nil {
+		return record{}
 	}
-	if json.Unmarshal([]byte(mu.Annotations[v1alpha1.CreateIntentAnnotation]), &i) != nil {
-		return ""
-	}
-	return i.Email
+	return r
 }

@@ -110,7 +110,7 @@ func (w *World) justified(c *cluster, mu *v1alpha1.ManagedUser, reason string) b
 	case v1alpha1.ReasonSecretConflict:
 		return c.isInTheWay(mu)
 	case v1alpha1.ReasonRemoteInconsistent:
-		return w.halfMade[mu.Spec.Email]
+		return w.halfMade[mu.Spec.Email] || w.anyUser(func(u calcomtest.User) bool { return isMeant(mu, u) && !w.isFinished(u.ID) })
 	case v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonUnexpectedResponse:
 		return w.isSpecToBlame(mu, reason)
 	}
@@ -122,7 +122,7 @@ func (w *World) justified(c *cluster, mu *v1alpha1.ManagedUser, reason string) b
 func (w *World) isStranger(mu *v1alpha1.ManagedUser) bool {
 	u, exists := w.ledger.users[knownID(mu)]
 	in := heldAddress(mu)
-	return exists && isIn(mu, u) && u.Metadata[ownerKey] == nil && in != mu.Spec.Email && in != intentEmail(mu)
+	return exists && isIn(mu, u) && u.Metadata[ownerKey] == nil && in != mu.Spec.Email && in != recordOf(mu).Email
 }
 
 // isSpecToBlame reports whether the spec is at fault, or wants what the server does not store.

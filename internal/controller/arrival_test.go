@@ -1,0 +1,148 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/test/calcomtest"
+)
+
+// A Secret or an OAuth client that is missing may be applied a moment later: the object is Reconciling. After two minutes it
+// is Stalled, also across restarts, and goes on at once when what is missing is applied.
+func TestMissingCredentialsStallAfterTwoMinutes(t *testing.T) {
+	for name, test := range map[string]struct {
+		reason string
+		lacks  func(*story) *v1alpha1.ManagedUser
+		apply  func(*story)
+	}{
+		"no Secret": {
+			reason: v1alpha1.ReasonSecretNotFound,
+			lacks:  func(s *story) *v1alpha1.ManagedUser { s.deleteSecret(); return s.user() },
+			apply:  func(s *story) { s.createSecret(calcomtest.DefaultClient().Secret) },
+		},
+		"no key in the Secret": {
+			reason: v1alpha1.ReasonKeyNotFound,
+			lacks:  func(s *story) *v1alpha1.ManagedUser { s.setSecret(""); return s.user() },
+			apply:  func(s *story) { s.setSecret(calcomtest.DefaultClient().Secret) },
+		},
+		"no OAuthClient": {
+			reason: v1alpha1.ReasonClientNotFound,
+			lacks:  func(s *story) *v1alpha1.ManagedUser { return s.user(byRef("", "acme")) },
+			apply:  func(s *story) { s.acme() },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStory(t)
+			mu := test.lacks(s)
+			s.must(s.client.Create(t.Context(), mu))
+			wantBecause := func(why string) {
+				t.Helper()
+				s.wantConditions(mu, "Ready=False/"+test.reason, "CredentialsReady=False/"+test.reason, "Synced=Unknown/Progressing", why)
+			}
+			again := s.reconcile(mu).result.RequeueAfter
+			wantBecause("Reconciling=True/Progressing")
+			if again > arrivalGrace || again < arrivalGrace-time.Second {
+				t.Errorf("reconciled again after %v, want %v", again, arrivalGrace)
+			}
+			s.advance(arrivalGrace - 2*time.Second)
+			s.restart()
+			if again := s.reconcile(mu).result.RequeueAfter; again > 3*time.Second {
+				t.Errorf("reconciled again after %v", again)
+			}
+			wantBecause("Reconciling=True/Progressing")
+			s.advance(2 * time.Second)
+			if again := s.reconcile(mu).result.RequeueAfter; again < resync {
+				t.Errorf("once it is Stalled, reconciled again after %v", again)
+			}
+			wantBecause("Stalled=True/" + test.reason)
+			if mu.Status.ObservedGeneration != mu.Generation {
+				t.Error("it is Stalled at an old generation, which kstatus takes for progress")
+			}
+			s.writes.take()
+			s.restart()
+			s.reconcile(mu)
+			s.wantWrites()
+			test.apply(s)
+			s.reconcile(mu)
+			s.wantReady(mu, "Created")
+		})
+	}
+}
+
+// Once what was missing is there, an object that cannot go on for another reason says that one, and is not Stalled.
+func TestArrivalDuringAnOutage(t *testing.T) {
+	s := newStory(t)
+	s.deleteSecret()
+	mu := s.create()
+	s.advance(arrivalGrace)
+	s.reconcile(mu)
+	if !meta.IsStatusConditionTrue(mu.Status.Conditions, v1alpha1.ConditionStalled) {
+		t.Fatalf("the user is not Stalled:\n%s", show(mu))
+	}
+	s.createSecret(calcomtest.DefaultClient().Secret)
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Status: 503})
+	s.reconcile(mu)
+	s.wantConditions(mu, "Ready=False/RemoteUnavailable", "Synced=False/RemoteUnavailable", "CredentialsReady=Unknown/Progressing", "Reconciling=True/Progressing")
+}
+
+// An OAuthClient whose Secret is missing does the same.
+func TestOAuthClientWithoutSecretStalls(t *testing.T) {
+	s := newStory(t)
+	s.deleteSecret()
+	defer s.startManager()()
+	c := s.acme()
+	is := func(want ...string) func(*v1alpha1.OAuthClientStatus) bool {
+		return func(status *v1alpha1.OAuthClientStatus) bool { return cmp.Equal(clientConditions(status), want) }
+	}
+	s.eventuallyClient(c, "Reconciling", is("CredentialsReady=False/SecretNotFound", "Ready=False/SecretNotFound", "Reconciling=True/Progressing"))
+	for i := range c.Status.Conditions { // As if it had said so two minutes ago.
+		c.Status.Conditions[i].LastTransitionTime = metav1.NewTime(time.Now().Add(-arrivalGrace))
+	}
+	s.must(s.client.Status().Update(t.Context(), c))
+	patch := client.RawPatch(client.Merge.Type(), []byte(`{"metadata":{"annotations":{"platform.cal.com/reconcile-requested-at":"now"}}}`))
+	s.must(s.client.Patch(t.Context(), c, patch))
+	s.eventuallyClient(c, "Stalled", is("CredentialsReady=False/SecretNotFound", "Ready=False/SecretNotFound", "Stalled=True/SecretNotFound"))
+	if c.Status.ObservedGeneration != c.Generation {
+		t.Error("it is Stalled at an old generation, which kstatus takes for progress")
+	}
+	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpList, Status: 503})
+	s.createSecret(calcomtest.DefaultClient().Secret)
+	s.eventuallyClient(c, "Ready", is("CredentialsReady=True/Verified", "Ready=True/Available"))
+}
+
+// escalate leaves alone what heals without anybody, and what has nothing to do with credentials.
+func TestEscalate(t *testing.T) {
+	now := time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC)
+	long := []metav1.Condition{{
+		Type: v1alpha1.ConditionCredentialsReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonSecretNotFound,
+		LastTransitionTime: metav1.NewTime(now.Add(-time.Hour)),
+	}}
+	if (*problem)(nil).escalate(long, now) != nil {
+		t.Error("no problem became one")
+	}
+	for name, test := range map[string]struct {
+		problem    *problem
+		conditions []metav1.Condition
+		severity   severity
+		within     time.Duration
+	}{
+		"first seen":         {clientProblem(v1alpha1.ReasonSecretNotFound, waiting, "x"), nil, waiting, arrivalGrace},
+		"seen long ago":      {clientProblem(v1alpha1.ReasonClientNotFound, waiting, "x"), long, stalled, 0},
+		"a server's failure": {&problem{condition: v1alpha1.ConditionSynced, severity: waiting}, long, waiting, 0},
+		"a quota":            {&problem{condition: v1alpha1.ConditionCredentialsReady, severity: transient}, long, transient, 0},
+	} {
+		got := test.problem.escalate(test.conditions, now)
+		if got.severity != test.severity || got.within != test.within {
+			t.Errorf("%s: severity %v, again within %v", name, got.severity, got.within)
+		}
+	}
+}
