@@ -86,7 +86,7 @@ func (r *ManagedUserReconciler) seemsUnfinished(v *visit, user *calcom.User) boo
 	if !ok || !v.isOwnCreation(user) || !isCreatedBy(*user, i, markedBehind) {
 		return false
 	}
-	return user.DefaultScheduleID == nil && (i.Zoned || r.intents.hasFailed(v.mu) || isBlank(*user))
+	return user.DefaultScheduleID == nil && (i.Zoned || r.intents.mayBeUnfinished(v.mu) || isBlank(*user))
 }
 
 // isOwnCreation reports whether a create call of this very object made a user, going by its mark. A user without a mark was
@@ -118,6 +118,7 @@ func (r *ManagedUserReconciler) recreate(ctx context.Context, v *visit, found *s
 	if _, err := v.cal.DeleteUser(ctx, found.ID); err != nil {
 		return err
 	}
+	r.intents.dropUnfinished(v.mu)
 	log.FromContext(ctx).Info("Deleted a user whose creation Cal.com did not finish", "userID", found.ID)
 	r.event(v.mu, v1alpha1.EventRecreating, "Sync", fmt.Sprintf(
 		"Cal.com did not finish the creation of user %d; it was deleted and is created anew", found.ID))

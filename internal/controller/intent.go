@@ -185,6 +185,9 @@ func (r *ManagedUserReconciler) prepare(ctx context.Context, v *visit, renews bo
 	if r.isPrepared(v) {
 		return nil
 	}
+	if v.again > 0 && !renews {
+		return errAgain // Another writer removes the records again and again; they are restored after growing delays.
+	}
 	if err := r.protect(ctx, v); err != nil {
 		return err
 	}

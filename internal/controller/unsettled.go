@@ -27,6 +27,8 @@ type unsettledIntent struct {
 	// earlier calls for the object.
 	failed   time.Time
 	failures int
+	// doubtful is set from such an answer on, since it may have left an unfinished user, until that user is deleted.
+	doubtful bool
 	// unsent is set while nothing of the call has been sent, nor of an earlier one for the object.
 	unsent bool
 }
@@ -42,7 +44,7 @@ func (u *unsettledIntents) keep(mu *v1alpha1.ManagedUser, i intent, first bool) 
 	key := client.ObjectKeyFromObject(mu)
 	kept := unsettledIntent{uid: mu.UID, intent: i, unsent: first}
 	if before := u.byObject[key]; before.uid == mu.UID {
-		kept.failures = before.failures
+		kept.failures, kept.doubtful = before.failures, before.doubtful
 	}
 	u.byObject[key] = kept
 }
@@ -73,19 +75,36 @@ func (u *unsettledIntents) fail(mu *v1alpha1.ManagedUser, now time.Time) {
 	defer u.mu.Unlock()
 	key := client.ObjectKeyFromObject(mu)
 	if kept, ok := u.byObject[key]; ok && kept.uid == mu.UID {
-		kept.failed = now
+		kept.failed, kept.doubtful = now, true
 		kept.failures++
 		u.byObject[key] = kept
 	}
 }
 
-// hasFailed reports whether Cal.com answered a create call for the object with an error of its own, and no outcome is in the
-// status.
+// hasFailed reports whether Cal.com answered the object's last create call with an error of its own.
 func (u *unsettledIntents) hasFailed(mu *v1alpha1.ManagedUser) bool {
+	_, failed := u.failedUntil(mu, 0)
+	return failed
+}
+
+// mayBeUnfinished reports whether Cal.com answered a create call for the object with an error of its own, and what that call
+// may have left was not deleted since.
+func (u *unsettledIntents) mayBeUnfinished(mu *v1alpha1.ManagedUser) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	kept, ok := u.byObject[client.ObjectKeyFromObject(mu)]
-	return ok && kept.uid == mu.UID && kept.failures > 0
+	return ok && kept.uid == mu.UID && kept.doubtful
+}
+
+// dropUnfinished notes that the user was deleted which an earlier create call had left unfinished.
+func (u *unsettledIntents) dropUnfinished(mu *v1alpha1.ManagedUser) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	key := client.ObjectKeyFromObject(mu)
+	if kept, ok := u.byObject[key]; ok && kept.uid == mu.UID {
+		kept.doubtful = false
+		u.byObject[key] = kept
+	}
 }
 
 // failedUntil returns the end of the wait after Cal.com answered the object's last create call with an error of its own. The wait

@@ -93,7 +93,7 @@ func TestComponentMergesIntoArgoCD(t *testing.T) {
 // The examples for Flux have fields that Flux knows, and order Secret, client and users, each of which is waited for.
 func TestFluxExamples(t *testing.T) {
 	depends := make(map[string]string)
-	sources := make(map[string]bool)
+	sources, namespaces := make(map[string]bool), make(map[string]bool)
 	for _, name := range []string{"operator.yaml", "tenant.yaml"} {
 		for text := range strings.SplitSeq(string(readFile(t, "config", "flux", name)), "\n---\n") {
 			if strings.Contains(text, "kind: GitRepository\nmetadata") {
@@ -107,6 +107,14 @@ func TestFluxExamples(t *testing.T) {
 				sources[source.Name] = true
 				continue
 			}
+			if strings.Contains(text, "kind: Namespace\nmetadata") {
+				var namespace corev1.Namespace
+				if err := yaml.UnmarshalStrict([]byte(text), &namespace); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
+				namespaces[namespace.Name] = true
+				continue
+			}
 			var k kustomizev1.Kustomization
 			if err := yaml.UnmarshalStrict([]byte(text), &k); err != nil {
 				t.Fatalf("%s: %v", name, err)
@@ -116,6 +124,9 @@ func TestFluxExamples(t *testing.T) {
 				depends[k.Name] = k.Spec.DependsOn[0].Name
 			}
 			checkKustomization(t, &k, sources)
+			if target := k.Spec.TargetNamespace; target != "" && !namespaces[target] {
+				t.Errorf("%s applies into namespace %s, which nothing creates", k.Name, target)
+			}
 		}
 	}
 	want := map[string]string{"calcom-operator": "", "team-a-secrets": "calcom-operator", "team-a-clients": "team-a-secrets", "team-a-users": "team-a-clients"}
@@ -135,14 +146,11 @@ func checkKustomization(t *testing.T, k *kustomizev1.Kustomization, sources map[
 	if !sources[k.Spec.SourceRef.Name] {
 		t.Errorf("%s has the source %s, which is not there", k.Name, k.Spec.SourceRef.Name)
 	}
-	switch policy := k.GetDeletionPolicy(); policy {
-	case kustomizev1.DeletionPolicyOrphan:
-	case kustomizev1.DeletionPolicyMirrorPrune:
-		if k.Name == "calcom-operator" || k.Name == "team-a-users" {
-			t.Errorf("deleting %s deletes users", k.Name)
-		}
-	default:
-		t.Errorf("%s has the deletionPolicy %s", k.Name, policy)
+	if policy := k.GetDeletionPolicy(); policy != kustomizev1.DeletionPolicyOrphan {
+		t.Errorf("%s has the deletionPolicy %s: deleting it deletes users, or what they need", k.Name, policy)
+	}
+	if len(k.Spec.DependsOn) > 0 && k.Spec.RetryInterval == nil {
+		t.Errorf("%s is tried again after %v only", k.Name, k.Spec.Interval.Duration)
 	}
 }
 
