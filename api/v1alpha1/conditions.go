@@ -128,6 +128,9 @@ const (
 	// EventContested: another writer removes or changes again and again what the operator keeps on an object. Of a ManagedUser,
 	// a Secret or an OAuth client; the message names the other field manager.
 	EventContested = "Contested"
+	// EventInUse: a Secret or an OAuth client is being deleted and stays, since an object still needs it. The message names
+	// one. Of a Secret or an OAuth client.
+	EventInUse = "InUse"
 	// EventTokensForceRefreshed: all tokens of the user were ended and a new pair was issued; the message says why.
 	EventTokensForceRefreshed = "TokensForceRefreshed"
 )

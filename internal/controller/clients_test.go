@@ -369,6 +369,10 @@ func TestLifeOfAnOAuthClient(t *testing.T) {
 			s.eventuallyClient(c, "Deleting", func(status *v1alpha1.OAuthClientStatus) bool {
 				return slices.Contains(clientConditions(status), "Ready=False/Deleting") && strings.Contains(status.Conditions[0].Message+status.Conditions[1].Message, "2 refer to it")
 			})
+			if kind == v1alpha1.KindOAuthClient {
+				s.eventuallyEvent(v1alpha1.EventInUse, "OAuthClient acme is being deleted and stays until all objects that need it are deleted too, such as ManagedUser ")
+				s.eventuallyEvent(v1alpha1.EventInUse, "Secret calcom is being deleted and stays until all objects that need it are deleted too, such as OAuthClient acme")
+			}
 			carol := s.user(byRef(kind, name))
 			carol.Name, carol.Spec.Email = "carol", "carol@example.com"
 			s.must(s.client.Create(t.Context(), carol))

@@ -9,11 +9,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -110,59 +113,89 @@ func patchInUse(ctx context.Context, c client.Client, object *metav1.PartialObje
 
 // protector brings in-use finalizers into step with the objects that need their holders.
 type protector struct {
-	client client.Client
-	rivals *rivals
-	marks  *ownMarks
+	client   client.Client
+	recorder events.EventRecorder
+	rivals   *rivals
+	marks    *ownMarks
+	held     *heldDeletions
 	// protect is false when all in-use finalizers are to be removed.
 	protect bool
 }
 
-// protectOrRelease brings an object's in-use finalizer into step with the objects that need it: isNeeded answers from the cache,
-// or from the API server itself. A finalizer that another writer removes again and again is put back after growing delays; wait
+// neededBy returns one of the objects that need another, as "Kind name", or nothing: from the cache, or from the API server
+// itself.
+type neededBy func(ctx context.Context, live bool) (string, error)
+
+// protectOrRelease brings an object's in-use finalizer into step with the objects that need it. A finalizer that another writer removes again and again is put back after growing delays; wait
 // is the time until the next attempt, or 0.
-func (p *protector) protectOrRelease(
-	ctx context.Context, object *metav1.PartialObjectMetadata, isNeeded func(ctx context.Context, live bool) (bool, error),
-) (wait time.Duration, err error) {
-	needed := false
+func (p *protector) protectOrRelease(ctx context.Context, object *metav1.PartialObjectMetadata, needed neededBy) (wait time.Duration, err error) {
+	by := ""
 	if p.protect {
-		if needed, err = isNeeded(ctx, false); err != nil {
+		if by, err = needed(ctx, false); err != nil {
 			return 0, err
 		}
 	}
 	switch {
 	case !isInUse(object):
-		if !needed || !object.DeletionTimestamp.IsZero() { // An object that is being deleted takes no new finalizer.
+		if by == "" || !object.DeletionTimestamp.IsZero() { // An object that is being deleted takes no new finalizer.
 			return 0, nil
 		}
 		if wait = p.rivals.admit(ctx, object, "the finalizer "+v1alpha1.InUseFinalizer); wait > 0 {
 			return wait, nil
 		}
-	case !needed:
-		return 0, p.release(ctx, object, isNeeded)
+	case by == "":
+		return 0, p.release(ctx, object, needed)
+	case !object.DeletionTimestamp.IsZero() && p.held.isNew(object):
+		p.recorder.Eventf(object, nil, corev1.EventTypeNormal, v1alpha1.EventInUse, "Delete",
+			"%s is being deleted and stays until all objects that need it are deleted too, such as %s", describeObject(object), by)
 	}
 	return 0, p.marks.mark(ctx, p.client, object)
 }
 
 // release removes the in-use finalizer of an object that the cache shows as unneeded. The cache may not have heard of an object
 // that came to need this one a moment ago: see confirm.
-func (p *protector) release(
-	ctx context.Context, object *metav1.PartialObjectMetadata, isNeeded func(ctx context.Context, live bool) (bool, error),
-) error {
+func (p *protector) release(ctx context.Context, object *metav1.PartialObjectMetadata, needed neededBy) error {
 	if !p.protect {
 		return patchInUse(ctx, p.client, object, unused)
 	}
 	if err := patchInUse(ctx, p.client, object, releasing); err != nil {
 		return err
 	}
-	needed, err := isNeeded(ctx, true)
+	by, err := needed(ctx, true)
 	switch {
 	case err != nil:
 		return err
-	case needed:
+	case by != "":
 		return p.marks.mark(ctx, p.client, object)
 	}
 	return patchInUse(ctx, p.client, object, unused)
 }
+
+// heldDeletions are the Secrets and OAuth clients that are being deleted and stay, of which an event has told.
+type heldDeletions struct {
+	mu   sync.Mutex
+	told map[types.UID]string // Kind and name.
+}
+
+func newHeldDeletions() *heldDeletions { return &heldDeletions{told: make(map[types.UID]string)} }
+
+// isNew reports whether no event has told of an object yet, and notes that one does.
+func (h *heldDeletions) isNew(object *metav1.PartialObjectMetadata) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, told := h.told[object.UID]
+	h.told[object.UID] = heldName(object.Kind, client.ObjectKeyFromObject(object))
+	return !told
+}
+
+// forget drops an object that is gone.
+func (h *heldDeletions) forget(kind string, object client.ObjectKey) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.DeleteFunc(h.told, func(_ types.UID, name string) bool { return name == heldName(kind, object) })
+}
+
+func heldName(kind string, object client.ObjectKey) string { return kind + " " + object.String() }
 
 // secretMetadata is the metadata of a Secret, as it is watched and patched.
 func secretMetadata(meta metav1.ObjectMeta) *metav1.PartialObjectMetadata {

@@ -58,6 +58,7 @@ type ManagedUserReconciler struct {
 	intents  *unsettledIntents
 	rivals   *rivals
 	marks    *ownMarks
+	held     *heldDeletions
 	lifted   *lifted
 	// gone are the UIDs, by name, of objects that were let go and that the cache has not heard of yet. Another look at one of them
 	// would only find out once more that its user is gone.
@@ -82,7 +83,7 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 		client: c, reader: reader, recorder: recorder, config: config, clock: config.Clock,
 		accounts: accounts, credentials: newCredentials(c, reader, config, accounts), sweeper: sweeper,
 		deletions: deletions, absences: absences, tokens: newTokensMemory(config), retries: newRetries(config),
-		intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config), marks: newOwnMarks(), lifted: &lifted{},
+		intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config), marks: newOwnMarks(), held: newHeldDeletions(), lifted: &lifted{},
 	}, nil
 }
 

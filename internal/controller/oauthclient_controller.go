@@ -90,6 +90,7 @@ func (r *OAuthClientReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 func (r *OAuthClientReconciler) forget(key client.ObjectKey) {
 	r.users.sweeper.unkeep(r.ticket(key))
 	r.users.rivals.forget(r.kind, key)
+	r.users.held.forget(r.kind, key)
 	r.users.accounts.leave(r.ticket(key))
 	r.users.credentials.leave(r.ticket(key))
 	r.retries.reset(key)
@@ -103,9 +104,16 @@ func (r *OAuthClientReconciler) forget(key client.ObjectKey) {
 // time until the next attempt to put it back, if another writer removes it again and again.
 func (r *OAuthClientReconciler) hold(ctx context.Context, v *clientVisit) (held bool, wait time.Duration, err error) {
 	object := v.metadata()
-	wait, err = r.users.protector().protectOrRelease(ctx, object, func(ctx context.Context, live bool) (bool, error) {
+	wait, err = r.users.protector().protectOrRelease(ctx, object, func(ctx context.Context, live bool) (string, error) {
 		users, err := r.boundUsers(ctx, v, live)
-		return slices.ContainsFunc(users, func(mu v1alpha1.ManagedUser) bool { return isBound(&mu) }), err
+		at := slices.IndexFunc(users, func(mu v1alpha1.ManagedUser) bool { return isBound(&mu) })
+		switch {
+		case at < 0:
+			return "", err
+		case r.kind == v1alpha1.KindClusterOAuthClient:
+			return "ManagedUser " + client.ObjectKeyFromObject(&users[at]).String(), err
+		}
+		return "ManagedUser " + users[at].Name, err
 	})
 	return isInUse(object), wait, err
 }

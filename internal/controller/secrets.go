@@ -44,7 +44,9 @@ func (r *ManagedUserReconciler) Secrets() *SecretReconciler {
 
 // protector returns what protects the objects that the users need.
 func (r *ManagedUserReconciler) protector() *protector {
-	return &protector{client: r.client, rivals: r.rivals, marks: r.marks, protect: r.config.ProtectSecrets}
+	return &protector{
+		client: r.client, recorder: r.recorder, rivals: r.rivals, marks: r.marks, held: r.held, protect: r.config.ProtectSecrets,
+	}
 }
 
 // Reconcile brings one Secret's in-use finalizer into step with the users and OAuth clients that need it.
@@ -63,64 +65,65 @@ func (r *SecretReconciler) reconcile(ctx context.Context, request ctrl.Request) 
 	if err := r.client.Get(ctx, request.NamespacedName, secret); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.protector.rivals.forget("Secret", request.NamespacedName)
+			r.protector.held.forget("Secret", request.NamespacedName)
 		}
 		return 0, err
 	}
 	tokens, err := r.removeStray(ctx, secret)
 	if !tokens && err == nil {
-		wait, err = r.protector.protectOrRelease(ctx, secret, func(ctx context.Context, live bool) (bool, error) {
-			return r.isNeeded(ctx, request.NamespacedName, live)
+		wait, err = r.protector.protectOrRelease(ctx, secret, func(ctx context.Context, live bool) (string, error) {
+			return r.neededBy(ctx, request.NamespacedName, live)
 		})
 	}
 	return wait, err
 }
 
-// isNeeded reports whether the deletion of some user will need the Secret: whoever has the finalizer has, or may have,
-// a user in Cal.com, and an OAuth client that is in use has such users.
-func (r *SecretReconciler) isNeeded(ctx context.Context, secret client.ObjectKey, live bool) (bool, error) {
-	needed, err := r.isNeededByUsers(ctx, secret, live)
-	if needed || err != nil {
-		return needed, err
+// neededBy returns an object whose deletion will need the Secret: one that has the finalizer has, or may have, a user in
+// Cal.com, and an OAuth client that is in use has such users.
+func (r *SecretReconciler) neededBy(ctx context.Context, secret client.ObjectKey, live bool) (string, error) {
+	by, err := r.neededByUsers(ctx, secret, live)
+	if by != "" || err != nil {
+		return by, err
 	}
 	kinds := []client.ObjectList{&v1alpha1.OAuthClientList{}}
 	if r.config.ClusterClients && secret.Namespace == r.config.Namespace {
 		kinds = append(kinds, &v1alpha1.ClusterOAuthClientList{})
 	}
 	for _, list := range kinds {
-		if needed, err := r.isNeededByClients(ctx, secret, list, live); needed || err != nil {
-			return needed, err
+		if by, err := r.neededByClients(ctx, secret, list, live); by != "" || err != nil {
+			return by, err
 		}
 	}
-	return false, nil
+	return "", nil
 }
 
-func (r *SecretReconciler) isNeededByUsers(ctx context.Context, secret client.ObjectKey, live bool) (bool, error) {
+func (r *SecretReconciler) neededByUsers(ctx context.Context, secret client.ObjectKey, live bool) (string, error) {
 	var users v1alpha1.ManagedUserList
 	if err := r.list(ctx, &users, live, secret.Namespace, client.MatchingFields{boundBySecret: secret.Name}, client.Limit(1)); err != nil {
-		return false, fmt.Errorf("listing the users of a Secret: %w", err)
+		return "", fmt.Errorf("listing the users of a Secret: %w", err)
 	}
 	for i := range users.Items {
 		if mu := &users.Items[i]; secretOf(mu) == secret.Name && isBound(mu) {
-			return true, nil
+			return "ManagedUser " + mu.Name, nil
 		}
 	}
-	return false, nil
+	return "", nil
 }
 
-func (r *SecretReconciler) isNeededByClients(ctx context.Context, secret client.ObjectKey, list client.ObjectList, live bool) (bool, error) {
+func (r *SecretReconciler) neededByClients(ctx context.Context, secret client.ObjectKey, list client.ObjectList, live bool) (string, error) {
 	namespace := secret.Namespace
 	if _, ok := list.(*v1alpha1.ClusterOAuthClientList); ok {
 		namespace = ""
 	}
 	if err := r.list(ctx, list, live, namespace, client.MatchingFields{bySecret: secret.Name}); err != nil {
-		return false, fmt.Errorf("listing the OAuth clients of a Secret: %w", err)
+		return "", fmt.Errorf("listing the OAuth clients of a Secret: %w", err)
 	}
 	for _, c := range oauthClientsIn(list) {
 		if c.credentials.SecretKeyRef.Name == secret.Name && isInUse(c.object) {
-			return true, nil
+			return describeObject(c.metadata()), nil
 		}
 	}
-	return false, nil
+	return "", nil
 }
 
 // list lists from the cache by its indexes, or from the API server, which has none and is asked for all of a namespace. A namespace

@@ -6,6 +6,7 @@ package controller
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,27 @@ func (s *story) eventuallySecret(inUse, exists bool) {
 	})
 	if err != nil {
 		s.Fatalf("Secret has finalizers %v: %v", secret.Finalizers, err)
+	}
+}
+
+// eventuallyEvent waits for an event of a reason in the story's namespace whose note holds some words, and checks that there is
+// only one.
+func (s *story) eventuallyEvent(reason, words string) {
+	s.Helper()
+	found := 0
+	s.until("the event "+reason, func() bool {
+		var list corev1.EventList
+		s.must(s.client.List(s.Context(), &list, client.InNamespace(s.namespace)))
+		found = 0
+		for i := range list.Items {
+			if list.Items[i].Reason == reason && strings.Contains(list.Items[i].Message, words) {
+				found++
+			}
+		}
+		return found > 0
+	})
+	if found != 1 {
+		s.Errorf("there are %d events %s", found, reason)
 	}
 }
 
@@ -63,6 +85,7 @@ func TestSecretOutlivesItsUsers(t *testing.T) {
 	dave.Name, dave.Spec.Email = "dave", "dave@example.com"
 	s.must(s.client.Create(t.Context(), dave))
 	s.eventuallyReason(dave, v1alpha1.ReasonSecretNotFound) // Nobody new comes to need it.
+	s.eventuallyEvent(v1alpha1.EventInUse, "Secret calcom is being deleted and stays until all objects that need it are deleted too, such as ManagedUser ")
 	s.edit(alice, func(spec *v1alpha1.ManagedUserSpec) { spec.ReconcilePolicy = v1alpha1.ReconcilePolicySuspend })
 	s.must(s.client.Delete(t.Context(), alice))
 	s.eventuallyReason(alice, v1alpha1.ReasonSuspended)
