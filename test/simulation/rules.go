@@ -133,8 +133,8 @@ func (w *World) isFinished(id int64) bool {
 // user without a time zone, only the process that was answered an error knows, and another leader may have been faster.
 func (w *World) checkFinished(p *process, mu *v1alpha1.ManagedUser) {
 	id := knownID(mu)
-	if mu.Spec.ReconcilePolicy == v1alpha1.ReconcilePolicyObserve {
-		return // It shows the user as it is.
+	if u, ok := w.ledger.users[id]; mu.Spec.ReconcilePolicy == v1alpha1.ReconcilePolicyObserve || ok && !isIn(mu, u) {
+		return // It shows the user as it is, or that of another tenant with the same id.
 	}
 	for _, claim := range w.ledger.claims {
 		if claim.key() == ownerNameOf(p.cluster, mu) && claim.userID == id && !claim.adopted &&
