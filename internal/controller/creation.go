@@ -34,7 +34,7 @@ func (r *ManagedUserReconciler) ownUnfinished(v *visit, rows []calcom.User) *cal
 		return nil
 	}
 	at := slices.IndexFunc(rows, func(row calcom.User) bool {
-		return row.PlainEmail() == i.Email.Reveal() && isBlank(row) && isCreatedBy(row, i, 0)
+		return row.PlainEmail() == i.Email.Reveal() && isBlank(row) && isCreatedSince(row, i, 0) && !isCreatedAfter(row, i)
 	})
 	if at < 0 {
 		return nil
@@ -48,15 +48,22 @@ func isBlank(user calcom.User) bool {
 		len(user.Metadata.Reveal()) == 0
 }
 
-// isCreatedBy reports whether a user was created while the call of an intent could do so, or one before it whose outcome was
+// isCreatedSince reports whether a user was created after the call of an intent was recorded, or one before it whose outcome was
 // not known either, by a server whose clock may be behind by some time.
-func isCreatedBy(user calcom.User, i intent, behind time.Duration) bool {
+func isCreatedSince(user calcom.User, i intent, behind time.Duration) bool {
 	first := i.first()
 	if earliest := i.Time.Add(-replaceableFor); first.Before(earliest) {
 		first = earliest
 	}
 	created, err := user.Created()
-	return err == nil && !created.Before(first.Add(-behind)) && created.Before(i.Time.Add(UnknownOutcomeGrace))
+	return err == nil && !created.Before(first.Add(-behind))
+}
+
+// isCreatedAfter reports whether a user was created when the call of an intent had no effect any more. A user with the mark can
+// be that of a later call, of which a stale copy of the object does not tell.
+func isCreatedAfter(user calcom.User, i intent) bool {
+	created, err := user.Created()
+	return err != nil || !created.Before(i.Time.Add(UnknownOutcomeGrace))
 }
 
 // markedBehind is how far the server's clock may be behind where the mark tells whose a user is.
@@ -83,7 +90,7 @@ func (r *ManagedUserReconciler) finishCreation(ctx context.Context, v *visit, fo
 // a finished user has no schedule either.
 func (r *ManagedUserReconciler) seemsUnfinished(v *visit, user *calcom.User) bool {
 	i, ok := ownOpenIntent(v.mu)
-	if !ok || !v.isOwnCreation(user) || !isCreatedBy(*user, i, markedBehind) {
+	if !ok || !v.isOwnCreation(user) || !isCreatedSince(*user, i, markedBehind) {
 		return false
 	}
 	return user.DefaultScheduleID == nil && (i.Zoned || r.intents.mayBeUnfinished(v.mu) || isBlank(*user))

@@ -37,7 +37,7 @@ func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sight
 			return err
 		}
 		origin = originOfFound(v.before, &found.User)
-	} else if err := mayAdopt(v, found.User); err != nil {
+	} else if err := r.admitAdoption(ctx, v, found); err != nil {
 		return err
 	}
 	v.mark.adopted = origin == v1alpha1.OriginAdopted
@@ -62,6 +62,18 @@ func (r *ManagedUserReconciler) take(ctx context.Context, v *visit, found *sight
 		log.FromContext(ctx).Info("Adopted user", "userID", found.ID)
 	}
 	return r.update(ctx, v, found.User)
+}
+
+// admitAdoption decides whether the object may adopt a user. In place of an own one that seems to be gone, it does so under
+// the limit of those that are gone at once.
+func (r *ManagedUserReconciler) admitAdoption(ctx context.Context, v *visit, found *sighting) error {
+	if err := mayAdopt(v, found.User); err != nil {
+		return err
+	}
+	if _, known := identity(v.mu); known {
+		return r.admitAbsence(ctx, v)
+	}
+	return nil
 }
 
 // putOnRecord claims a user whose id is not in status yet, and writes the id there before the first update: that one may

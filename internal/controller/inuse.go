@@ -126,8 +126,8 @@ type protector struct {
 // itself.
 type neededBy func(ctx context.Context, live bool) (string, error)
 
-// protectOrRelease brings an object's in-use finalizer into step with the objects that need it. A finalizer that another writer removes again and again is put back after growing delays; wait
-// is the time until the next attempt, or 0.
+// protectOrRelease brings an object's in-use finalizer into step with the objects that need it. A finalizer that another
+// writer removes again and again is put back after growing delays; wait is the time until the next attempt, or 0.
 func (p *protector) protectOrRelease(ctx context.Context, object *metav1.PartialObjectMetadata, needed neededBy) (wait time.Duration, err error) {
 	by := ""
 	if p.protect {

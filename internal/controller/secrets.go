@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -165,6 +166,7 @@ func (r *SecretReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("credentials-secret").
 		For(&corev1.Secret{}, builder.OnlyMetadata, builder.WithPredicates(notJustMarked())).
+		WatchesMetadata(&corev1.Secret{}, whenJustMarked()).
 		Watches(&v1alpha1.ManagedUser{}, gather(ofUser, nameOfSecret), builder.WithPredicates(changesNeed(bound, nameOfSecret))).
 		Watches(&v1alpha1.ManagedUser{}, handler.EnqueueRequestsFromMapFunc(secretsOfTokens), builder.WithPredicates(changesTokensSecret())).
 		Watches(&v1alpha1.OAuthClient{}, gather(ofClient, nameOfSecret), builder.WithPredicates(changesNeed(isInUse, nameOfSecret)))
@@ -178,11 +180,22 @@ func (r *SecretReconciler) SetupWithManager(mgr ctrl.Manager) error {
 // be let go at once, and marked again, until one of the two is faster. It is looked at when the user has its finalizer, or
 // has gone, or does not name the Secret any more; and whenever the Secret is changed in another way, or deleted.
 func notJustMarked() predicate.Predicate {
-	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		return isInUse(e.ObjectOld) ||
-			!isInUse(e.ObjectNew)
-	}}
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return !isJustMarked(e) }}
 }
+
+// whenJustMarked has a Secret looked at that was marked as in use, once the reconcile that marked it has ended: that one may
+// have failed to give its user the finalizer, and the user may be gone.
+func whenJustMarked() handler.EventHandler {
+	return handler.Funcs{
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			if isJustMarked(e) {
+				q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.ObjectNew)}, reconcileTimeout)
+			}
+		},
+	}
+}
+
+func isJustMarked(e event.UpdateEvent) bool { return !isInUse(e.ObjectOld) && isInUse(e.ObjectNew) }
 
 // nameOfSecret returns the Secret that an object of any kind names.
 func nameOfSecret(object client.Object) string {

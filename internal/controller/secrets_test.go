@@ -14,7 +14,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/workqueue"
+	testclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
@@ -123,4 +127,25 @@ func TestSecretThatIsReplaced(t *testing.T) {
 	s.config.ProtectSecrets = false
 	defer s.startManager()()
 	s.eventuallySecret(false, true)
+}
+
+// A Secret that was marked as in use is looked at once the reconcile that marked it has ended, and not before.
+func TestMarkedSecretIsLookedAtLater(t *testing.T) {
+	clock := testclock.NewFakeClock(time.Now())
+	q := workqueue.NewTypedRateLimitingQueueWithConfig(
+		workqueue.DefaultTypedControllerRateLimiter[reconcile.Request](), workqueue.TypedRateLimitingQueueConfig[reconcile.Request]{Clock: clock})
+	defer q.ShutDown()
+	free := secretMetadata(metav1.ObjectMeta{Namespace: "team", Name: "calcom"})
+	marked := free.DeepCopy()
+	inUse(marked)
+	whenJustMarked().Update(t.Context(), event.UpdateEvent{ObjectOld: free, ObjectNew: marked}, q)
+	whenJustMarked().Update(t.Context(), event.UpdateEvent{ObjectOld: marked, ObjectNew: free}, q)
+	if q.Len() != 0 {
+		t.Error("it is looked at before the user can have its finalizer")
+	}
+	clock.Step(reconcileTimeout)
+	request, _ := q.Get() // Waits until the queue has moved what is due.
+	if request.Name != "calcom" || q.Len() != 0 {
+		t.Errorf("%v is looked at, and %d others", request, q.Len())
+	}
 }

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"math"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -116,7 +115,8 @@ func (r *ManagedUserReconciler) resume(p *problem) (ctrl.Result, error) {
 	case p.pace == onChange, p.pace == inLine:
 		return ctrl.Result{}, nil
 	case p.pace == slowly:
-		return ctrl.Result{RequeueAfter: min(r.slowPace(), cmp.Or(p.within, time.Duration(math.MaxInt64)))}, nil
+		slow := r.slowPace()
+		return ctrl.Result{RequeueAfter: min(slow, cmp.Or(p.within, slow))}, nil
 	case p.pace == later && !p.at.IsZero():
 		return ctrl.Result{RequeueAfter: max(p.at.Sub(r.clock.Now()), 1)}, nil
 	case p.pace == later:

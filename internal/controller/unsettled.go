@@ -42,7 +42,7 @@ func (u *unsettledIntents) keep(mu *v1alpha1.ManagedUser, i intent, first bool) 
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	key := client.ObjectKeyFromObject(mu)
-	kept := unsettledIntent{uid: mu.UID, intent: i, unsent: first}
+	kept := unsettledIntent{uid: mu.UID, intent: i, unsent: first && i.Replaces == 0 && i.Since.IsZero()}
 	if before := u.byObject[key]; before.uid == mu.UID {
 		kept.failures, kept.doubtful = before.failures, before.doubtful
 	}

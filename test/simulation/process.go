@@ -190,7 +190,9 @@ func (p *process) deliver() {
 func (p *process) deliverSecret(e watchEvent) {
 	now := p.world.now()
 	releasing, justMarked := p.keepSecret(e)
-	if !justMarked {
+	if justMarked {
+		p.enqueue(e.key, now.Add(reconcileTimeout))
+	} else {
 		p.enqueue(e.key, now)
 	}
 	if isTokens(e.key) {

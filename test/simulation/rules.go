@@ -5,6 +5,7 @@ package simulation
 
 import (
 	"slices"
+	"strconv"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -15,7 +16,7 @@ import (
 // metadataWritten judges a write of the object's metadata: the finalizer goes only when nothing is left to do.
 func (l *ledger) metadataWritten(t *task, before, after *v1alpha1.ManagedUser) {
 	const finalizer = v1alpha1.ManagedUserFinalizer
-	if t.misled && knownID(before) == 0 {
+	if t.misled && (knownID(before) == 0 || adoptsAnother(before, after)) {
 		l.mislead(t.owner())
 	}
 	if !slices.Contains(before.Finalizers, finalizer) || slices.Contains(after.Finalizers, finalizer) {
@@ -27,6 +28,12 @@ func (l *ledger) metadataWritten(t *task, before, after *v1alpha1.ManagedUser) {
 			l.released(t, c, before)
 		}
 	}
+}
+
+// adoptsAnother reports whether a write records the adoption of another user than the one in the status.
+func adoptsAnother(before, after *v1alpha1.ManagedUser) bool {
+	adopted := after.Annotations[v1alpha1.AdoptedAnnotation]
+	return adopted != "" && adopted != before.Annotations[v1alpha1.AdoptedAnnotation] && adopted != strconv.FormatInt(knownID(before), 10)
 }
 
 // released judges the release of a user by an object whose finalizer goes.

@@ -107,5 +107,6 @@ func (l *ledger) seemsUnfinished(t *task, id int64) bool {
 func (l *ledger) mayBeOwn(t *task, id int64) bool {
 	u := l.users[id]
 	ofSomeCall := slices.ContainsFunc(l.claims, func(c *claim) bool { return c.userID == id && c.email == plain(u.Email) })
-	return ofSomeCall && isBlank(u) && recordOf(t.object).Email == plain(u.Email)
+	raced := ownerOf(u, t.owner()) == anothers // Another object took it over since this one read it.
+	return ofSomeCall && (isBlank(u) || raced) && recordOf(t.object).Email == plain(u.Email)
 }
