@@ -4,10 +4,12 @@
 package controller
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -104,13 +106,21 @@ func TestOAuthClientWithoutSecretStalls(t *testing.T) {
 		return func(status *v1alpha1.OAuthClientStatus) bool { return cmp.Equal(clientConditions(status), want) }
 	}
 	s.eventuallyClient(c, "Reconciling", is("CredentialsReady=False/SecretNotFound", "Ready=False/SecretNotFound", "Reconciling=True/Progressing"))
-	for i := range c.Status.Conditions { // As if it had said so two minutes ago.
-		c.Status.Conditions[i].LastTransitionTime = metav1.NewTime(time.Now().Add(-arrivalGrace))
-	}
-	s.must(s.client.Status().Update(t.Context(), c))
-	patch := client.RawPatch(client.Merge.Type(), []byte(`{"metadata":{"annotations":{"platform.cal.com/reconcile-requested-at":"now"}}}`))
-	s.must(s.client.Patch(t.Context(), c, patch))
-	s.eventuallyClient(c, "Stalled", is("CredentialsReady=False/SecretNotFound", "Ready=False/SecretNotFound", "Stalled=True/SecretNotFound"))
+	s.until("Stalled", func() bool {
+		s.must(s.client.Get(t.Context(), client.ObjectKeyFromObject(c), c))
+		if is("CredentialsReady=False/SecretNotFound", "Ready=False/SecretNotFound", "Stalled=True/SecretNotFound")(&c.Status) {
+			return true
+		}
+		for i := range c.Status.Conditions { // As if it had said so two minutes ago.
+			c.Status.Conditions[i].LastTransitionTime = metav1.NewTime(time.Now().Add(-arrivalGrace))
+		}
+		if err := s.client.Status().Update(t.Context(), c); !apierrors.IsConflict(err) {
+			s.must(err)
+		}
+		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.ReconcileRequestedAtAnnotation, time.Now().String())
+		s.must(s.client.Patch(t.Context(), c, client.RawPatch(client.Merge.Type(), patch)))
+		return false
+	})
 	if c.Status.ObservedGeneration != c.Generation {
 		t.Error("it is Stalled at an old generation, which kstatus takes for progress")
 	}
