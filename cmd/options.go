@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -119,14 +120,21 @@ func (o *options) check(rest []string) error {
 	return o.parseNamespaces()
 }
 
+// parseNamespaces refuses what can be no namespace. The operator would watch it all the same, and nothing would ever happen there:
+// a mistyped name would look like an operator that does nothing.
 func (o *options) parseNamespaces() error {
 	if o.watchNamespaces == "" {
 		return nil
 	}
-	for name := range strings.SplitSeq(o.watchNamespaces, ",") {
+	for i, name := range strings.Split(o.watchNamespaces, ",") {
 		name = strings.TrimSpace(name)
 		if name == "" {
-			return fmt.Errorf("--watch-namespaces is %q; give names separated by single commas", o.watchNamespaces)
+			return fmt.Errorf("--watch-namespaces: entry %d of %q is empty; remove the comma that is too many, or leave the flag out to work in all namespaces",
+				i+1, o.watchNamespaces)
+		}
+		if flaws := validation.IsDNS1123Label(name); len(flaws) > 0 {
+			return fmt.Errorf("--watch-namespaces: %q is no name of a namespace (%s); write names as kubectl get namespaces shows them, and separate the names by commas",
+				name, strings.Join(flaws, "; "))
 		}
 		o.operator.WatchNamespaces = append(o.operator.WatchNamespaces, name)
 	}

@@ -34,7 +34,16 @@ func TestParseOptions(t *testing.T) {
 		"LogLevelDebug":         {[]string{"--zap-log-level=debug"}, ""},
 		"LogLevelWithBodies":    {[]string{"--zap-log-level=8"}, "--zap-log-level must be below 8"},
 		"LogLevelFarBeyond":     {[]string{"--zap-log-level=100"}, "--zap-log-level"},
-		"NamespaceWithoutAName": {[]string{"--watch-namespaces=a,,b"}, "--watch-namespaces"},
+		"NoNamespace":           {[]string{"--watch-namespaces="}, ""},
+		"NamespaceWithSpaces":   {[]string{"--watch-namespaces= team-a , team-1 "}, ""},
+		"NamespaceWithoutAName": {[]string{"--watch-namespaces=a,,b"}, `--watch-namespaces: entry 2 of "a,,b" is empty; remove the comma that is too many`},
+		"NamespaceAndAComma":    {[]string{"--watch-namespaces=a,"}, `--watch-namespaces: entry 2 of "a," is empty`},
+		"NamespaceOfASpace":     {[]string{"--watch-namespaces= "}, `--watch-namespaces: entry 1 of " " is empty`},
+		"NamespaceInCapitals":   {[]string{"--watch-namespaces=a,Team"}, `--watch-namespaces: "Team" is no name of a namespace`},
+		"NamespaceWithADot":     {[]string{"--watch-namespaces=team.a"}, "separate the names by commas"},
+		"NamespacesBySpaces":    {[]string{"--watch-namespaces=a b"}, `"a b" is no name of a namespace`},
+		"NamespacePattern":      {[]string{"--watch-namespaces=team-*"}, `"team-*" is no name of a namespace`},
+		"LongNamespace":         {[]string{"--watch-namespaces=" + strings.Repeat("a", 64)}, "must be no more than 63"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -23,7 +23,7 @@ type drainOptions struct {
 	everywhere                bool
 	client, selector          string
 	inventory                 string
-	clients                   bool
+	clients, secrets          bool
 	ignoreGitOps, yes, dryRun bool
 	timeout                   time.Duration
 }
@@ -44,7 +44,12 @@ operator, which takes its mark off the user where it can. A mark that stays does
 no harm, but an operator with another owner id will not take over that user. At
 the end, Cal.com is asked whose marks have stayed.
 
-It can be interrupted at any moment and started again.`,
+It can be interrupted at any moment and started again.
+
+All of this takes a running operator. With --release-secrets nobody is released:
+the finalizer platform.cal.com/in-use is taken off Secrets and OAuthClients that
+no managed user needs, where no operator does it, since it is gone or does not
+watch the namespace. Otherwise they and their namespace could not be deleted.`,
 		Example: `  # What would be done
   kubectl calcom drain -A --dry-run
 
@@ -53,9 +58,17 @@ It can be interrupted at any moment and started again.`,
   kubectl delete -f dist/install.yaml
 
   # Everybody comes back
-  kubectl apply -f calcom-inventory-20260105T100000Z.yaml`,
+  kubectl apply -f calcom-inventory-20260105T100000Z.yaml
+
+  # A namespace stays Terminating, and no operator works there
+  kubectl calcom drain --release-secrets -n team-a`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return s.drain(cmd.Context(), &o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.secrets {
+				return s.releaseSecrets(cmd.Context(), &o)
+			}
+			return s.drain(cmd.Context(), &o)
+		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&o.everywhere, "all-namespaces", "A", false, "all managed users of the cluster")
@@ -63,6 +76,7 @@ It can be interrupted at any moment and started again.`,
 	flags.StringVarP(&o.selector, "selector", "l", "", "only managed users with these labels, as for kubectl get")
 	flags.StringVar(&o.inventory, "inventory", "", "file for the inventory, - for the standard output (default: calcom-inventory-TIME.yaml)")
 	flags.BoolVar(&o.clients, "clients", false, "also delete the OAuthClients and ClusterOAuthClients that nobody uses then")
+	flags.BoolVar(&o.secrets, "release-secrets", false, "only take the finalizer platform.cal.com/in-use off Secrets and OAuth clients that no managed user needs; takes no operator")
 	flags.BoolVar(&o.ignoreGitOps, "ignore-gitops", false, "go on although a GitOps tool manages the objects")
 	flags.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "only say what would be done; the inventory is not written")
@@ -248,7 +262,8 @@ func withoutOperator(err error) error {
 		return err
 	}
 	return complain(err.Error(), remedyFor(err)+". Should it be gone for good, the objects' finalizers can be taken off by hand; "+
-		"nobody is deleted in Cal.com by that, and the marks stay: kubectl patch manageduser NAME --type=merge -p '{\"metadata\":{\"finalizers\":null}}'")
+		"nobody is deleted in Cal.com by that, and the marks stay: kubectl patch manageduser NAME --type=merge -p '{\"metadata\":{\"finalizers\":null}}'. "+
+		"Delete these objects, and then kubectl calcom drain --release-secrets frees the Secrets and OAuthClients")
 }
 
 // deleteClients deletes OAuth clients, and waits until they are gone.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -143,11 +144,13 @@ func parseObject(arg string) (client.Object, error) {
 // nameOf names an object for a person: namespace/name, and KIND/… when it is no managed user.
 func nameOf(object client.Object) string {
 	name := strings.TrimPrefix(object.GetNamespace()+"/"+object.GetName(), "/")
-	switch object.(type) {
+	switch o := object.(type) {
 	case *v1alpha1.OAuthClient:
 		return "oauthclient " + name
 	case *v1alpha1.ClusterOAuthClient:
 		return "clusteroauthclient " + name
+	case *metav1.PartialObjectMetadata:
+		return strings.ToLower(o.Kind) + " " + name
 	}
 	return name
 }

@@ -4,15 +4,19 @@
 package controller
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
-// What a program needs that hands users over from one owner to another, by the operator's own rules.
+// What a program needs that hands users over from one owner to another, or cleans up after an operator, by the operator's own rules.
 
 // Owner is whose a user in Cal.com is, as the user's mark tells it.
 type Owner struct {
@@ -92,4 +96,23 @@ func UserIDOf(mu *v1alpha1.ManagedUser) (id int64, certain bool) {
 	}
 	id = adoptedID(mu)
 	return id, id != 0
+}
+
+// IsBound reports whether an object has, or may have, a user in Cal.com: such an object needs its OAuth client and its Secret.
+func IsBound(mu *v1alpha1.ManagedUser) bool { return isBound(mu) }
+
+// BeginRelease writes the sign that the in-use finalizer of an object may soon be gone. An object that comes to need it meanwhile takes
+// the sign off again, so that EndRelease ends with a conflict. Who needs the object has to be looked up between the two.
+func BeginRelease(ctx context.Context, c client.Client, object *metav1.PartialObjectMetadata) error {
+	return patchInUse(ctx, c, object, releasing)
+}
+
+// EndRelease takes the in-use finalizer and the sign off.
+func EndRelease(ctx context.Context, c client.Client, object *metav1.PartialObjectMetadata) error {
+	return patchInUse(ctx, c, object, unused)
+}
+
+// CancelRelease takes off the sign alone, of an object that is needed after all.
+func CancelRelease(ctx context.Context, c client.Client, object *metav1.PartialObjectMetadata) error {
+	return patchInUse(ctx, c, object, func(object *metav1.PartialObjectMetadata) { delete(object.Annotations, v1alpha1.ReleasingAnnotation) })
 }

@@ -173,6 +173,11 @@ func TestRefusedValues(t *testing.T) {
 		"NoURL":                 {"allowedAPIURLs: []", []string{"allowedAPIURLs"}},
 		"URLWithComma":          {"allowedAPIURLs: ['https://a.org,https://b.org']", []string{"allowedAPIURLs/0"}},
 		"Namespace":             {"watchNamespaces: [team_a]", []string{"watchNamespaces/0"}},
+		"NamespaceEmpty":        {"watchNamespaces: [a, '']", []string{"watchNamespaces/1"}},
+		"NamespaceInCapitals":   {"watchNamespaces: [Team]", []string{"watchNamespaces/0"}},
+		"NamespacesInOneText":   {"watchNamespaces: ['a,b']", []string{"watchNamespaces/0"}},
+		"NamespaceTooLong":      {"watchNamespaces: [" + strings.Repeat("a", 64) + "]", []string{"watchNamespaces/0", "63"}},
+		"NamespaceOfALine":      {`watchNamespaces: ["a\n"]`, []string{"watchNamespaces/0"}},
 		"NamespaceTwice":        {"watchNamespaces: [a, a]", []string{"watchNamespaces", "equal"}},
 		"Digest":                {"image: {digest: sha256:12}", []string{"image/digest"}},
 		"OwnerID":               {"ownerID: a/b", []string{"ownerID"}},
@@ -272,5 +277,38 @@ func TestChartNamesItsCRDs(t *testing.T) {
 		if chart.Annotations[key] == "" {
 			t.Errorf("Chart.yaml lacks %s", key)
 		}
+	}
+}
+
+// The notes say how to free what stays behind when no operator works any more, and who may where the policies are installed.
+func TestNotesOfLeaving(t *testing.T) {
+	const command, group = "kubectl calcom drain --release-secrets --namespace NAMESPACE", "--as-group=glass"
+	for name, tc := range map[string]struct {
+		values      string
+		says, lacks []string
+	}{
+		"Everywhere":   {"{}", []string{command, "kubectl patch secret NAME", "only a running operator takes off."}, []string{"--as-group"}},
+		"Namespaces":   {"watchNamespaces: [team-a, team-b]", []string{command, "takes off, in team-a, team-b only."}, nil},
+		"Policies":     {"policies: {enabled: true, breakGlassGroup: glass}", []string{command, group}, nil},
+		"Unguarded":    {"policies: {enabled: true, breakGlassGroup: glass, finalizers: {enabled: false}}", []string{command}, []string{group}},
+		"NoFinalizers": {"protectSecrets: false", nil, []string{command, "in-use"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := helm.Run(t.Context(), tc.values, "install", releaseName, helm.Chart(), "--namespace="+namespace, "--dry-run=client", "--values=-")
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			_, notes, _ := strings.Cut(string(out), "\nNOTES:\n")
+			for _, part := range tc.says {
+				if !strings.Contains(notes, part) {
+					t.Errorf("the notes lack %q:\n%s", part, notes)
+				}
+			}
+			for _, part := range tc.lacks {
+				if strings.Contains(notes, part) {
+					t.Errorf("the notes say %q:\n%s", part, notes)
+				}
+			}
+		})
 	}
 }
