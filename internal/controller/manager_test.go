@@ -5,9 +5,11 @@ package controller
 
 import (
 	"context"
+	"strconv"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/clock"
@@ -40,6 +42,7 @@ func (s *story) startManager() (stop func()) {
 	s.must(err)
 	r, err := New(mgr.GetClient(), mgr.GetAPIReader(), mgr.GetEventRecorder("calcom-operator"), s.config)
 	s.must(err)
+	s.cached = mgr.GetCache()
 	ctx, cancel := context.WithCancel(s.Context())
 	s.must(r.SetupWithManager(ctx, mgr))
 	s.must(r.OAuthClients(v1alpha1.KindOAuthClient).SetupWithManager(mgr))
@@ -51,21 +54,45 @@ func (s *story) startManager() (stop func()) {
 	go func() { ended <- mgr.Start(ctx) }()
 	return func() {
 		cancel()
+		s.cached = nil
 		if err := <-ended; err != nil {
 			s.Errorf("manager ended: %v", err)
 		}
 	}
 }
 
-// eventually waits until the condition holds for the object, whose latest state it leaves in mu.
+// eventually waits until the condition holds for the object, whose latest state it leaves in mu, and until the manager's cache
+// has heard of that state: else a reconcile that another object causes next would work on an older one.
 func (s *story) eventually(mu *v1alpha1.ManagedUser, what string, holds func(exists bool) bool) {
 	s.Helper()
 	err := wait.PollUntilContextTimeout(s.Context(), 20*time.Millisecond, patience, true, func(context.Context) (bool, error) {
-		return holds(s.reload(mu)), nil
+		exists := s.reload(mu)
+		return holds(exists) && s.hasHeard(mu, exists), nil
 	})
 	if err != nil {
 		s.Fatalf("waiting for %s: %v\n%s", what, err, show(mu))
 	}
+}
+
+// hasHeard reports whether the manager's cache knows a state of an object, or a later one.
+func (s *story) hasHeard(mu *v1alpha1.ManagedUser, exists bool) bool {
+	s.Helper()
+	if s.cached == nil || mu.Namespace != s.namespace {
+		return true
+	}
+	cached := &v1alpha1.ManagedUser{}
+	err := s.cached.Get(s.Context(), client.ObjectKeyFromObject(mu), cached)
+	if !exists || err != nil {
+		return !exists && apierrors.IsNotFound(err)
+	}
+	return version(s, cached) >= version(s, mu)
+}
+
+func version(s *story, mu *v1alpha1.ManagedUser) uint64 {
+	s.Helper()
+	n, err := strconv.ParseUint(mu.ResourceVersion, 10, 64)
+	s.must(err)
+	return n
 }
 
 func (s *story) eventuallyReady(mu *v1alpha1.ManagedUser) {

@@ -92,6 +92,8 @@ type story struct {
 	events     *recordedEvents
 	config     Config
 	reconciler *ManagedUserReconciler
+	// cached is the cache of the manager that runs, if one does.
+	cached client.Reader
 	// connect makes the client of a new reconciler.
 	connect func() client.WithWatch
 	// writes counts what the reconciler writes to the API server, as "patch managedusers/status".
