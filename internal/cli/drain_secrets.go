@@ -109,7 +109,8 @@ func (s *session) tellNeeded(held []handover.Held) (unneeded []handover.Held) {
 			unneeded = append(unneeded, object)
 			continue
 		}
-		if kept++; kept > manyObjects {
+		kept++
+		if kept > manyObjects {
 			continue
 		}
 		text := fmt.Sprintf("%s is kept: managed user %s needs it", nameOf(object.PartialObjectMetadata), object.Needs.User)

@@ -46,9 +46,8 @@ func heldClient(namespace, name string) client.Object {
 // boundUser is a user in Cal.com, of an OAuth client given as KIND/NAME, or with a Secret of its own.
 func boundUser(namespace, name, of string) *v1alpha1.ManagedUser {
 	mu := &v1alpha1.ManagedUser{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Finalizers: []string{v1alpha1.ManagedUserFinalizer}}}
-	kind, client, ok := strings.Cut(of, "/")
-	if ok {
-		mu.Spec.OAuthClientRef = &v1alpha1.OAuthClientReference{Kind: kind, Name: client}
+	if kind, referred, ok := strings.Cut(of, "/"); ok {
+		mu.Spec.OAuthClientRef = &v1alpha1.OAuthClientReference{Kind: kind, Name: referred}
 	} else {
 		mu.Spec.OAuthClient = &v1alpha1.OAuthClientCredentials{ID: "c1", SecretKeyRef: v1alpha1.SecretKeyReference{Name: of, Key: "secretKey"}}
 	}
@@ -197,7 +196,8 @@ func TestReleaseSecretsLosesNoRace(t *testing.T) {
 				if verb != "patch" {
 					return nil
 				}
-				if patches++; name == "UserIsListed" && patches == 1 || name == "SignIsTakenOff" && patches == 2 {
+				patches++
+				if name == "UserIsListed" && patches == 1 || name == "SignIsTakenOff" && patches == 2 {
 					errs = append(errs, arrive(s))
 				}
 				return nil

@@ -25,14 +25,7 @@ const countPace = time.Minute
 func (r *OAuthClientReconciler) judge(v *clientVisit, p *problem) {
 	p = v.inFull(p)
 	arrived := p != nil && hasArrived(v.status.Conditions, p)
-	switch {
-	case p == nil:
-		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionTrue, v1alpha1.ReasonVerified, "Cal.com accepts the credentials")
-	case p.condition == v1alpha1.ConditionCredentialsReady:
-		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionFalse, p.reason, p.message)
-	case meta.FindStatusCondition(v.status.Conditions, v1alpha1.ConditionCredentialsReady) == nil, arrived:
-		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "The credentials have not been tried yet")
-	}
+	r.judgeCredentials(v, p, arrived)
 	switch {
 	case p != nil && p.quiet && !arrived:
 		// The call waits for its turn, seconds as a rule.
@@ -51,6 +44,18 @@ func (r *OAuthClientReconciler) judge(v *clientVisit, p *problem) {
 		// It heals by itself and says nothing about the credentials.
 	default:
 		r.unready(v, v1alpha1.ConditionReconciling, p.reason, p.message)
+	}
+}
+
+// judgeCredentials writes the condition CredentialsReady. arrived: the Secret that it blames is there now.
+func (r *OAuthClientReconciler) judgeCredentials(v *clientVisit, p *problem, arrived bool) {
+	switch {
+	case p == nil:
+		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionTrue, v1alpha1.ReasonVerified, "Cal.com accepts the credentials")
+	case p.condition == v1alpha1.ConditionCredentialsReady:
+		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionFalse, p.reason, p.message)
+	case meta.FindStatusCondition(v.status.Conditions, v1alpha1.ConditionCredentialsReady) == nil, arrived:
+		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "The credentials have not been tried yet")
 	}
 }
 

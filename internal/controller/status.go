@@ -156,8 +156,7 @@ func (r *ManagedUserReconciler) setSynced(v *visit) {
 func (r *ManagedUserReconciler) fail(v *visit, p *problem) {
 	ready := meta.IsStatusConditionTrue(v.mu.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
-	case (p.silent || p.quiet && r.isPatient(v, p, ready)) && !v.mustShow() && !r.isOutdated(v, p):
-		// Not worth a write.
+	case r.isNotWorthAWrite(v, p, ready):
 	case !v.mu.DeletionTimestamp.IsZero():
 		r.failDeletion(v, p)
 	case p.severity == transient && r.isStalled(v) && !hasArrived(v.mu.Status.Conditions, p):
@@ -169,6 +168,10 @@ func (r *ManagedUserReconciler) fail(v *visit, p *problem) {
 		r.tellCondition(v, p)
 		r.unready(v, p, p.reason, p.message)
 	}
+}
+
+func (r *ManagedUserReconciler) isNotWorthAWrite(v *visit, p *problem, ready bool) bool {
+	return (p.silent || p.quiet && r.isPatient(v, p, ready)) && !v.mustShow() && !r.isOutdated(v, p)
 }
 
 // isPatient reports whether nobody can have begun to wonder why nothing happens, or will go on to. Nobody waits for a drift check, nor for another

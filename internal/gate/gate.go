@@ -135,7 +135,8 @@ func (g *Gate[K]) Leave(key K, stays bool) {
 	delete(g.hidden, key)
 	element, waits := g.waiting[key]
 	kind, isHolder := g.held[key]
-	if isHolder && !(stays && waits && kind == Prepare && entryOf[K](element).kind == Create) {
+	waitsPrepared := stays && waits && kind == Prepare && entryOf[K](element).kind == Create
+	if isHolder && !waitsPrepared {
 		g.giveUp(key, kind)
 	}
 	if waits && !stays {

@@ -274,10 +274,7 @@ func (w *World) changeUser() {
 			w.addUser(email)
 		}
 	case 2:
-		if w.isExchanged(id) { // Then two of the three places in which its identity stands would be wrong.
-			return
-		}
-		w.byHand(id, "its metadata wiped", func(u *calcomtest.User) { u.Metadata = nil })
+		w.wipeMetadata(id)
 	case 3:
 		// The last two are of an object of the first cluster that does not exist, and a mark that nobody can read.
 		owner := pick(w, []string{"elsewhere/ns/name/uid", "cluster-1/sim/nobody/uid", "cluster-1/si m/a/b/c"})
@@ -287,14 +284,28 @@ func (w *World) changeUser() {
 	case 5:
 		w.byHand(id, "no nested metadata", func(u *calcomtest.User) { delete(u.Metadata, "nested") })
 	case 6:
-		// A user without a name that gets the address of an open create call cannot be told from what that call made.
-		if to := pick(w, emails); w.isFree(to) && !(isBlank(w.ledger.users[id]) && w.ledger.isOpen(to)) {
-			w.moved[id] = true
-			w.byHand(id, to, func(u *calcomtest.User) { u.Email, u.Username = stored(to), new("by-hand-"+strconv.FormatInt(id, 10)) })
-		}
+		w.moveUser(id, pick(w, emails))
 	default:
 		w.byHand(id, "another name", func(u *calcomtest.User) { u.Name, u.TimeZone = new("By hand"), "Asia/Tokyo" })
 	}
+}
+
+// wipeMetadata removes a user's metadata, and the mark with them, unless a status that was exchanged names the user: then two of
+// the three places in which its identity stands would be wrong.
+func (w *World) wipeMetadata(id int64) {
+	if !w.isExchanged(id) {
+		w.byHand(id, "its metadata wiped", func(u *calcomtest.User) { u.Metadata = nil })
+	}
+}
+
+// moveUser changes a user's address. A user without a name that gets the address of an open create call could not be told from
+// what that call made.
+func (w *World) moveUser(id int64, to string) {
+	if !w.isFree(to) || isBlank(w.ledger.users[id]) && w.ledger.isOpen(to) {
+		return
+	}
+	w.moved[id] = true
+	w.byHand(id, to, func(u *calcomtest.User) { u.Email, u.Username = stored(to), new("by-hand-"+strconv.FormatInt(id, 10)) })
 }
 
 func (w *World) removeUser(id int64) {

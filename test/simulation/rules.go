@@ -42,9 +42,7 @@ func (l *ledger) released(t *task, c *claim, before *v1alpha1.ManagedUser) {
 	switch {
 	case !c.stored && l.world.isExposed(c) && slices.Contains(c.cluster.processes, c.process):
 		c.exposed = true // The process that sent its create call restores the records that another tool removed.
-	case l.takenByAnother(c), // The owner in its mark answers for it.
-		c.userID == 0 && l.world.isExposed(c),         // Without its record, a second call was sent before the first one was done.
-		t.misled && (!c.misled.IsZero() || !c.stored): // It cannot be known to be another tenant's answer.
+	case l.isExcused(t, c):
 		c.abandoned = true
 	case !orphans(before) || !ofPolicy && c.userID == 0:
 		l.world.leaked("the finalizer of %s goes while user %d (%s) is there or may come", c.name.Name, c.userID, c.email)
@@ -55,6 +53,13 @@ func (l *ledger) released(t *task, c *claim, before *v1alpha1.ManagedUser) {
 	default:
 		c.orphaned = true
 	}
+}
+
+// isExcused reports whether an object can let go of a user without knowing it.
+func (l *ledger) isExcused(t *task, c *claim) bool {
+	return l.takenByAnother(c) || // The owner in its mark answers for it.
+		c.userID == 0 && l.world.isExposed(c) || // Without its record, a second call was sent before the first one was done.
+		t.misled && (!c.misled.IsZero() || !c.stored) // It cannot be known to be another tenant's answer.
 }
 
 // orphans reports whether the object is on its way out and is to leave its user behind. Without a policy in the spec that is
@@ -144,11 +149,15 @@ func (w *World) checkFinished(p *process, mu *v1alpha1.ManagedUser) {
 		return // It shows the user as it is, or that of another tenant with the same id.
 	}
 	for _, claim := range w.ledger.claims {
-		if claim.key() == ownerNameOf(p.cluster, mu) && claim.userID == id && !claim.adopted &&
-			(claim.zoned || claim.failed && claim.process == p && !claim.stored) && !w.isFinished(id) {
+		if claim.key() == ownerNameOf(p.cluster, mu) && claim.userID == id && claim.shouldBeFinished(p) && !w.isFinished(id) {
 			w.violate("%s is Ready with user %d, whose creation is not finished", mu.Name, id)
 		}
 	}
+}
+
+// shouldBeFinished reports whether a process can know whether the creation of a claim's user was finished.
+func (c *claim) shouldBeFinished(p *process) bool {
+	return !c.adopted && (c.zoned || c.failed && c.process == p && !c.stored)
 }
 
 // isRemembered reports whether the process that sent the create call of a claim is alive and can restore the records that

@@ -110,11 +110,16 @@ func (w *World) justified(c *cluster, mu *v1alpha1.ManagedUser, reason string) b
 	case v1alpha1.ReasonSecretConflict:
 		return c.isInTheWay(mu)
 	case v1alpha1.ReasonRemoteInconsistent:
-		return w.halfMade[mu.Spec.Email] || w.anyUser(func(u calcomtest.User) bool { return isMeant(mu, u) && !w.isFinished(u.ID) })
+		return w.isHalfMade(mu)
 	case v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonUnexpectedResponse:
 		return w.isSpecToBlame(mu, reason)
 	}
 	return false
+}
+
+// isHalfMade reports whether Cal.com did not finish the creation of an object's user.
+func (w *World) isHalfMade(mu *v1alpha1.ManagedUser) bool {
+	return w.halfMade[mu.Spec.Email] || w.anyUser(func(u calcomtest.User) bool { return isMeant(mu, u) && !w.isFinished(u.ID) })
 }
 
 // isStranger reports whether the user in status is unmarked, and its address there is none of the object's: another tool exchanged
