@@ -5,6 +5,7 @@ package simulation
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,7 +73,7 @@ func TestSabotageIsCaught(t *testing.T) {
 		{"the sweep takes everybody for a leak", Hooks{Response: renameMarks}, []string{"other leaks"}},
 		{"what was removed is not put back", Hooks{Write: withoutRestoration}, []string{"lacks its records in the end"}},
 		{"the origin is not stored", Hooks{Write: withoutOrigin}, []string{"at rest there were", "leads to its user", "which it created", "lacks its records"}},
-		{"an adoption is nowhere on record", Hooks{Write: withoutAdoption, Response: hideAdoption}, []string{"that it adopted"}},
+		{"an adoption is nowhere on record", Hooks{Write: withoutAdoption, Response: hideAdoption, Disaster: (*World).deleteAdopters}, []string{"that it adopted"}},
 		{"the id in a status is believed", Hooks{Response: markAll}, []string{"somebody else's user", "another's mark"}},
 		{"a status is both Reconciling and Stalled", Hooks{Write: bothConditions}, []string{"at once"}},
 		{"what is not stored is not remembered", Hooks{Read: forgetLosses, Lossy: true}, []string{"at rest", "after a restart"}},
@@ -143,6 +144,16 @@ func withoutOrigin(data []byte, status bool) ([]byte, bool) {
 func withoutAdoption(data []byte, _ bool) ([]byte, bool) {
 	data = bytes.ReplaceAll(data, []byte(`"/status/origin","value":"Adopted"`), []byte(`"/status/origin","value":"Created"`))
 	return bytes.ReplaceAll(data, []byte(v1alpha1.AdoptedAnnotation), []byte("example.com/adopted")), false
+}
+
+// deleteAdopters deletes the objects that adopted their users.
+func (w *World) deleteAdopters(context.Context) {
+	for _, claim := range w.ledger.claims {
+		if claim.adopted && claim.live() && claim.cluster.api.users[claim.name] != nil {
+			w.tracef("WORLD: %s %s is to be deleted", claim.cluster.ownerID, claim.name.Name)
+			claim.cluster.api.remove(claim.name)
+		}
+	}
 }
 
 func hideAdoption(_ *World, _ *task, x *exchange) {
