@@ -94,6 +94,17 @@ e2e/packages:
 $(E2E_MODULES:%=e2e/%): e2e/%:
 	go -C $* $(TESTING) $(TESTFLAGS) ./...
 
+# Not part of test-e2e and .ci/run: it takes long to build, and needs a program that "go" cannot build.
+.PHONY: test-argocd
+test-argocd: ## Run the tests under the real Argo CD, built once (8 CPU minutes); needs redis-server
+	for program in git redis-server; do \
+		if ! command -v $$program >/dev/null; then \
+			echo "test-argocd: $$program is needed and not installed: install the package of that name" >&2; exit 1; \
+		fi; \
+	done; \
+	argocd=$$(hack/argocd/assets.sh); export ARGOCD_ASSETS=$$argocd; $(TEST_ASSETS); \
+	go -C test/argocd $(TESTING) -count=1 -parallel=20 $(TESTFLAGS) ./...
+
 .PHONY: test-simulation
 test-simulation: ## Look for broken promises in SEEDS random worlds full of faults (10000), or replay one with SEED=n
 	SEEDS=$(SEEDS) SEED=$(SEED) go test -timeout=60m -run TestSimulation ./test/simulation -v
