@@ -19,7 +19,7 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/stack"
 )
 
-// patience bounds each wait. The operator itself waits for a Secret for two minutes, before it says that one is missing.
+// patience bounds each wait. The operator itself waits for a Secret for two minutes, before it says that it is missing.
 const patience = 4 * time.Minute
 
 // stopTimeout is how long a process may take to end after SIGTERM.
