@@ -31,7 +31,8 @@ TESTING := test -shuffle=on -vet=off -timeout=30m
 E2E_PACKAGES := ./test/bench ./test/cli ./test/e2e
 # Tests whose libraries are not to burden the operator's go.mod have modules of their own.
 E2E_MODULES := test/docs test/gitops test/chart test/monitoring test/bundle
-TEST_MODULES := test/example $(E2E_MODULES)
+TEST_MODULES := test/example test/argocd $(E2E_MODULES)
+# Not hack/argocd, whose "go mod tidy" downloads all that Argo CD's own tests need.
 MODULES := . hack/controlplane hack/dockerfilelint hack/tools hack/tools/actionlint hack/tools/helm hack/tools/goreleaser $(TEST_MODULES)
 SCRIPTS := .ci/run cmd/kubectl-calcom/kubectl_complete-calcom $(wildcard hack/*.sh hack/*/*.sh)
 GENERATED := api config/crd/bases config/rbac/role.yaml config/argocd/argocd-cm-patch.yaml charts bundle docs/api.md
@@ -96,7 +97,7 @@ $(E2E_MODULES:%=e2e/%): e2e/%:
 
 # Not part of test-e2e and .ci/run: it takes long to build, and needs a program that "go" cannot build.
 .PHONY: test-argocd
-test-argocd: ## Run the tests under the real Argo CD, built once (8 CPU minutes); needs redis-server
+test-argocd: ## Run the tests under the real Argo CD, built once (10 CPU minutes); needs redis-server
 	for program in git redis-server; do \
 		if ! command -v $$program >/dev/null; then \
 			echo "test-argocd: $$program is needed and not installed: install the package of that name" >&2; exit 1; \
