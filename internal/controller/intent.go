@@ -191,7 +191,7 @@ func (r *ManagedUserReconciler) prepare(ctx context.Context, v *visit, renews bo
 	if err := r.protect(ctx, v); err != nil {
 		return err
 	}
-	if err := r.recordIntent(ctx, v, !renews); err != nil || renews { // Nobody could overlook the finalizer that was there.
+	if err := r.recordIntent(ctx, v, !renews); err != nil || renews { // A release sees the finalizer that was there.
 		return err
 	}
 	if err := r.confirm(ctx, v); err != nil {

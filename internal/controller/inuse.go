@@ -174,28 +174,27 @@ func (p *protector) release(ctx context.Context, object *metav1.PartialObjectMet
 // heldDeletions are the Secrets and OAuth clients that are being deleted and stay, of which an event has told.
 type heldDeletions struct {
 	mu   sync.Mutex
-	told map[types.UID]string // Kind and name.
+	told map[kindKey]types.UID
 }
 
-func newHeldDeletions() *heldDeletions { return &heldDeletions{told: make(map[types.UID]string)} }
+func newHeldDeletions() *heldDeletions { return &heldDeletions{told: make(map[kindKey]types.UID)} }
 
 // isNew reports whether no event has told of an object yet, and notes that one does.
 func (h *heldDeletions) isNew(object *metav1.PartialObjectMetadata) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	_, told := h.told[object.UID]
-	h.told[object.UID] = heldName(object.Kind, client.ObjectKeyFromObject(object))
-	return !told
+	key := kindKey{object.Kind, client.ObjectKeyFromObject(object)}
+	isNew := h.told[key] != object.UID
+	h.told[key] = object.UID
+	return isNew
 }
 
 // forget drops an object that is gone.
 func (h *heldDeletions) forget(kind string, object client.ObjectKey) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	maps.DeleteFunc(h.told, func(_ types.UID, name string) bool { return name == heldName(kind, object) })
+	delete(h.told, kindKey{kind, object})
 }
-
-func heldName(kind string, object client.ObjectKey) string { return kind + " " + object.String() }
 
 // secretMetadata is the metadata of a Secret, as it is watched and patched.
 func secretMetadata(meta metav1.ObjectMeta) *metav1.PartialObjectMetadata {

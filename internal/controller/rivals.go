@@ -40,11 +40,11 @@ type rivals struct {
 	manager  string // The operator's own field manager.
 
 	mu       sync.Mutex
-	attempts map[rivalKey]attempt
+	attempts map[kindKey]attempt
 }
 
-// rivalKey is an object of some kind.
-type rivalKey struct {
+// kindKey is an object of some kind.
+type kindKey struct {
 	kind string
 	client.ObjectKey
 }
@@ -64,7 +64,7 @@ func (a attempt) delay() time.Duration {
 
 func newRivals(reader client.Reader, recorder events.EventRecorder, config Config) *rivals {
 	manager, _, _ := strings.Cut(config.UserAgent, "/")
-	return &rivals{reader: reader, recorder: recorder, clock: config.Clock, manager: manager, attempts: make(map[rivalKey]attempt)}
+	return &rivals{reader: reader, recorder: recorder, clock: config.Clock, manager: manager, attempts: make(map[kindKey]attempt)}
 }
 
 // admit returns 0 when what the operator keeps on an object may be written once more, and otherwise the time until then. what
@@ -75,7 +75,7 @@ func (r *rivals) admit(ctx context.Context, object client.Object, what string) t
 
 // admitAs is admit for what is counted apart from the other writes to objects of a kind.
 func (r *rivals) admitAs(ctx context.Context, kind string, object client.Object, what string) time.Duration {
-	key := rivalKey{kind: kind, ObjectKey: client.ObjectKeyFromObject(object)}
+	key := kindKey{kind: kind, ObjectKey: client.ObjectKeyFromObject(object)}
 	count, since, wait := r.count(key)
 	if count == rivalWarning {
 		r.warn(ctx, object, what, since)
@@ -84,7 +84,7 @@ func (r *rivals) admitAs(ctx context.Context, kind string, object client.Object,
 }
 
 // count notes an attempt, if one is due, and returns its number and when the one before was made.
-func (r *rivals) count(key rivalKey) (number int, before time.Time, wait time.Duration) {
+func (r *rivals) count(key kindKey) (number int, before time.Time, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last, now := r.attempts[key], r.clock.Now()
@@ -116,7 +116,7 @@ func (r *rivals) prune(now time.Time) {
 func (r *rivals) forget(kind string, object client.ObjectKey) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.attempts, rivalKey{kind, object})
+	delete(r.attempts, kindKey{kind, object})
 	r.prune(r.clock.Now())
 }
 

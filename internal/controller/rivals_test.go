@@ -26,8 +26,8 @@ import (
 func TestRivalsDelays(t *testing.T) {
 	now := time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC)
 	clock := testclock.NewFakePassiveClock(now)
-	r := &rivals{clock: clock, attempts: map[rivalKey]attempt{}}
-	key := rivalKey{kind: "ManagedUser", ObjectKey: client.ObjectKey{Name: "alice"}}
+	r := &rivals{clock: clock, attempts: map[kindKey]attempt{}}
+	key := kindKey{kind: "ManagedUser", ObjectKey: client.ObjectKey{Name: "alice"}}
 	var attempts []time.Duration
 	for clock.Now().Before(now.Add(15 * time.Minute)) { // The rival acts every 100 ms.
 		if _, _, wait := r.count(key); wait == 0 {
@@ -49,12 +49,12 @@ func TestRivalsDelays(t *testing.T) {
 // What had its peace is not remembered.
 func TestRivalsForget(t *testing.T) {
 	clock := testclock.NewFakePassiveClock(time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC))
-	r := &rivals{clock: clock, attempts: map[rivalKey]attempt{}}
+	r := &rivals{clock: clock, attempts: map[kindKey]attempt{}}
 	for _, name := range []string{"a", "b", "c"} {
-		r.count(rivalKey{ObjectKey: client.ObjectKey{Name: name}})
+		r.count(kindKey{ObjectKey: client.ObjectKey{Name: name}})
 	}
 	clock.SetTime(clock.Now().Add(time.Hour))
-	r.count(rivalKey{ObjectKey: client.ObjectKey{Name: "d"}})
+	r.count(kindKey{ObjectKey: client.ObjectKey{Name: "d"}})
 	if len(r.attempts) != 1 {
 		t.Errorf("%d objects are remembered", len(r.attempts))
 	}

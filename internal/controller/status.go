@@ -170,6 +170,7 @@ func (r *ManagedUserReconciler) fail(v *visit, p *problem) {
 	}
 }
 
+// isNotWorthAWrite reports whether a problem changes nothing that has to be seen at once.
 func (r *ManagedUserReconciler) isNotWorthAWrite(v *visit, p *problem, ready bool) bool {
 	return (p.silent || p.quiet && r.isPatient(v, p, ready)) && !v.mustShow() && !r.isOutdated(v, p)
 }

@@ -37,6 +37,25 @@ func newUnsettledIntents() *unsettledIntents {
 	return &unsettledIntents{byObject: make(map[client.ObjectKey]unsettledIntent)}
 }
 
+// of returns what is kept for an object, or nothing.
+func (u *unsettledIntents) of(mu *v1alpha1.ManagedUser) (unsettledIntent, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	kept, ok := u.byObject[client.ObjectKeyFromObject(mu)]
+	return kept, ok && kept.uid == mu.UID
+}
+
+// change changes what is kept for an object, if anything is.
+func (u *unsettledIntents) change(mu *v1alpha1.ManagedUser, change func(*unsettledIntent)) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	key := client.ObjectKeyFromObject(mu)
+	if kept, ok := u.byObject[key]; ok && kept.uid == mu.UID {
+		change(&kept)
+		u.byObject[key] = kept
+	}
+}
+
 // keep notes the intent that an object has got. first: no earlier call for the object can have been sent.
 func (u *unsettledIntents) keep(mu *v1alpha1.ManagedUser, i intent, first bool) {
 	u.mu.Lock()
@@ -52,33 +71,21 @@ func (u *unsettledIntents) keep(mu *v1alpha1.ManagedUser, i intent, first bool) 
 // isUnsent reports whether the object's record is that of a call of this process of which nothing has been sent, and of the
 // first one for the object: so it has no user. Another process that found the record would not know.
 func (u *unsettledIntents) isUnsent(mu *v1alpha1.ManagedUser) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	kept, ok := u.byObject[client.ObjectKeyFromObject(mu)]
-	return ok && kept.unsent && kept.uid == mu.UID && mu.Annotations[v1alpha1.CreateIntentAnnotation] == kept.intent.encode()
+	kept, ok := u.of(mu)
+	return ok && kept.unsent && mu.Annotations[v1alpha1.CreateIntentAnnotation] == kept.intent.encode()
 }
 
 // send notes that the object's create call is about to be sent.
 func (u *unsettledIntents) send(mu *v1alpha1.ManagedUser) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	key := client.ObjectKeyFromObject(mu)
-	if kept, ok := u.byObject[key]; ok && kept.uid == mu.UID {
-		kept.unsent = false
-		u.byObject[key] = kept
-	}
+	u.change(mu, func(kept *unsettledIntent) { kept.unsent = false })
 }
 
 // fail notes that Cal.com answered the object's create call with an error of its own.
 func (u *unsettledIntents) fail(mu *v1alpha1.ManagedUser, now time.Time) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	key := client.ObjectKeyFromObject(mu)
-	if kept, ok := u.byObject[key]; ok && kept.uid == mu.UID {
+	u.change(mu, func(kept *unsettledIntent) {
 		kept.failed, kept.doubtful = now, true
 		kept.failures++
-		u.byObject[key] = kept
-	}
+	})
 }
 
 // hasFailed reports whether Cal.com answered the object's last create call with an error of its own.
@@ -90,30 +97,20 @@ func (u *unsettledIntents) hasFailed(mu *v1alpha1.ManagedUser) bool {
 // mayBeUnfinished reports whether Cal.com answered a create call for the object with an error of its own, and what that call
 // may have left was not deleted since.
 func (u *unsettledIntents) mayBeUnfinished(mu *v1alpha1.ManagedUser) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	kept, ok := u.byObject[client.ObjectKeyFromObject(mu)]
-	return ok && kept.uid == mu.UID && kept.doubtful
+	kept, ok := u.of(mu)
+	return ok && kept.doubtful
 }
 
 // dropUnfinished notes that the user was deleted which an earlier create call had left unfinished.
 func (u *unsettledIntents) dropUnfinished(mu *v1alpha1.ManagedUser) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	key := client.ObjectKeyFromObject(mu)
-	if kept, ok := u.byObject[key]; ok && kept.uid == mu.UID {
-		kept.doubtful = false
-		u.byObject[key] = kept
-	}
+	u.change(mu, func(kept *unsettledIntent) { kept.doubtful = false })
 }
 
 // failedUntil returns the end of the wait after Cal.com answered the object's last create call with an error of its own. The wait
 // doubles with each such answer, up to 32 times the first.
 func (u *unsettledIntents) failedUntil(mu *v1alpha1.ManagedUser, first time.Duration) (time.Time, bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	kept, ok := u.byObject[client.ObjectKeyFromObject(mu)]
-	if !ok || kept.uid != mu.UID || kept.failed.IsZero() {
+	kept, ok := u.of(mu)
+	if !ok || kept.failed.IsZero() {
 		return time.Time{}, false
 	}
 	if i, recorded := recordedIntent(mu); recorded && !i.Time.Equal(kept.intent.Time) {
@@ -124,10 +121,8 @@ func (u *unsettledIntents) failedUntil(mu *v1alpha1.ManagedUser, first time.Dura
 
 // recall returns the intent of this very object, if its call was sent and its outcome is not in the status.
 func (u *unsettledIntents) recall(mu *v1alpha1.ManagedUser) (intent, bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	kept, ok := u.byObject[client.ObjectKeyFromObject(mu)]
-	return kept.intent, ok && kept.uid == mu.UID && !kept.unsent && !kept.intent.settled(mu)
+	kept, ok := u.of(mu)
+	return kept.intent, ok && !kept.unsent && !kept.intent.settled(mu)
 }
 
 // settle drops the intent of an object whose stored status shows the outcome.

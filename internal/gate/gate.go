@@ -49,7 +49,8 @@ func New[K comparable](limits Limits, now func() time.Time, wake func(K)) *Gate[
 }
 
 // Enter takes a place of a kind for an object and returns true, or puts the object in line and returns false. A place of any
-// kind serves where Other is asked for. An object that stands in line for a create call takes the place for that at once: what it would find out before, it would have to find out again.
+// kind serves where Other is asked for. An object that stands in line for a create call takes the place for that at once: what
+// it would find out before, it would have to find out again.
 func (g *Gate[K]) Enter(key K, kind Kind, class quota.Class) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
