@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 
-	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,7 +17,7 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/handover"
 )
 
-// releaseSecrets takes the in-use finalizer off Secrets and OAuth clients that nobody needs, where no operator does it. It asks for no
+// releaseSecrets takes the in-use finalizer off Secrets and OAuth clients that no user needs, where no operator does it. It asks for no
 // operator: as a rule there is none.
 func (s *session) releaseSecrets(ctx context.Context, o *drainOptions) error {
 	if o.clients || o.client != "" || o.selector != "" || o.inventory != "" {
@@ -58,18 +57,15 @@ func (s *session) newRelease(ctx context.Context, namespace string) (*handover.R
 	if err != nil {
 		return nil, err
 	}
-	var deployments appsv1.DeploymentList
-	err = c.List(ctx, &deployments, operatorLabels, client.InNamespace(s.operatorNamespace))
-	if err != nil && !apierrors.IsForbidden(err) {
-		return nil, fmt.Errorf("looking for the operator's Deployment: %w", err)
+	operators, err := deployedOperators(ctx, c, s.operatorNamespace)
+	if err != nil {
+		return nil, err
 	}
 	r := &handover.Release{Client: c, Namespace: namespace}
 	if s.operatorNamespace != "" {
 		r.Operators = append(r.Operators, s.operatorNamespace)
 	}
-	for i := range deployments.Items {
-		deployment := &deployments.Items[i]
-		found := operator{namespace: deployment.Namespace, deployment: deployment.Name, args: argsOf(deployment), available: deployment.Status.AvailableReplicas}
+	for _, found := range operators {
 		r.Operators = append(r.Operators, found.namespace)
 		if namespace := found.args["operator-namespace"]; namespace != "" {
 			r.Operators = append(r.Operators, namespace)
@@ -79,15 +75,11 @@ func (s *session) newRelease(ctx context.Context, namespace string) (*handover.R
 	return r, nil
 }
 
-// tellWatched says that an operator does by itself what the command is to do. Where nobody can tell, nothing is said.
+// tellWatched says that an operator does by itself what the command is to do. Where that is not known, nothing is said.
 func (s *session) tellWatched(ctx context.Context, c client.Reader, o operator, namespace string) {
-	watched := strings.Split(o.args["watch-namespaces"], ",")
-	for i := range watched {
-		watched[i] = strings.TrimSpace(watched[i])
-	}
-	where := "all namespaces"
+	watched, where := o.watched(), "all namespaces"
 	switch {
-	case watched[0] == "":
+	case len(watched) == 0:
 	case namespace == "":
 		where = "namespace " + strings.Join(watched, ", ")
 	case !slices.Contains(watched, namespace):
@@ -183,12 +175,17 @@ func objectsOf(held []handover.Held) []client.Object {
 	return objects
 }
 
+// isRefusedByPolicy reports whether an admission policy refused a request, which the API server tells in words alone.
+func isRefusedByPolicy(err error) bool {
+	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "denied request")
+}
+
 // advisedOnRelease says what to do about rights that a release lacks.
 func advisedOnRelease(err error) error {
 	switch {
 	case handover.UnknownOperator(err) && apierrors.IsForbidden(err):
 		return advise(err, "name the operator's namespace by --operator-namespace, also when the operator is gone, or ask for the right to list ClusterOAuthClients")
-	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "ValidatingAdmissionPolicy"):
+	case isRefusedByPolicy(err):
 		return advise(err, "if the operator is gone for good, start it again with --as=NAME --as-group=GROUP for the group that may, which needs the rights too: see docs/policies.md")
 	}
 	return err

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -46,23 +47,17 @@ func (s *session) operator(ctx context.Context) (operator, error) {
 // findOperator looks for the operator's Deployment. Who may not read Deployments has to know the rest by flags.
 func findOperator(ctx context.Context, c client.Reader, namespace, ownerID string) (operator, error) {
 	o := operator{namespace: namespace, ownerID: ownerID, sure: ownerID != ""}
-	var deployments appsv1.DeploymentList
-	err := c.List(ctx, &deployments, operatorLabels, client.InNamespace(namespace))
-	if err != nil && !apierrors.IsForbidden(err) {
-		return operator{}, fmt.Errorf("looking for the operator's Deployment: %w", err)
+	deployed, err := deployedOperators(ctx, c, namespace)
+	if err != nil {
+		return operator{}, err
 	}
-	switch len(deployments.Items) {
+	switch len(deployed) {
 	case 0:
 	case 1:
-		deployment := &deployments.Items[0]
-		o.deployment = deployment.Name
-		o.namespace, o.args, o.available = deployment.Namespace, argsOf(deployment), deployment.Status.AvailableReplicas
-		if ownerID == "" {
-			o.ownerID = o.args["owner-id"]
-		}
-		o.sure = true
+		o = deployed[0]
+		o.ownerID, o.sure = cmp.Or(ownerID, o.args["owner-id"]), true
 	default:
-		return operator{}, complain(fmt.Sprintf("there are %d operators in this cluster", len(deployments.Items)),
+		return operator{}, complain(fmt.Sprintf("there are %d operators in this cluster", len(deployed)),
 			"name the one that is meant by --operator-namespace")
 	}
 	if o.ownerID != "" {
@@ -75,6 +70,37 @@ func findOperator(ctx context.Context, c client.Reader, namespace, ownerID strin
 	}
 	o.ownerID = string(system.UID)
 	return o, nil
+}
+
+// deployedOperators returns what the Deployments of operators tell, in a namespace, or in all when it is empty; nothing to a
+// person who may not read them.
+func deployedOperators(ctx context.Context, c client.Reader, namespace string) ([]operator, error) {
+	var deployments appsv1.DeploymentList
+	err := c.List(ctx, &deployments, operatorLabels, client.InNamespace(namespace))
+	if err != nil && !apierrors.IsForbidden(err) {
+		return nil, fmt.Errorf("looking for the operator's Deployment: %w", err)
+	}
+	operators := make([]operator, len(deployments.Items))
+	for i := range deployments.Items {
+		deployment := &deployments.Items[i]
+		operators[i] = operator{
+			namespace: deployment.Namespace, deployment: deployment.Name, args: argsOf(deployment), available: deployment.Status.AvailableReplicas,
+		}
+	}
+	return operators, nil
+}
+
+// watched returns the namespaces in which the operator works, none when those are all.
+func (o *operator) watched() []string {
+	flag := o.args["watch-namespaces"]
+	if flag == "" {
+		return nil
+	}
+	watched := strings.Split(flag, ",")
+	for i := range watched {
+		watched[i] = strings.TrimSpace(watched[i])
+	}
+	return watched
 }
 
 // argsOf returns the flags of a Deployment's manager.

@@ -119,7 +119,7 @@ func apply(
 			applied.Status.ObservedGeneration = -1 // As the CRD has it for an object at which nobody has looked.
 		}
 		return applied, "", nil
-	case apierrors.IsInvalid(err), apierrors.IsForbidden(err) && strings.Contains(err.Error(), "denied request"):
+	case apierrors.IsInvalid(err), isRefusedByPolicy(err):
 		return nil, objection(err), nil
 	case apierrors.IsForbidden(err):
 		return appliedHere(mu, live), "You may not apply these manifests, not even as a dry run, so that the API server has not checked all of them.", nil

@@ -54,9 +54,7 @@ func (o *operator) settings() (*settings, error) {
 		UserAgent:           "kubectl-calcom/" + version.Version, Transport: controller.NewTransport(1), Clock: clock.RealClock{},
 		Jitter: func(time.Duration) time.Duration { return 0 },
 	}
-	if watched := o.text("watch-namespaces", ""); watched != "" {
-		s.WatchNamespaces = strings.Split(watched, ",")
-	}
+	s.WatchNamespaces = o.watched()
 	return s, nil
 }
 
@@ -88,12 +86,7 @@ func parseBool(value string) (bool, error) {
 
 // watches reports whether the operator looks after objects in a namespace.
 func (s *settings) watches(namespace string) bool {
-	for _, watched := range s.WatchNamespaces {
-		if strings.TrimSpace(watched) == namespace {
-			return true
-		}
-	}
-	return len(s.WatchNamespaces) == 0
+	return len(s.WatchNamespaces) == 0 || slices.Contains(s.WatchNamespaces, namespace)
 }
 
 // cautions says why conditions in namespaces may be old, whatever they say.

@@ -37,7 +37,7 @@ type Release struct {
 type Held struct {
 	// PartialObjectMetadata is all that is read of it: of a Secret no data.
 	*metav1.PartialObjectMetadata
-	// Needs is what the object is needed for; nil when nobody needs it.
+	// Needs is what the object is needed for; nil when no user needs it.
 	Needs *Need
 }
 
@@ -98,7 +98,7 @@ func (r *Release) Begin(ctx context.Context, object *metav1.PartialObjectMetadat
 		}
 		first = false
 		if !isHeld(object) {
-			return nil // Somebody else was faster.
+			return nil // Another writer was faster.
 		}
 		return controller.BeginRelease(ctx, r.Client, object)
 	}))
@@ -120,8 +120,8 @@ func (r *Release) End(ctx context.Context, object *metav1.PartialObjectMetadata)
 	return refuse("start it again", "it was changed at the same moment")
 }
 
-// Cancel takes the sign off an object that is needed after all. If somebody else writes at the same moment, the sign stays: it does no harm, and
-// an operator takes it off.
+// Cancel takes the sign off an object that is needed after all. If another writer writes at the same moment, the sign stays: it
+// does no harm, and an operator takes it off.
 func (r *Release) Cancel(ctx context.Context, object *metav1.PartialObjectMetadata) error {
 	if err := controller.CancelRelease(ctx, r.Client, object); !apierrors.IsConflict(err) {
 		return gone(err)

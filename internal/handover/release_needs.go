@@ -34,7 +34,7 @@ type needed struct {
 // needs tells who needs what: a user that may be in Cal.com needs its OAuth client, and that one's Secret.
 type needs struct {
 	users map[needed]client.ObjectKey
-	// shared are the names of Secrets of ClusterOAuthClients, while nobody can tell in which namespace those are.
+	// shared are the names of Secrets of ClusterOAuthClients, while it is not known in which namespace those are.
 	shared map[string]client.ObjectKey
 }
 
