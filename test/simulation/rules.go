@@ -40,8 +40,8 @@ func adoptsAnother(before, after *v1alpha1.ManagedUser) bool {
 func (l *ledger) released(t *task, c *claim, before *v1alpha1.ManagedUser) {
 	ofPolicy := before.Spec.DeletionPolicy != "" || c.adopted
 	switch {
-	case !c.stored && l.world.isExposed(c) && slices.Contains(c.cluster.processes, c.process):
-		c.exposed = true // The process that sent its create call restores the records that another tool removed.
+	case l.world.isExposed(c) && c.isKeptInMemory():
+		c.exposed = true // The records that another tool removed are restored.
 	case l.isExcused(t, c):
 		c.abandoned = true
 	case !orphans(before) || !ofPolicy && c.userID == 0:
@@ -160,11 +160,15 @@ func (c *claim) shouldBeFinished(p *process) bool {
 	return !c.adopted && (c.zoned || c.failed && c.process == p && !c.stored)
 }
 
-// isRemembered reports whether the process that sent the create call of a claim is alive and can restore the records that
-// another tool removed.
+// isRemembered reports whether the records of a claim, which another tool removed, can be restored.
 func (l *ledger) isRemembered(c *claim) bool {
-	mu := c.cluster.api.users[c.name]
-	return c.exposed && !c.stored && mu != nil && slices.Contains(c.cluster.processes, c.process)
+	return c.exposed && c.isKeptInMemory() && c.cluster.api.users[c.name] != nil
+}
+
+// isKeptInMemory reports whether the process that sent the create call of a claim is alive, and remembers the call since no
+// status shows its outcome.
+func (c *claim) isKeptInMemory() bool {
+	return !c.stored && slices.Contains(c.cluster.processes, c.process)
 }
 
 // takenByAnother reports whether the user carries another's mark: somebody put it there by hand, or two owners raced and
