@@ -204,17 +204,24 @@ func replaceUnderPolicies(s *story) {
 // invalid is what no ManagedUser may have.
 const invalid = "  timeFormat: 13\n"
 
+// forceInvalid applies erin with Force=true, and makes the manifest in Git invalid. It returns erin's user and the manifest.
+func (s *story) forceInvalid() (id int64, path string) {
+	s.Helper()
+	s.user("erin", "  annotations:\n    argocd.argoproj.io/sync-options: Force=true\n")
+	s.settled(s.apply())
+	id = s.id("erin")
+	path = s.folder + "/users/erin.yaml"
+	s.repo.write(path, s.repo.read(path)+invalid)
+	s.push("A field that is invalid")
+	return id, path
+}
+
 // Force=true makes of a manifest that the API server refuses a deletion: the user is gone from Cal.com, until Git has a
 // manifest that is valid. It is another user then.
 func forceInvalid(s *story) {
 	s.sample()
 	s.unprotect()
-	s.user("erin", "  annotations:\n    argocd.argoproj.io/sync-options: Force=true\n")
-	s.settled(s.apply())
-	id := s.id("erin")
-	path := s.folder + "/users/erin.yaml"
-	s.repo.write(path, s.repo.read(path)+invalid)
-	s.push("A field that is invalid")
+	id, path := s.forceInvalid()
 	s.gone("erin", &v1alpha1.ManagedUser{})
 	s.wantPeople("alice", "dora")
 	s.repo.edit(path, invalid, "")
@@ -227,12 +234,7 @@ func forceInvalid(s *story) {
 // The label of the deletion protection holds who would go so. The sample's users have it.
 func forceInvalidProtected(s *story) {
 	s.sample()
-	s.user("erin", "  annotations:\n    argocd.argoproj.io/sync-options: Force=true\n")
-	s.settled(s.apply())
-	id := s.id("erin")
-	path := s.folder + "/users/erin.yaml"
-	s.repo.write(path, s.repo.read(path)+invalid)
-	s.push("A field that is invalid")
+	id, path := s.forceInvalid()
 	s.untilRefused("erin", "protected from deletion")
 	s.repo.edit(path, invalid, "")
 	s.settled(s.push("Valid again"))
