@@ -61,6 +61,14 @@ func newSlowServer(api string) (*slowServer, error) {
 	return s, nil
 }
 
+// release lets all calls through, and returns how many creates were held at a time.
+func (s *slowServer) release() int {
+	close(s.released)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.most
+}
+
 func (s *slowServer) count(calls int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,8 +113,7 @@ func (w *world) slowPhase() phase {
 			if conditions, err = w.createSlow(ctx, s); err == nil {
 				ready, gone, err = w.beside(ctx)
 			}
-			close(s.released)
-			most = s.most
+			most = s.release()
 			return errors.Join(err, w.deleteSlow(ctx))
 		},
 		targets: func(m *measurement) {

@@ -243,7 +243,7 @@ func (m *movers) wantMoved(from, to *world, names []string, users int) {
 		}
 		var mu v1alpha1.ManagedUser
 		var ready *metav1.Condition
-		err := wait.PollUntilContextTimeout(m.Context(), 100*time.Millisecond, 30*time.Second, true, func(context.Context) (bool, error) {
+		err := wait.PollUntilContextTimeout(m.Context(), 100*time.Millisecond, stacktest.Patience, true, func(context.Context) (bool, error) {
 			if err := c.Get(m.Context(), key, &mu); err != nil {
 				return false, err
 			}

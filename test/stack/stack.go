@@ -123,14 +123,27 @@ func (s *Stack) build(ctx context.Context) (err error) {
 // silence drops what envtest logs. Several stacks may start at once, and the logger of the process is set only once.
 var silence = sync.OnceFunc(func() { log.SetLogger(logr.Discard()) })
 
+// controlPlaneAttempts is how often a control plane is started before its error counts. envtest gives a new API server
+// 5 s to make its first namespace, which is not always enough where other processes compile or start at the same time.
+const controlPlaneAttempts = 3
+
 func (s *Stack) startControlPlane(context.Context) error {
 	silence()
-	s.controlPlane = &envtest.Environment{}
-	if err := s.configureAudit(s.controlPlane); err != nil {
-		return err
-	}
-	if _, err := s.controlPlane.Start(); err != nil {
-		return fmt.Errorf("starting the control plane (is KUBEBUILDER_ASSETS set?): %w", err)
+	for attempt := 1; ; attempt++ {
+		s.controlPlane = &envtest.Environment{ControlPlaneStartTimeout: patience}
+		if err := s.configureAudit(s.controlPlane); err != nil {
+			return err
+		}
+		_, err := s.controlPlane.Start()
+		if err == nil {
+			break
+		}
+		if attempt == controlPlaneAttempts {
+			return fmt.Errorf("starting the control plane (is KUBEBUILDER_ASSETS set?): %w", err)
+		}
+		if err := s.controlPlane.Stop(); err != nil {
+			return fmt.Errorf("stopping a control plane that did not start: %w", err)
+		}
 	}
 	if err := os.WriteFile(s.Kubeconfig, s.controlPlane.KubeConfig, 0o600); err != nil {
 		return fmt.Errorf("writing the kubeconfig: %w", err)
