@@ -179,6 +179,7 @@ func TestMemoryShrinksWhenObjectsGo(t *testing.T) {
 	}
 	s.advance(3 * time.Minute) // The last calls count no longer.
 	s.reconciler.Quotas()
+	s.reconciler.writes.lacks(&v1alpha1.ManagedUser{}) // Any reconcile asks.
 	if d := cmp.Diff(map[string]int{}, held(s.reconciler, c.keeper)); d != "" {
 		t.Errorf("entries left (-want +got):\n%s", d)
 	}

@@ -58,6 +58,7 @@ type ManagedUserReconciler struct {
 	intents  *unsettledIntents
 	rivals   *rivals
 	marks    *ownMarks
+	writes   *ownWrites
 	held     *heldDeletions
 	lifted   *lifted
 	// gone are the UIDs, by name, of objects that were let go and that the cache has not heard of yet. Another look at one of them
@@ -76,6 +77,8 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 		return nil, err
 	}
 	accounts := newAccounts(config)
+	writes := newOwnWrites(config.Clock)
+	c = writes.over(c)
 	deletions, absences := newLimits(c, reader, config)
 	sweeper := newSweeper(c, reader, accounts, config)
 	sweeper.missing = absences.suspect
@@ -83,7 +86,7 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 		client: c, reader: reader, recorder: recorder, config: config, clock: config.Clock,
 		accounts: accounts, credentials: newCredentials(c, reader, config, accounts), sweeper: sweeper,
 		deletions: deletions, absences: absences, tokens: newTokensMemory(config), retries: newRetries(config),
-		intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config), marks: newOwnMarks(), held: newHeldDeletions(), lifted: &lifted{},
+		intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config), marks: newOwnMarks(), writes: writes, held: newHeldDeletions(), lifted: &lifted{},
 	}, nil
 }
 
@@ -154,6 +157,9 @@ func (r *ManagedUserReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 	}
 	if uid, ok := r.gone.Load(request.NamespacedName); ok && uid == mu.UID {
 		return ctrl.Result{}, nil
+	}
+	if r.writes.lacks(mu) {
+		return ctrl.Result{RequeueAfter: ownWritePace}, nil
 	}
 	v := &visit{
 		mu: mu, before: mu.DeepCopy(), told: slices.Clone(mu.Status.Conditions), mark: r.markOf(mu), began: r.beginningOf(mu),

@@ -69,6 +69,9 @@ func (r *OAuthClientReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	if r.users.writes.lacks(c.object) {
+		return ctrl.Result{RequeueAfter: ownWritePace}, nil
+	}
 	v := &clientVisit{oauthClient: c, key: request.NamespacedName, before: *c.status.DeepCopy()}
 	held, wait, err := r.hold(ctx, v)
 	switch {
