@@ -44,7 +44,8 @@ type Call struct {
 	Method, Path, Query string
 	// ClientID is the client of the path, empty where the path has none.
 	ClientID string
-	// UserID is the user of the path or, for a create, the one that it made.
+	// UserID is the user of the path, the one that a create made, or the one
+	// whose refresh token was exchanged.
 	// It is 0 where there is none.
 	UserID int64
 	// Header is what the caller sent, secrets and tokens included.

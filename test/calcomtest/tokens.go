@@ -135,6 +135,6 @@ func (s *Server) refreshTokens(c *call) answer {
 	}
 	delete(s.refresh, token.(string))
 	a := success(http.StatusOK, s.issue(s.users[t.userID], c.now))
-	a.effect = true
+	a.effect, a.userID = true, t.userID
 	return a
 }

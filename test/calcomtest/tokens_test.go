@@ -103,6 +103,9 @@ func TestRefresh(t *testing.T) {
 	other := a.as("x-cal-secret-key", "test-secret-2")
 	other.call("POST", "/v2/oauth/"+cid2+"/refresh", `{"refreshToken": "`+newRefresh+`"}`).want(t, 400, "BadRequestException", "Invalid refresh token")
 	a.as("Authorization", "Bearer "+access).refresh(newRefresh).want(t, 200)
+	if users := []int64{s.CallsOf(calcomtest.OpRefresh)[0].UserID, s.CallsOf(calcomtest.OpRefresh)[1].UserID}; !reflect.DeepEqual(users, []int64{2, 0}) {
+		t.Errorf("the calls are of the users %v, want the owner of the token, and nobody where it is used up", users)
+	}
 	if effects := effects(s, calcomtest.OpRefresh); !reflect.DeepEqual(effects, []bool{true, false, false, false, false, true}) {
 		t.Errorf("effects %v", effects)
 	}
