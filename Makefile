@@ -80,7 +80,7 @@ else
 	go -C test/example $(TESTING) -race $(TESTFLAGS) ./...
 endif
 
-# Two targets at a time, since most of these tests wait for processes most of the time.
+# Two targets at a time, since these tests wait for processes much of the time. Not more: with four, waits run out.
 .PHONY: test-e2e
 test-e2e: ## Run the tests of built binaries, charts, documentation, monitoring and GitOps tools
 	for major in 3 4; do go tool -n -modfile=hack/tools/helm/go.mod helm.sh/helm/v$$major/cmd/helm >/dev/null; done
@@ -88,7 +88,7 @@ test-e2e: ## Run the tests of built binaries, charts, documentation, monitoring 
 
 .PHONY: e2e/packages $(E2E_MODULES:%=e2e/%)
 e2e/packages:
-	go $(TESTING) -race $(TESTFLAGS) $(E2E_PACKAGES)
+	go $(TESTING) -p=1 -race $(TESTFLAGS) $(E2E_PACKAGES)
 
 # Nothing of the operator runs in the processes of these tests. Without the race detector they share what they compile
 # with golangci-lint, which is much: Argo CD, Flux, Prometheus, OLM.
