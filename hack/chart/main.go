@@ -80,7 +80,7 @@ func copyAll(made map[string][]byte, folder, pattern string) error {
 // object is what is of interest in any manifest.
 type object struct {
 	Kind     string
-	Metadata struct{ Name string }
+	Metadata struct{ Name, Namespace string }
 	Rules    []rule
 	Spec     struct {
 		Group, Scope string

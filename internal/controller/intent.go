@@ -314,12 +314,28 @@ func (r *ManagedUserReconciler) release(ctx context.Context, v *visit) error {
 			err = let()
 		}
 	}
+	if apierrors.IsForbidden(err) {
+		return refusedRelease(err)
+	}
 	if err := client.IgnoreNotFound(err); err != nil {
 		return err
 	}
 	v.released = true
 	r.gone.Store(client.ObjectKeyFromObject(v.mu), v.mu.UID)
 	return nil
+}
+
+// releaseRetry is the time until the next attempt to remove a finalizer that the API server did not let the operator remove.
+const releaseRetry = time.Minute
+
+// refusedRelease is what an admission policy that does not know the operator leads to, or a role that lacks a right. The error has
+// the names of the object and of the policy, and no address.
+func refusedRelease(err error) *problem {
+	return &problem{
+		condition: v1alpha1.ConditionReady, reason: v1alpha1.ReasonDeletionBlocked, severity: stalled, pace: slowly, within: releaseRetry,
+		message: "In Cal.com there is nothing left to do, but the API server does not let the operator remove its finalizer; allow it to the operator's ServiceAccount (" +
+			err.Error() + ")",
+	}
 }
 
 // patchMetadata writes a change of the metadata and takes over what it changed, and the resource version, into

@@ -233,7 +233,7 @@ func (r *ManagedUserReconciler) failDeletion(v *visit, p *problem) {
 	r.tellCondition(v, p)
 	reason, message := v1alpha1.ReasonDeletionBlocked, "The user is not deleted: "+p.message
 	switch {
-	case p.severity == resting, p.reason == v1alpha1.ReasonMassDeletion, p.reason == v1alpha1.ReasonMassAbsence:
+	case p.severity == resting, p.severity == stalled && p.condition == v1alpha1.ConditionReady, p.reason == v1alpha1.ReasonMassDeletion, p.reason == v1alpha1.ReasonMassAbsence:
 		reason, message = p.reason, p.message
 	case p.severity == transient, p.pace == later, p.pace == inLine:
 		reason = v1alpha1.ReasonDeleting

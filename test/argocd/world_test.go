@@ -27,7 +27,7 @@ import (
 const control = "argocd"
 
 // underPolicies is the label of namespaces in which config/policy keeps finalizers too. The other stories show what
-// Argo CD does on a cluster without those policies.
+// Argo CD does on a cluster without those policies, so the chart's are switched off.
 const underPolicies = "finalizer-policies"
 
 // world is everything that runs.
@@ -162,6 +162,7 @@ func (w *world) installOperator(t *testing.T) {
 		"https://github.com/calcom-operator/calcom-operator.git", repo.url,
 		"targetRevision: v0.1.0", "targetRevision: main",
 		"https://api.cal.com", w.stack.API,
+		"        massDeleteLimit: 10\n", "        massDeleteLimit: 10\n        policies: {enabled: false}\n", // See underPolicies.
 	).Replace(string(text))
 	w.kubectl(t, manifest, "apply", "--server-side", "-f", "-")
 	// No kubelet makes the Deployment available, so the Application is never Healthy.

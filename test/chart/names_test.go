@@ -29,7 +29,7 @@ func TestNames(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
-	const all = "\nmassDeleteLimit: 1\nclusterOAuthClients: true\ndrainOnUninstall: {enabled: true}\npolicies: {enabled: true}\n" +
+	const all = "\nmassDeleteLimit: 1\nclusterOAuthClients: true\ndrainOnUninstall: {enabled: true}\npolicies: {apiURLs: {enabled: true, prefixes: [https://api.cal.com]}}\n" +
 		"networkPolicy: {enabled: true}\nserviceMonitor: {enabled: true}\nprometheusRule: {enabled: true}\ndashboard: {enabled: true}\n"
 	for name, tc := range map[string]struct{ release, namespace, values, want string }{
 		"Dots":   {"cal.v1", namespace, all, "cal-v1-calcom-operator"},

@@ -187,15 +187,16 @@ func TestRefusedValues(t *testing.T) {
 		"TwoWithoutLease":       {"leaderElection: {enabled: false}", []string{"replicas:", "set leaderElection.enabled to true"}},
 		"NoServiceAccount":      {"serviceAccount: {create: false}", []string{"serviceAccount.name:"}},
 		"NothingToScrape":       {"{metrics: {enabled: false}, serviceMonitor: {enabled: true}}", []string{"serviceMonitor.enabled:", "set metrics.enabled to true"}},
-		"NoServer":              {"policies: {enabled: true, apiURLs: {prefixes: []}}", []string{"policies.apiURLs.prefixes:"}},
+		"NoServer":              {"policies: {apiURLs: {enabled: true}}", []string{"policies.apiURLs.prefixes:", "name the servers"}},
+		"ListForNothing":        {"policies: {apiURLs: {prefixes: [https://api.cal.com]}}", []string{"policies.apiURLs.enabled:", "set it to true"}},
 		"OnlyWithoutNamespaces": {only + "watchNamespaces: []", []string{"watchNamespaces:"}},
 		"OnlyWithoutOwner":      {only + "ownerID: ''", []string{"ownerID:", "set ownerID"}},
 		"OnlyWithCRDs":          {only + "crds: {install: true}", []string{"crds.install:", "set it to false"}},
 		"OnlyWithMetrics":       {only + "metrics: {enabled: true}", []string{"metrics.secure:", "metrics.enabled to false"}},
 		"OnlyWithLimit":         {only + "massDeleteLimit: 10", []string{"massDeleteLimit:", "set it to 0"}},
 		"OnlyWithClients":       {only + "clusterOAuthClients: true", []string{"clusterOAuthClients:", "set it to false"}},
-		"OtherServers":          {"{allowedAPIURLs: [https://cal.example.com], policies: {enabled: true}}", []string{"policies.apiURLs.prefixes:", "same servers"}},
-		"OnlyWithPolicies":      {only + "policies: {enabled: true}", []string{"policies.enabled:", "set it to false"}},
+		"OtherServers":          {"{allowedAPIURLs: [https://cal.example.com], policies: {apiURLs: {enabled: true, prefixes: [https://api.cal.com]}}}", []string{"policies.apiURLs.prefixes:", "same servers"}},
+		"OnlyWithPolicies":      {only, []string{"policies.enabled:", "set it to false"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := template(t, helm, lastWins(t, tc.values))
@@ -287,10 +288,10 @@ func TestNotesOfLeaving(t *testing.T) {
 		values      string
 		says, lacks []string
 	}{
-		"Everywhere":   {"{}", []string{command, "kubectl patch secret NAME", "only a running operator takes off."}, []string{"--as-group"}},
+		"Everywhere":   {"policies: {enabled: false}", []string{command, "kubectl patch secret NAME", "only a running operator takes off."}, []string{"--as-group"}},
 		"Namespaces":   {"watchNamespaces: [team-a, team-b]", []string{command, "takes off, in team-a, team-b only."}, nil},
-		"Policies":     {"policies: {enabled: true, breakGlassGroup: glass}", []string{command, group}, nil},
-		"Unguarded":    {"policies: {enabled: true, breakGlassGroup: glass, finalizers: {enabled: false}}", []string{command}, []string{group}},
+		"Policies":     {"policies: {breakGlassGroup: glass}", []string{command, group}, nil},
+		"Unguarded":    {"policies: {breakGlassGroup: glass, finalizers: {enabled: false}}", []string{command}, []string{group}},
 		"NoFinalizers": {"protectSecrets: false", nil, []string{command, "in-use"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -41,7 +41,8 @@ func (w *world) abandon(name string) {
 		w.Fatal(err)
 	}
 	w.MustKubectl("", "delete", "manageduser", name, "-n", "team", "--wait=false")
-	w.MustKubectl("", "patch", "manageduser", name, "-n", "team", "--type=merge", `--patch={"metadata":{"finalizers":null}}`)
+	w.MustKubectl("", "patch", "manageduser", name, "-n", "team", "--type=merge", `--patch={"metadata":{"finalizers":null}}`,
+		"--as=somebody", "--as-group=system:masters", "--as-group=calcom-operator:break-glass")
 	if err := w.StartOperator(w.Context()); err != nil {
 		w.Fatal(err)
 	}

@@ -67,7 +67,7 @@ rateLimitShare: 1
 	}{
 		"Cluster": {`
 massDeleteLimit: 10
-policies: {enabled: true, apiURLs: {prefixes: [SANDBOX]}}
+policies: {apiURLs: {enabled: true, prefixes: [SANDBOX]}}
 `, true, true},
 		"Namespaces": {`
 massDeleteLimit: 10
@@ -83,6 +83,7 @@ ownerID: tests
 crds: {install: false}
 metrics: {enabled: false}
 rbac: {namespacedOnly: true}
+policies: {enabled: false}
 `, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -97,6 +97,22 @@ func TestOperatorTakesFinalizersOff(t *testing.T) {
 	}
 }
 
+// In a kustomization of somebody else's, the operator has another namespace or another name.
+func TestOperatorsByName(t *testing.T) {
+	user := newUser("by-name", "")
+	user.SetFinalizers([]string{v1alpha1.ManagedUserFinalizer})
+	object := create(t, user)
+	for name, takes := range map[string]bool{
+		"cal-ops:calcom-operator": true, "cal-ops:prod-calcom-operator-v2": true,
+		"cal-ops:calcom-operators": false, "cal-ops:mycalcom-operator": false, "argocd:argocd-application-controller": false,
+	} {
+		err := patchFinalizers(t.Context(), as(t, "system:serviceaccount:"+name, "system:masters"), object, nil, client.DryRunAll)
+		if ignoreForbidden(err) != nil || (err == nil) != takes {
+			t.Errorf("%s takes a finalizer off: %t (%v), want %t", name, err == nil, err, takes)
+		}
+	}
+}
+
 func TestBreakGlass(t *testing.T) {
 	for name, tc := range guarded() {
 		t.Run(name, func(t *testing.T) {

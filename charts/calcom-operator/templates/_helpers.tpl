@@ -77,14 +77,3 @@ or when extraEnv has it.
 {{- printf "%dMiB" (div (mul $size 25) 32) -}}
 {{- end -}}
 {{- end -}}
-
-{{/* The documents of a file as objects of this release: dict "root" $ "text" string, and "labels" if there are more. */}}
-{{- define "calcom-operator.objects" -}}
-{{- range $text := splitList "\n---\n" .text }}
-{{- $object := fromYaml $text }}
-{{- $labels := merge (fromYaml (include "calcom-operator.labels" $.root)) ($.labels | default dict) (dig "metadata" "labels" dict $object) }}
-{{- $_ := set $object.metadata "labels" $labels }}
----
-{{ toYaml $object }}
-{{- end }}
-{{- end -}}

@@ -17,7 +17,10 @@
 {{- fail "clusterOAuthClients: ClusterOAuthClients take rights in the whole cluster; set it to false, or rbac.namespacedOnly to false" -}}
 {{- end -}}
 {{- if and .policies.enabled .policies.apiURLs.enabled (not .policies.apiURLs.prefixes) -}}
-{{- fail "policies.apiURLs.prefixes: with an empty list no object could be created; name the servers, or set policies.apiURLs.enabled to false" -}}
+{{- fail "policies.apiURLs.prefixes: with an empty list no object could be created; name the servers, such as those of allowedAPIURLs, or set policies.apiURLs.enabled to false" -}}
+{{- end -}}
+{{- if and .policies.apiURLs.prefixes (not .policies.apiURLs.enabled) -}}
+{{- fail "policies.apiURLs.enabled: the list in policies.apiURLs.prefixes is for nothing without it; set it to true, or empty the list" -}}
 {{- end -}}
 {{- if and .policies.enabled .policies.apiURLs.enabled -}}
 {{- $common := false -}}
