@@ -82,7 +82,7 @@ func asError(t *testing.T, err error) *Error {
 func operations() map[Operation]func(context.Context, *Client) error {
 	return map[Operation]func(context.Context, *Client) error{
 		OpCreate: func(ctx context.Context, c *Client) error {
-			_, _, err := c.CreateUser(ctx, NewUser{Email: Hide("alice@example.com"), Name: Hide("Alice")})
+			_, _, err := c.CreateUser(ctx, UserFields{Email: Hide(new("alice@example.com")), Name: Hide(new("Alice"))})
 			return err
 		},
 		OpGet: func(ctx context.Context, c *Client) error {
@@ -94,7 +94,7 @@ func operations() map[Operation]func(context.Context, *Client) error {
 			return err
 		},
 		OpUpdate: func(ctx context.Context, c *Client) error {
-			_, err := c.UpdateUser(ctx, 7, UserUpdate{Name: Hide(new("Alice"))})
+			_, err := c.UpdateUser(ctx, 7, UserFields{Name: Hide(new("Alice"))})
 			return err
 		},
 		OpDelete: func(ctx context.Context, c *Client) error {
@@ -278,7 +278,7 @@ func TestNoConnection(t *testing.T) {
 func TestCertificateError(t *testing.T) {
 	server := httptest.NewTLSServer(answering(http.StatusOK, ""))
 	t.Cleanup(server.Close)
-	_, _, err := newClient(t, server.URL).CreateUser(t.Context(), NewUser{Email: Hide("canary@example.com")})
+	_, _, err := newClient(t, server.URL).CreateUser(t.Context(), UserFields{Email: Hide(new("canary@example.com")), Name: Hide(new("Canary"))})
 	e := asError(t, err)
 	if !e.NotSent || e.OutcomeUnknown() {
 		t.Error("a request that waits for a handshake counts as sent")

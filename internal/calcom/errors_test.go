@@ -158,7 +158,7 @@ func TestCutAnswers(t *testing.T) {
 			server.AddUser(testClientID, calcomtest.User{Email: "alice@example.com"})
 			tc.fault.Op = calcomtest.OpUpdate
 			server.Inject(tc.fault)
-			_, err := c.UpdateUser(t.Context(), 1, UserUpdate{Name: Hide(new("Bob"))})
+			_, err := c.UpdateUser(t.Context(), 1, UserFields{Name: Hide(new("Bob"))})
 			e := asError(t, err)
 			if e.Status != tc.status || e.OutcomeUnknown() != (tc.status != 400) || e.NotSent {
 				t.Errorf("got %#v with status %d, want %d", e, e.Status, tc.status)
@@ -190,13 +190,13 @@ func TestCanaries(t *testing.T) {
 	}
 	sends := map[Operation]func(context.Context, *Client) error{
 		OpCreate: func(ctx context.Context, c *Client) error {
-			_, _, err := c.CreateUser(ctx, NewUser{
-				Email: Hide(plain), Name: Hide(name), Bio: Hide(&bio), AvatarURL: Hide("https://canary.example.com/a.png"), Metadata: Hide(metadata),
+			_, _, err := c.CreateUser(ctx, UserFields{
+				Email: Hide(new(plain)), Name: Hide(new(name)), Bio: Hide(&bio), AvatarURL: Hide(new("https://canary.example.com/a.png")), Metadata: Hide(metadata),
 			})
 			return err
 		},
 		OpUpdate: func(ctx context.Context, c *Client) error {
-			_, err := c.UpdateUser(ctx, 7, UserUpdate{
+			_, err := c.UpdateUser(ctx, 7, UserFields{
 				Email: Hide(new(plain)), Name: Hide(new(name)), Bio: Hide(&bio), AvatarURL: Hide(new("https://canary.example.com/a.png")), Metadata: Hide(metadata),
 			})
 			return err
@@ -241,7 +241,7 @@ func TestCanaries(t *testing.T) {
 
 // TestMaskKeepsWhatIsRead masks values that look like the words by which the package knows an answer.
 func TestMaskKeepsWhatIsRead(t *testing.T) {
-	user := NewUser{Email: Hide("a@b.c"), Name: Hide("Existing user"), Metadata: Hide(Metadata{"a": raw(`"4711"`), "b": raw(`"Cannot POST"`), "c": raw(`"ID="`)})}
+	user := UserFields{Email: Hide(new("a@b.c")), Name: Hide(new("Existing user")), Metadata: Hide(Metadata{"a": raw(`"4711"`), "b": raw(`"Cannot POST"`), "c": raw(`"ID="`)})}
 	const conflict = `{"error":{"code":"ConflictException","message":"User with the provided e-mail already exists. Existing user ID=4711"}}`
 	_, _, err := serve(t, answering(409, conflict)).CreateUser(t.Context(), user)
 	if id, ok := asError(t, err).ExistingUserID(); id != 4711 || !ok {
@@ -252,7 +252,7 @@ func TestMaskKeepsWhatIsRead(t *testing.T) {
 		t.Errorf("got %q, want that there is no such API", asError(t, err).Message)
 	}
 	// Short and chosen values stay: they say nothing of anybody, and the rules are full of them.
-	user = NewUser{Email: Hide("a@b.c"), Name: Hide("is"), TimeZone: "Europe/Rome", WeekStart: "Monday", Locale: "es-419"}
+	user = UserFields{Email: Hide(new("a@b.c")), Name: Hide(new("is")), TimeZone: new("Europe/Rome"), WeekStart: new("Monday"), Locale: new("es-419")}
 	const text = "this is for Monday in Europe/Rome, es-419"
 	_, _, err = serve(t, answering(400, `{"message":"`+text+`"}`)).CreateUser(t.Context(), user)
 	if d := cmp.Diff(text, asError(t, err).Message); d != "" {

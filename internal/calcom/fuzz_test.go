@@ -36,8 +36,8 @@ func fuzzCalls() map[Operation]func(context.Context, *Client) ([]User, error) {
 	tokens := func(_ Tokens, err error) ([]User, error) { return nil, err }
 	return map[Operation]func(context.Context, *Client) ([]User, error){
 		OpCreate: func(ctx context.Context, c *Client) ([]User, error) {
-			user, _, err := c.CreateUser(ctx, NewUser{
-				Email: Hide(email), Name: Hide(name), Metadata: Hide(Metadata{"k": json.RawMessage(`["zanzibar value"]`)}),
+			user, _, err := c.CreateUser(ctx, UserFields{
+				Email: Hide(new(email)), Name: Hide(new(name)), Metadata: Hide(Metadata{"k": json.RawMessage(`["zanzibar value"]`)}),
 			})
 			return []User{user}, err
 		},
@@ -46,7 +46,7 @@ func fuzzCalls() map[Operation]func(context.Context, *Client) ([]User, error) {
 			return c.UsersByEmail(ctx, email, "other.zanzibar@example.com")
 		},
 		OpUpdate: func(ctx context.Context, c *Client) ([]User, error) {
-			return one(c.UpdateUser(ctx, 7, UserUpdate{Email: Hide(new(email)), Bio: Hide(new(name))}))
+			return one(c.UpdateUser(ctx, 7, UserFields{Email: Hide(new(email)), Bio: Hide(new(name))}))
 		},
 		OpDelete: func(ctx context.Context, c *Client) ([]User, error) { return one(c.DeleteUser(ctx, 7)) },
 		OpRefresh: func(ctx context.Context, c *Client) ([]User, error) {
@@ -172,7 +172,7 @@ func FuzzMask(f *testing.F) {
 			return // JSON cannot hold it, so no request does.
 		}
 		c := &Client{clientID: testClientID, secretKey: Hide(testSecretKey)}
-		m := c.maskFor(call{body: Hide(NewUser{Email: Hide("a@b.c"), Name: Hide(value)}.body())})
+		m := c.maskFor(call{body: Hide(UserFields{Email: Hide(new("a@b.c")), Name: Hide(new(value))}.body())})
 		if strings.Contains(before+after, "Zanzibar") {
 			return // A part of the value is none of its forms.
 		}

@@ -29,17 +29,14 @@ func hidingPlaces(t *testing.T) map[string]any {
 		ID: 7, Email: Hide("canary@example.com"), Username: Hide(new("canary")), Name: Hide(new("canary")), Bio: Hide(new("canary")),
 		TimeZone: "Europe/Rome", AvatarURL: Hide(new("https://canary")), Metadata: Hide(metadata),
 	}
-	fresh := NewUser{
-		Email: Hide("canary@example.com"), Name: Hide("canary"), AvatarURL: Hide("https://canary"), Bio: Hide(new("canary")), Metadata: Hide(metadata),
-	}
-	update := UserUpdate{
+	fields := UserFields{
 		Email: Hide(new("canary@example.com")), Name: Hide(new("canary")), AvatarURL: Hide(new("https://canary")), Bio: Hide(new("canary")),
 		Metadata: Hide(metadata),
 	}
 	tokens := Tokens{AccessToken: Hide("canary"), RefreshToken: Hide("canary")}
 	places := map[string]any{
-		"Config": config, "Client": c, "ClientValue": *c, "User": user, "NewUser": fresh, "UserUpdate": update, "Tokens": tokens,
-		"Call":         call{name: OpCreate, path: []string{"users"}, body: Hide(fresh.body())},
+		"Config": config, "Client": c, "ClientValue": *c, "User": user, "UserFields": fields, "Tokens": tokens,
+		"Call":         call{name: OpCreate, path: []string{"users"}, body: Hide(fields.body())},
 		"HiddenString": Hide("canary"), "HiddenBytes": Hide([]byte("canary")), "HiddenMap": Hide(map[string]string{"canary": "canary"}),
 		"HiddenPointer": Hide(new("canary")), "HiddenStruct": Hide(struct{ Inner string }{"canary"}), "Zero": Hidden[string]{},
 	}
@@ -53,14 +50,13 @@ func hidingPlaces(t *testing.T) map[string]any {
 	places["UnexportedFields"] = struct {
 		config Config
 		user   User
-		fresh  NewUser
-		update UserUpdate
+		fields UserFields
 		tokens Tokens
 		users  []User
 		byID   map[int64]User
 		point  *User
-	}{config, user, fresh, update, tokens, []User{user}, map[int64]User{7: user}, &user}
-	places["Pointers"] = []any{&config, &user, &fresh, &update, &tokens, new(Hide("canary"))}
+	}{config, user, fields, tokens, []User{user}, map[int64]User{7: user}, &user}
+	places["Pointers"] = []any{&config, &user, &fields, &tokens, new(Hide("canary"))}
 	return places
 }
 
@@ -158,13 +154,13 @@ func TestPanic(t *testing.T) {
 	if name := os.Getenv(variable); name == "InACall" {
 		c := places["Client"].(*Client)
 		c.http.Transport = panicking{}
-		_, _, err := c.CreateUser(t.Context(), places["NewUser"].(NewUser))
+		_, _, err := c.CreateUser(t.Context(), places["UserFields"].(UserFields))
 		t.Fatal("no panic", err)
 	} else if name != "" {
 		panic(places[name])
 	}
 	for _, name := range []string{
-		"Config", "Client", "User", "NewUser", "UserUpdate", "Tokens", "HiddenString", "HiddenBytes", "UnexportedFields", "InACall",
+		"Config", "Client", "User", "UserFields", "Tokens", "HiddenString", "HiddenBytes", "UnexportedFields", "InACall",
 	} {
 		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPanic$")
 		child.Env = append(os.Environ(), variable+"="+name, "GOTRACEBACK=all")

@@ -300,7 +300,7 @@ func TestCreatedSomebodyElse(t *testing.T) {
 		"":                                       false,
 	} {
 		body := `{"status":"success","data":{"user":{"id":7,"email":"` + email + `"},"accessToken":"canary","refreshToken":"canary"}}`
-		user, _, err := serve(t, answering(201, body)).CreateUser(t.Context(), NewUser{Email: Hide("alice@example.com"), Name: Hide("Alice")})
+		user, _, err := serve(t, answering(201, body)).CreateUser(t.Context(), UserFields{Email: Hide(new("alice@example.com")), Name: Hide(new("Alice"))})
 		if good {
 			if err != nil || user.ID != 7 {
 				t.Errorf("%q: got user %d, %v", email, user.ID, err)

@@ -14,7 +14,7 @@ import (
 func TestTokens(t *testing.T) {
 	_, c := sandbox(t)
 	ctx := t.Context()
-	user, first, err := c.CreateUser(ctx, NewUser{Email: Hide("alice@example.com"), Name: Hide("Alice")})
+	user, first, err := c.CreateUser(ctx, UserFields{Email: Hide(new("alice@example.com")), Name: Hide(new("Alice"))})
 	if err != nil {
 		t.Fatal(err)
 	}

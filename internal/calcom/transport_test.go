@@ -125,8 +125,8 @@ func TestCertificatesOfStrangers(t *testing.T) {
 						return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
 					},
 				}
-				_, _, err := through(t, "https://api.cal.com", transport).CreateUser(t.Context(), NewUser{
-					Email: Hide("canary.zanzibar@example.com"), Name: Hide("zanzibar"),
+				_, _, err := through(t, "https://api.cal.com", transport).CreateUser(t.Context(), UserFields{
+					Email: Hide(new("canary.zanzibar@example.com")), Name: Hide(new("zanzibar")),
 				})
 				e := asError(t, err)
 				if !e.NotSent || !strings.Contains(e.Error(), "certificate") {

@@ -47,22 +47,10 @@ type User struct {
 // Metadata is what stands beside a user: keys, and values in JSON.
 type Metadata = map[string]json.RawMessage
 
-// NewUser is the body of a create call. Email and Name are required by the server.
-type NewUser struct {
-	Email      Hidden[string]
-	Name       Hidden[string]
-	TimeFormat int32
-	WeekStart  string
-	TimeZone   string
-	Locale     string
-	AvatarURL  Hidden[string]
-	Bio        Hidden[*string]
-	Metadata   Hidden[Metadata]
-}
-
-// UserUpdate is the body of an update call: what is nil is not sent and stays as it is. Metadata replaces the
-// whole object on the server; an empty map empties it.
-type UserUpdate struct {
+// UserFields is the body of a create or update call: what is nil is not sent, so that a user that exists keeps its
+// value and a new one gets the server's. A create call needs Email and Name. Metadata replaces the whole object on
+// the server; an empty map empties it.
+type UserFields struct {
 	Email      Hidden[*string]
 	Name       Hidden[*string]
 	TimeFormat *int32
@@ -77,19 +65,23 @@ type UserUpdate struct {
 // CreateUser creates a user and returns it with its first pair of tokens. There is no idempotency key: after an
 // error for which OutcomeUnknown is true, the user may exist, or come to exist minutes later.
 // A taken address is a 409 (see Error.ExistingUserID), and so is a taken username.
-func (c *Client) CreateUser(ctx context.Context, user NewUser) (User, Tokens, error) {
+func (c *Client) CreateUser(ctx context.Context, fields UserFields) (User, Tokens, error) {
+	email := fields.Email.Reveal()
+	if email == nil || fields.Name.Reveal() == nil {
+		return User{}, Tokens{}, &Error{Operation: OpCreate, NotSent: true, err: errors.New("e-mail or name is missing")}
+	}
 	var created struct {
 		User User `json:"user"`
 		Tokens
 	}
-	call := call{name: OpCreate, method: http.MethodPost, path: c.usersPath(), body: Hide(user.body())}
+	call := call{name: OpCreate, method: http.MethodPost, path: c.usersPath(), body: Hide(fields.body())}
 	if err := c.do(ctx, call, &created); err != nil {
 		return User{}, Tokens{}, err
 	}
 	if err := c.accept(call, &created.User); err != nil {
 		return User{}, Tokens{}, err
 	}
-	if !c.sameAddress(created.User.Email.Reveal(), user.Email.Reveal()) {
+	if !c.sameAddress(created.User.Email.Reveal(), *email) {
 		return User{}, Tokens{}, unreadable(call, "answer shows another user than the one that was to be created")
 	}
 	return created.User, created.Tokens, nil
@@ -103,12 +95,12 @@ func (c *Client) User(ctx context.Context, id int64) (User, error) {
 
 // UpdateUser changes what the update names and returns the user as it is then. A changed e-mail renames the
 // user, its username too; a taken one is a 409 and changes nothing.
-func (c *Client) UpdateUser(ctx context.Context, id int64, update UserUpdate) (User, error) {
-	if email := update.Email.Reveal(); email != nil && *email == "" {
+func (c *Client) UpdateUser(ctx context.Context, id int64, fields UserFields) (User, error) {
+	if email := fields.Email.Reveal(); email != nil && *email == "" {
 		// The server stores an empty address, and then nothing finds the user any more.
 		return User{}, &Error{Operation: OpUpdate, NotSent: true, err: errors.New("e-mail is empty")}
 	}
-	return c.one(ctx, id, call{name: OpUpdate, method: http.MethodPatch, path: c.userPath(id), body: Hide(update.body())})
+	return c.one(ctx, id, call{name: OpUpdate, method: http.MethodPatch, path: c.userPath(id), body: Hide(fields.body())})
 }
 
 // DeleteUser deletes the user with its bookings and calendars and returns it as it was. A second call is a 404.

@@ -44,16 +44,16 @@ func TestRequests(t *testing.T) {
 	}{
 		"CreateTheLeast": {
 			func(ctx context.Context, c *Client) error {
-				_, _, err := c.CreateUser(ctx, NewUser{Email: Hide("alice@example.com"), Name: Hide("Alice")})
+				_, _, err := c.CreateUser(ctx, UserFields{Email: Hide(new("alice@example.com")), Name: Hide(new("Alice"))})
 				return err
 			},
 			sent{"POST", users, "", `{"email":"alice@example.com","name":"Alice"}`, "application/json"},
 		},
 		"CreateWithEverything": {
 			func(ctx context.Context, c *Client) error {
-				_, _, err := c.CreateUser(ctx, NewUser{
-					Email: Hide("alice@example.com"), Name: Hide("Alice"), TimeFormat: 24, WeekStart: "Monday", TimeZone: "Europe/Rome",
-					Locale: "it", AvatarURL: Hide("https://example.com/a.png"), Bio: Hide(new("Hi")),
+				_, _, err := c.CreateUser(ctx, UserFields{
+					Email: Hide(new("alice@example.com")), Name: Hide(new("Alice")), TimeFormat: new(int32(24)), WeekStart: new("Monday"), TimeZone: new("Europe/Rome"),
+					Locale: new("it"), AvatarURL: Hide(new("https://example.com/a.png")), Bio: Hide(new("Hi")),
 					Metadata: Hide(Metadata{"a": raw(`"1"`), "b": raw(`2.50`)}),
 				})
 				return err
@@ -64,10 +64,10 @@ func TestRequests(t *testing.T) {
 		},
 		"CreateWithEmptyBioAndMetadata": {
 			func(ctx context.Context, c *Client) error {
-				_, _, err := c.CreateUser(ctx, NewUser{Email: Hide("a@b.c"), Name: Hide("A"), Bio: Hide(new("")), Metadata: Hide(Metadata{})})
+				_, _, err := c.CreateUser(ctx, UserFields{Email: Hide(new("a@b.c")), Name: Hide(new("A")), Bio: Hide(new("")), Metadata: Hide(Metadata{})})
 				return err
 			},
-			sent{"POST", users, "", `{"email":"a@b.c","name":"A","bio":""}`, "application/json"},
+			sent{"POST", users, "", `{"email":"a@b.c","name":"A","bio":"","metadata":{}}`, "application/json"},
 		},
 		"Get": {
 			func(ctx context.Context, c *Client) error { _, err := c.User(ctx, math.MaxInt64); return err },
@@ -89,19 +89,19 @@ func TestRequests(t *testing.T) {
 			sent{"GET", users, "limit=1&offset=250", "", ""},
 		},
 		"UpdateNothing": {
-			func(ctx context.Context, c *Client) error { _, err := c.UpdateUser(ctx, 7, UserUpdate{}); return err },
+			func(ctx context.Context, c *Client) error { _, err := c.UpdateUser(ctx, 7, UserFields{}); return err },
 			sent{"PATCH", users + "/7", "", `{}`, "application/json"},
 		},
 		"UpdateToEmpty": {
 			func(ctx context.Context, c *Client) error {
-				_, err := c.UpdateUser(ctx, 7, UserUpdate{Bio: Hide(new("")), Metadata: Hide(Metadata{})})
+				_, err := c.UpdateUser(ctx, 7, UserFields{Bio: Hide(new("")), Metadata: Hide(Metadata{})})
 				return err
 			},
 			sent{"PATCH", users + "/7", "", `{"bio":"","metadata":{}}`, "application/json"},
 		},
 		"UpdateEverything": {
 			func(ctx context.Context, c *Client) error {
-				_, err := c.UpdateUser(ctx, 7, UserUpdate{
+				_, err := c.UpdateUser(ctx, 7, UserFields{
 					Email: Hide(new("a@b.c")), Name: Hide(new("A")), TimeFormat: new(int32(12)), WeekStart: new("Sunday"), TimeZone: new("UTC"),
 					Locale: new("de"), AvatarURL: Hide(new("https://b.c/d")), Bio: Hide(new("B")), Metadata: Hide(Metadata{"k": raw("true")}),
 				})
@@ -164,8 +164,16 @@ func TestNotSent(t *testing.T) {
 		want string
 	}{
 		"EmptyEmail": {
-			func() error { _, err := c.UpdateUser(t.Context(), 7, UserUpdate{Email: Hide(new(""))}); return err },
+			func() error { _, err := c.UpdateUser(t.Context(), 7, UserFields{Email: Hide(new(""))}); return err },
 			"updating the user: e-mail is empty",
+		},
+		"NoEmail": {
+			func() error { _, _, err := c.CreateUser(t.Context(), UserFields{Name: Hide(new("A"))}); return err },
+			"creating the user: e-mail or name is missing",
+		},
+		"NoName": {
+			func() error { _, _, err := c.CreateUser(t.Context(), UserFields{Email: Hide(new("a@b.c"))}); return err },
+			"creating the user: e-mail or name is missing",
 		},
 		"NoAddresses": {
 			func() error { _, err := c.UsersByEmail(t.Context()); return err },
@@ -181,7 +189,7 @@ func TestNotSent(t *testing.T) {
 		"OutOfReach":    {page(1, 251), "listing users: limit must be 1 to 250 and offset 0 to 250"},
 		"BrokenMetadata": {
 			func() error {
-				_, err := c.UpdateUser(t.Context(), 7, UserUpdate{Metadata: Hide(Metadata{"k": raw("canary")})})
+				_, err := c.UpdateUser(t.Context(), 7, UserFields{Metadata: Hide(Metadata{"k": raw("canary")})})
 				return err
 			},
 			"updating the user: encoding the body: a metadata value is no JSON",
@@ -204,8 +212,8 @@ func TestNotSent(t *testing.T) {
 func TestLifeOfAUser(t *testing.T) {
 	server, c := sandbox(t)
 	ctx := t.Context()
-	created, tokens, err := c.CreateUser(ctx, NewUser{
-		Email: Hide("alice@example.com"), Name: Hide("Alice"), TimeZone: "America/Port-au-Prince", Bio: Hide(new("")),
+	created, tokens, err := c.CreateUser(ctx, UserFields{
+		Email: Hide(new("alice@example.com")), Name: Hide(new("Alice")), TimeZone: new("America/Port-au-Prince"), Bio: Hide(new("")),
 		Metadata: Hide(Metadata{"k": raw(`"v"`)}),
 	})
 	if err != nil {
@@ -238,11 +246,11 @@ func TestLifeOfAUser(t *testing.T) {
 		t.Errorf("got %v, %v for an address that nobody has", listed, err)
 	}
 	want.Name, want.Metadata = Hide(new("Bob")), Hide(Metadata{})
-	updated, err := c.UpdateUser(ctx, created.ID, UserUpdate{Name: Hide(new("Bob")), Metadata: Hide(Metadata{})})
+	updated, err := c.UpdateUser(ctx, created.ID, UserFields{Name: Hide(new("Bob")), Metadata: Hide(Metadata{})})
 	if d := cmp.Diff(want, updated, revealed); d != "" || err != nil {
 		t.Errorf("updated user (-want +got, error %v):\n%s", err, d)
 	}
-	_, _, err = c.CreateUser(ctx, NewUser{Email: Hide("alice@example.com"), Name: Hide("Alice")})
+	_, _, err = c.CreateUser(ctx, UserFields{Email: Hide(new("alice@example.com")), Name: Hide(new("Alice"))})
 	if id, ok := asError(t, err).ExistingUserID(); !ok || id != created.ID || !IsConflict(err) {
 		t.Errorf("got %v, want a conflict with user %d", err, created.ID)
 	}
@@ -349,7 +357,7 @@ func TestUnreadableCreations(t *testing.T) {
 		"UserArray": `{"status":"success","data":{"user":[],"accessToken":"canary","refreshToken":"canary"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			user, tokens, err := serve(t, answering(http.StatusCreated, body)).CreateUser(t.Context(), NewUser{})
+			user, tokens, err := serve(t, answering(http.StatusCreated, body)).CreateUser(t.Context(), UserFields{Email: Hide(new("a@b.c")), Name: Hide(new("A"))})
 			e := asError(t, err)
 			if !e.Unreadable || !e.OutcomeUnknown() {
 				t.Errorf("got %+v, want an unreadable answer", e)
@@ -475,8 +483,8 @@ func TestFieldsAreThoseOfTheAPI(t *testing.T) {
 		unused []string
 	}{
 		"ManagedUserOutput":      {User{}, nil},
-		"CreateManagedUserInput": {newUserBody{}, nil},
-		"UpdateManagedUserInput": {userUpdateBody{}, []string{"defaultScheduleId"}},
+		"CreateManagedUserInput": {userBody{}, nil},
+		"UpdateManagedUserInput": {userBody{}, []string{"defaultScheduleId"}},
 		"KeysDto":                {Tokens{}, nil},
 	}
 	kinds := map[reflect.Kind]string{
@@ -505,9 +513,8 @@ func TestFieldsAreThoseOfTheAPI(t *testing.T) {
 					continue
 				}
 				got[tag] = kinds[inside.Kind()]
-				required := slices.Contains(all.Schemas[name].Required, tag)
-				if optional := options != ""; strings.HasSuffix(name, "Input") && optional == required {
-					t.Errorf("field %s has options %q, but required is %t", tag, options, required)
+				if strings.HasSuffix(name, "Input") && options == "" {
+					t.Errorf("field %s is sent when it is nil", tag)
 				}
 			}
 			if d := cmp.Diff(want, got); d != "" {

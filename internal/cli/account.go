@@ -280,7 +280,7 @@ func (a *account) users(ctx context.Context, limit, offset int) ([]calcom.User, 
 }
 
 // update changes a user; the update must say the same however often it comes.
-func (a *account) update(ctx context.Context, id int64, update calcom.UserUpdate) (calcom.User, error) {
+func (a *account) update(ctx context.Context, id int64, update calcom.UserFields) (calcom.User, error) {
 	return call(ctx, a, func(ctx context.Context) (calcom.User, error) { return a.client.UpdateUser(ctx, id, update) })
 }
 

@@ -80,7 +80,7 @@ func (r *remote) User(ctx context.Context, id int64) (calcom.User, error) {
 }
 
 // UpdateUser implements handover.Remote.
-func (r *remote) UpdateUser(ctx context.Context, id int64, update calcom.UserUpdate) (calcom.User, error) {
+func (r *remote) UpdateUser(ctx context.Context, id int64, update calcom.UserFields) (calcom.User, error) {
 	return inTurn(ctx, r, func() (calcom.User, error) { return r.update(ctx, id, update) })
 }
 

@@ -23,11 +23,11 @@ import (
 
 // users is what the reconciler needs of Cal.com: one call each, as package calcom documents them.
 type users interface {
-	CreateUser(ctx context.Context, user calcom.NewUser) (calcom.User, calcom.Tokens, error)
+	CreateUser(ctx context.Context, user calcom.UserFields) (calcom.User, calcom.Tokens, error)
 	User(ctx context.Context, id int64) (calcom.User, error)
 	UsersByEmail(ctx context.Context, emails ...string) ([]calcom.User, error)
 	Users(ctx context.Context, limit, offset int) ([]calcom.User, error)
-	UpdateUser(ctx context.Context, id int64, update calcom.UserUpdate) (calcom.User, error)
+	UpdateUser(ctx context.Context, id int64, update calcom.UserFields) (calcom.User, error)
 	DeleteUser(ctx context.Context, id int64) (calcom.User, error)
 	Refresh(ctx context.Context, refreshToken calcom.Hidden[string]) (calcom.Tokens, error)
 	ForceRefresh(ctx context.Context, id int64) (calcom.Tokens, error)

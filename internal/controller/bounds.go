@@ -41,56 +41,37 @@ const (
 	mirroredMetadata = "metadata"
 )
 
-// imageOf returns what the status holds of a user, but for the metadata: the values as Cal.com returned them, those
-// that are too long shortened or left out.
+// imageOf returns what the status holds of a user, but for the metadata: the values as Cal.com returned them. Texts
+// that are too long are shortened, or left out, and listed in truncated.
 func imageOf(user calcom.User) *v1alpha1.CalcomUser {
+	var truncated []string
+	cut := func(field string, text *string, most int) *string {
+		if text == nil || !isLonger(*text, most) {
+			return text
+		}
+		truncated = append(truncated, field)
+		if field == mirroredAvatar {
+			return nil // A part of an address leads nowhere.
+		}
+		return new(shorten(*text, most)) // The user that Cal.com returned is not changed.
+	}
+	word := func(field, text string) string { return *cut(field, &text, maxMirroredWord) }
 	image := &v1alpha1.CalcomUser{
 		ID:                user.ID,
-		Email:             user.Email.Reveal(),
-		Username:          user.Username.Reveal(),
-		Name:              user.Name.Reveal(),
-		Bio:               user.Bio.Reveal(),
-		TimeZone:          user.TimeZone,
-		WeekStart:         user.WeekStart,
-		CreatedDate:       user.CreatedDate,
+		Email:             word("email", user.Email.Reveal()),
+		Username:          cut("username", user.Username.Reveal(), maxMirroredWord),
+		Name:              cut(mirroredName, user.Name.Reveal(), maxMirroredName),
+		Bio:               cut(mirroredBio, user.Bio.Reveal(), maxMirroredBio),
+		TimeZone:          word("timeZone", user.TimeZone),
+		WeekStart:         word("weekStart", user.WeekStart),
+		CreatedDate:       word("createdDate", user.CreatedDate),
 		TimeFormat:        user.TimeFormat,
 		DefaultScheduleID: user.DefaultScheduleID,
-		Locale:            user.Locale,
-		AvatarURL:         user.AvatarURL.Reveal(),
+		Locale:            cut("locale", user.Locale, maxMirroredWord),
+		AvatarURL:         cut(mirroredAvatar, user.AvatarURL.Reveal(), maxMirroredURL),
 	}
-	boundTexts(image)
+	image.Truncated = truncated
 	return image
-}
-
-// boundTexts shortens the texts that are too long, and lists them in truncated.
-func boundTexts(image *v1alpha1.CalcomUser) {
-	email, timeZone, weekStart, createdDate := &image.Email, &image.TimeZone, &image.WeekStart, &image.CreatedDate
-	for _, text := range []struct {
-		field string
-		value **string
-		most  int
-	}{
-		{"email", &email, maxMirroredWord},
-		{"username", &image.Username, maxMirroredWord},
-		{mirroredName, &image.Name, maxMirroredName},
-		{mirroredBio, &image.Bio, maxMirroredBio},
-		{"timeZone", &timeZone, maxMirroredWord},
-		{"weekStart", &weekStart, maxMirroredWord},
-		{"createdDate", &createdDate, maxMirroredWord},
-		{"locale", &image.Locale, maxMirroredWord},
-		{mirroredAvatar, &image.AvatarURL, maxMirroredURL},
-	} {
-		if *text.value == nil || !isLonger(**text.value, text.most) {
-			continue
-		}
-		image.Truncated = append(image.Truncated, text.field)
-		if text.field == mirroredAvatar {
-			*text.value = nil // A part of an address leads nowhere.
-		} else {
-			*text.value = new(shorten(**text.value, text.most)) // The user that Cal.com returned is not changed.
-		}
-	}
-	image.Email, image.TimeZone, image.WeekStart, image.CreatedDate = *email, *timeZone, *weekStart, *createdDate
 }
 
 // isLonger reports whether a text has more than a number of characters.

@@ -26,7 +26,7 @@ func admitted[T any](ctx context.Context, s *session, call func() (T, error)) (T
 	return result, err
 }
 
-func (s *session) CreateUser(ctx context.Context, user calcom.NewUser) (calcom.User, calcom.Tokens, error) {
+func (s *session) CreateUser(ctx context.Context, user calcom.UserFields) (calcom.User, calcom.Tokens, error) {
 	var tokens calcom.Tokens
 	created, err := admitted(ctx, s, func() (created calcom.User, err error) {
 		created, tokens, err = s.client.CreateUser(ctx, user)
@@ -48,7 +48,7 @@ func (s *session) Users(ctx context.Context, limit, offset int) ([]calcom.User, 
 	return admitted(ctx, s, func() ([]calcom.User, error) { return s.client.Users(ctx, limit, offset) })
 }
 
-func (s *session) UpdateUser(ctx context.Context, id int64, update calcom.UserUpdate) (calcom.User, error) {
+func (s *session) UpdateUser(ctx context.Context, id int64, update calcom.UserFields) (calcom.User, error) {
 	return admitted(ctx, s, func() (calcom.User, error) { return s.client.UpdateUser(ctx, id, update) })
 }
 

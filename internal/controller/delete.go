@@ -161,6 +161,6 @@ func (r *ManagedUserReconciler) unmark(ctx context.Context, v *visit) error {
 	if len(lost) > 0 {
 		return fmt.Errorf("metadata with nested values cannot be written back: %s", keyNames(lost))
 	}
-	_, err = v.cal.UpdateUser(ctx, found.ID, calcom.UserUpdate{Metadata: calcom.Hide(kept)})
+	_, err = v.cal.UpdateUser(ctx, found.ID, calcom.UserFields{Metadata: calcom.Hide(kept)})
 	return err
 }

@@ -16,7 +16,7 @@ import (
 
 // difference is what an update has to send so that the user equals the spec.
 type difference struct {
-	update calcom.UserUpdate
+	update calcom.UserFields
 	// fields are the names of what differs, in the order of the spec, for messages.
 	fields []string
 	// keys are the metadata keys of the update that differ, in order.
@@ -34,34 +34,61 @@ func (d *difference) empty() bool { return len(d.fields) == 0 }
 // its +<client id>, and time zones are compared without regard to case.
 func diff(mu *v1alpha1.ManagedUser, user calcom.User, m mark) *difference {
 	d := &difference{}
-	spec := &mu.Spec
-	// An empty address, which the API server refuses, must not come through in spite of it: Cal.com would store it.
-	if spec.Email != "" && spec.Email != user.PlainEmail() {
-		d.update.Email = calcom.Hide(&spec.Email)
+	want := specified(&mu.Spec)
+	if email := want.Email.Reveal(); email != nil && *email != user.PlainEmail() {
+		d.update.Email = want.Email
 		d.fields = append(d.fields, "email")
 	}
 	zone := user.TimeZone
-	if timezone.Equal(zone, spec.TimeZone) {
-		zone = spec.TimeZone
+	if timezone.Equal(zone, mu.Spec.TimeZone) {
+		zone = mu.Spec.TimeZone
 	}
-	d.update.Name = calcom.Hide(changed(d, spec, v1alpha1.FieldName, optional(spec.Name), user.Name.Reveal()))
-	d.update.TimeZone = changed(d, spec, v1alpha1.FieldTimeZone, optional(spec.TimeZone), &zone)
-	d.update.WeekStart = changed(d, spec, v1alpha1.FieldWeekStart, optional(spec.WeekStart), &user.WeekStart)
-	d.update.TimeFormat = changed(d, spec, v1alpha1.FieldTimeFormat, optional(spec.TimeFormat), user.TimeFormat)
-	d.update.Locale = changed(d, spec, v1alpha1.FieldLocale, optional(spec.Locale), user.Locale)
-	d.update.Bio = calcom.Hide(changed(d, spec, v1alpha1.FieldBio, spec.Bio, user.Bio.Reveal()))
-	d.update.AvatarURL = calcom.Hide(changed(d, spec, v1alpha1.FieldAvatarURL, optional(spec.AvatarURL), user.AvatarURL.Reveal()))
+	fixed := mu.Spec.CreateOnly
+	d.update.Name = hidden(d, fixed, v1alpha1.FieldName, want.Name, user.Name)
+	d.update.TimeZone = changed(d, fixed, v1alpha1.FieldTimeZone, want.TimeZone, &zone)
+	d.update.WeekStart = changed(d, fixed, v1alpha1.FieldWeekStart, want.WeekStart, &user.WeekStart)
+	d.update.TimeFormat = changed(d, fixed, v1alpha1.FieldTimeFormat, want.TimeFormat, user.TimeFormat)
+	d.update.Locale = changed(d, fixed, v1alpha1.FieldLocale, want.Locale, user.Locale)
+	d.update.Bio = hidden(d, fixed, v1alpha1.FieldBio, want.Bio, user.Bio)
+	d.update.AvatarURL = hidden(d, fixed, v1alpha1.FieldAvatarURL, want.AvatarURL, user.AvatarURL)
 	d.compareMetadata(mu, user, m)
 	return d
 }
 
-// changed returns the value to send for a field, and nil when it is not managed or right already.
-func changed[T comparable](d *difference, spec *v1alpha1.ManagedUserSpec, field v1alpha1.SpecField, want, have *T) *T {
-	if want == nil || have != nil && *have == *want || slices.Contains(spec.CreateOnly, field) {
+// specified returns the fields that a spec sets, as a call sends them, but for the metadata. An empty address, which
+// the API server refuses, must not come through in spite of it: Cal.com would store it.
+func specified(spec *v1alpha1.ManagedUserSpec) calcom.UserFields {
+	return calcom.UserFields{
+		Email:      calcom.Hide(optional(spec.Email)),
+		Name:       calcom.Hide(optional(spec.Name)),
+		TimeZone:   optional(spec.TimeZone),
+		WeekStart:  optional(spec.WeekStart),
+		TimeFormat: optional(spec.TimeFormat),
+		Locale:     optional(spec.Locale),
+		Bio:        calcom.Hide(spec.Bio),
+		AvatarURL:  calcom.Hide(optional(spec.AvatarURL)),
+	}
+}
+
+// newUser is the body of the create call: every field that the spec sets, and the mark.
+func newUser(mu *v1alpha1.ManagedUser, m mark) calcom.UserFields {
+	fields := specified(&mu.Spec)
+	fields.Metadata = calcom.Hide(ownMetadata(mu, m))
+	return fields
+}
+
+// changed returns the value to send for a field, and nil when it is not managed, as what is in createOnly, or right
+// already.
+func changed[T comparable](d *difference, createOnly []v1alpha1.SpecField, field v1alpha1.SpecField, want, have *T) *T {
+	if want == nil || have != nil && *have == *want || slices.Contains(createOnly, field) {
 		return nil
 	}
 	d.fields = append(d.fields, string(field))
 	return want
+}
+
+func hidden(d *difference, createOnly []v1alpha1.SpecField, field v1alpha1.SpecField, want, have calcom.Hidden[*string]) calcom.Hidden[*string] {
+	return calcom.Hide(changed(d, createOnly, field, want.Reveal(), have.Reveal()))
 }
 
 // optional returns a pointer to an optional value, and nil for one that the spec leaves out.

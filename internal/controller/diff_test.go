@@ -143,7 +143,7 @@ func TestDiff(t *testing.T) {
 }
 
 // sentUpdate returns the body of an update call as it goes to the server.
-func sentUpdate(t *testing.T, update calcom.UserUpdate) string {
+func sentUpdate(t *testing.T, update calcom.UserFields) string {
 	t.Helper()
 	var body []byte
 	cal, err := calcom.New(calcom.Config{

@@ -250,18 +250,3 @@ func keyNames(keys []string) string {
 
 // keyName is a key as programs choose them: no address, no token, and nothing that a terminal would act upon.
 var keyName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,39}$`)
-
-// newUser is the body of the create call: every field that the spec sets, and the mark.
-func newUser(mu *v1alpha1.ManagedUser, m mark) calcom.NewUser {
-	return calcom.NewUser{
-		Email:      calcom.Hide(mu.Spec.Email),
-		Name:       calcom.Hide(mu.Spec.Name),
-		TimeFormat: mu.Spec.TimeFormat,
-		WeekStart:  mu.Spec.WeekStart,
-		TimeZone:   mu.Spec.TimeZone,
-		Locale:     mu.Spec.Locale,
-		AvatarURL:  calcom.Hide(mu.Spec.AvatarURL),
-		Bio:        calcom.Hide(mu.Spec.Bio),
-		Metadata:   calcom.Hide(ownMetadata(mu, m)),
-	}
-}

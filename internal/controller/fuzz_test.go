@@ -142,7 +142,7 @@ func wantNoKeyLost(t *testing.T, d *difference, user calcom.User) {
 }
 
 // applied is what the server has after an update.
-func applied(update calcom.UserUpdate, user calcom.User) calcom.User {
+func applied(update calcom.UserFields, user calcom.User) calcom.User {
 	if email := update.Email.Reveal(); email != nil {
 		user.Email = calcom.Hide(calcom.StoredEmail(*email, pureClientID))
 	}

@@ -56,15 +56,15 @@ func (o Owner) SameObject(other Owner) bool {
 
 // Marking returns the update that makes a user the owner's and changes nothing else. It is an error when the user's metadata
 // holds nested values: the update would erase them.
-func (o Owner) Marking(user calcom.User) (calcom.UserUpdate, error) {
+func (o Owner) Marking(user calcom.User) (calcom.UserFields, error) {
 	m := mark{ownerID: o.OwnerID, namespace: o.Namespace, name: o.Name, uid: o.UID, adopted: o.Adopted}
 	want := ownMetadata(nil, m)
 	kept, lost := sendable(user.Metadata.Reveal(), want)
 	if len(lost) > 0 {
-		return calcom.UserUpdate{}, fmt.Errorf("the mark cannot be written without erasing nested values of the metadata: %s", keyNames(lost))
+		return calcom.UserFields{}, fmt.Errorf("the mark cannot be written without erasing nested values of the metadata: %s", keyNames(lost))
 	}
 	maps.Copy(kept, want)
-	return calcom.UserUpdate{Metadata: calcom.Hide(kept)}, nil
+	return calcom.UserFields{Metadata: calcom.Hide(kept)}, nil
 }
 
 // NestedMetadata returns the keys of an object's user, as its status shows it, whose nested values keep the mark from being written.

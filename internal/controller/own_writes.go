@@ -90,7 +90,9 @@ func (c notingClient) Patch(ctx context.Context, object client.Object, patch cli
 	return err
 }
 
-func (c notingClient) Status() client.SubResourceWriter { return notingStatus{c.Client.Status(), c.writes} }
+func (c notingClient) Status() client.SubResourceWriter {
+	return notingStatus{c.Client.Status(), c.writes}
+}
 
 type notingStatus struct {
 	client.SubResourceWriter

@@ -7,9 +7,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -138,20 +138,9 @@ func mirrors(was *v1alpha1.CalcomUser, row *calcom.User) bool {
 		reduce(is)
 		metadata = markAlone(metadata)
 	}
-	plain := was.ID == is.ID && was.Email == is.Email && was.TimeZone == is.TimeZone && was.WeekStart == is.WeekStart &&
-		was.CreatedDate == is.CreatedDate
-	return plain && sameOptional(was, is) && slices.Equal(was.Truncated, is.Truncated) && sameMetadata(was.Metadata, metadata)
-}
-
-func sameOptional(was, is *v1alpha1.CalcomUser) bool {
-	return same(was.Username, is.Username) && same(was.Name, is.Name) &&
-		same(was.Bio, is.Bio) && same(was.TimeFormat, is.TimeFormat) && same(was.DefaultScheduleID, is.DefaultScheduleID) &&
-		same(was.Locale, is.Locale) && same(was.AvatarURL, is.AvatarURL)
-}
-
-// same reports whether both are absent, or both there and equal.
-func same[T comparable](a, b *T) bool {
-	return a == nil && b == nil || a != nil && b != nil && *a == *b
+	plain := *was
+	plain.Metadata = nil
+	return equality.Semantic.DeepEqual(&plain, is) && sameMetadata(was.Metadata, metadata)
 }
 
 func sameMetadata(was *runtime.RawExtension, is calcom.Metadata) bool {

@@ -43,7 +43,7 @@ type Remote interface {
 	// User returns the user with an id.
 	User(ctx context.Context, id int64) (calcom.User, error)
 	// UpdateUser changes a user and returns it as it is then.
-	UpdateUser(ctx context.Context, id int64, update calcom.UserUpdate) (calcom.User, error)
+	UpdateUser(ctx context.Context, id int64, update calcom.UserFields) (calcom.User, error)
 }
 
 // RefusedError is a reason not to touch a user: it is and stays as it was found.

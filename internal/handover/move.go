@@ -230,7 +230,7 @@ func (m *Move) stillSuspended(ctx context.Context, a *v1alpha1.ManagedUser) erro
 }
 
 // writeMark makes a user the owner's, and sees that it is.
-func writeMark(ctx context.Context, cal Remote, id int64, update calcom.UserUpdate, owner controller.Owner) error {
+func writeMark(ctx context.Context, cal Remote, id int64, update calcom.UserFields, owner controller.Owner) error {
 	user, err := cal.UpdateUser(ctx, id, update)
 	if err != nil {
 		return fmt.Errorf("writing the mark: %w", err)

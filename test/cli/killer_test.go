@@ -79,7 +79,7 @@ type mortalRemote struct {
 
 var _ handover.Remote = mortalRemote{}
 
-func (m mortalRemote) UpdateUser(ctx context.Context, id int64, update calcom.UserUpdate) (user calcom.User, err error) {
+func (m mortalRemote) UpdateUser(ctx context.Context, id int64, update calcom.UserFields) (user calcom.User, err error) {
 	err = m.write(func() (err error) {
 		user, err = m.Client.UpdateUser(ctx, id, update)
 		return err
