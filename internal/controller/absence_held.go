@@ -91,8 +91,8 @@ func (r *ManagedUserReconciler) massAbsence(mu *v1alpha1.ManagedUser) *problem {
 	return &problem{
 		condition: v1alpha1.ConditionReady, reason: v1alpha1.ReasonMassAbsence, severity: waiting, pace: slowly,
 		message: fmt.Sprintf(
-			"Cal.com shows neither this user nor others: more than %d users of this OAuth client are gone, as when a proxy leads to another server or a database was lost or restored, so %s; this heals by itself once the users show again, and if they are really gone, set the annotation %s=true on %s %s%s",
-			r.config.MassAbsenceLimit, held, v1alpha1.AllowMassAbsenceAnnotation, on, then, nextLook),
+			"Cal.com shows neither this user nor others: more than %d users of this OAuth client are gone, as when a proxy leads to another server or a database was lost or restored, so %s; this heals by itself once the users show again, and if they are really gone, set the annotation %s=true on %s %s",
+			r.config.MassAbsenceLimit, held, v1alpha1.AllowMassAbsenceAnnotation, on, then),
 	}
 }
 

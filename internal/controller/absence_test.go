@@ -131,7 +131,7 @@ func TestWipedDatabaseIsHeld(t *testing.T) {
 	if n := len(s.sandbox.Calls()); n != 3*40 {
 		t.Errorf("there were %d calls, want the three that prove an absence for each", n)
 	}
-	s.wantMessage(s.users[0], "more than 10", "proxy", "allow-mass-absence=true on the object", "created anew", "each drift check")
+	s.wantMessage(s.users[0], "more than 10", "proxy", "allow-mass-absence=true on the object", "created anew")
 
 	// It waits at the slow pace, says nothing new, and writes no more than the record now and then.
 	s.forgetCalls()

@@ -168,7 +168,13 @@ func (p *protector) release(ctx context.Context, object *metav1.PartialObjectMet
 	case by != "":
 		return p.marks.mark(ctx, p.client, object)
 	}
-	return patchInUse(ctx, p.client, object, unused)
+	err = patchInUse(ctx, p.client, object, unused)
+	if apierrors.IsForbidden(err) && !object.DeletionTimestamp.IsZero() {
+		p.recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonDeletionBlocked, "Delete", "%s", clip(
+			"No object needs "+describeObject(object)+" any more, but the API server does not let the operator remove its finalizer; allow it to the operator's ServiceAccount ("+
+				err.Error()+")", maxMessage))
+	}
+	return err
 }
 
 // heldDeletions are the Secrets and OAuth clients that are being deleted and stay, of which an event has told.

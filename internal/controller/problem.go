@@ -185,21 +185,18 @@ func rateLimited(e *calcom.Error) *problem {
 	}
 }
 
-// nextLook says, in the message of whatever is tried again slowly, when that will be.
-const nextLook = "; looked at again at each drift check, and at once when the spec or the Secret changes"
-
 // clientProblem is about the OAuth client or its credentials. One that waits ends when another object is applied: see
 // escalate.
 func clientProblem(reason string, severity severity, message string) *problem {
 	return &problem{
-		condition: v1alpha1.ConditionCredentialsReady, reason: reason, message: message + nextLook,
+		condition: v1alpha1.ConditionCredentialsReady, reason: reason, message: message,
 		severity: severity, pace: slowly,
 	}
 }
 
 func synced(reason, message string) *problem {
 	return &problem{
-		condition: v1alpha1.ConditionSynced, reason: reason, message: message + nextLook,
+		condition: v1alpha1.ConditionSynced, reason: reason, message: message,
 		severity: stalled, pace: slowly,
 	}
 }

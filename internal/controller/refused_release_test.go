@@ -4,13 +4,16 @@
 package controller
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
@@ -56,5 +59,43 @@ func TestRefusedRelease(t *testing.T) {
 				t.Errorf("there were %d calls to delete, want %d", deletions, want)
 			}
 		})
+	}
+}
+
+// A Secret that nothing needs any more, and that a policy keeps, says so while it is being deleted.
+func TestRefusedReleaseOfASecret(t *testing.T) {
+	s := newStory(t)
+	secret := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}}
+	s.must(s.client.Get(t.Context(), client.ObjectKey{Namespace: s.namespace, Name: "calcom"}, secret))
+	s.must(patchInUse(t.Context(), s.client, secret, inUse))
+	p := s.reconciler.protector()
+	p.protect = true
+	nothing := func(context.Context, bool) (string, error) { return "", nil }
+	refuse := func() error {
+		patches := 0
+		s.writes.fail = func(string) error {
+			if patches++; patches == 1 && secret.Annotations[v1alpha1.ReleasingAnnotation] == "" {
+				return nil // The sign that it may soon be released.
+			}
+			return apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "calcom", errors.New("denied by a policy"))
+		}
+		_, err := p.protectOrRelease(t.Context(), secret, nothing)
+		return err
+	}
+	if err := refuse(); !apierrors.IsForbidden(err) {
+		t.Errorf("the release ends with %v", err)
+	}
+	s.wantEvents()
+	s.must(s.client.Delete(t.Context(), secret))
+	s.must(s.client.Get(t.Context(), client.ObjectKeyFromObject(secret), secret))
+	if err := refuse(); !apierrors.IsForbidden(err) {
+		t.Errorf("the release ends with %v", err)
+	}
+	s.wantEvents("DeletionBlocked")
+	s.writes.fail = nil
+	_, err := p.protectOrRelease(t.Context(), secret, nothing)
+	s.must(err)
+	if err := s.client.Get(t.Context(), client.ObjectKeyFromObject(secret), secret); !apierrors.IsNotFound(err) {
+		t.Errorf("the Secret is still there: %v", err)
 	}
 }

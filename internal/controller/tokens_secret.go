@@ -169,7 +169,7 @@ func (r *ManagedUserReconciler) lack(v *visit) severity {
 func (r *ManagedUserReconciler) secretConflict(v *visit, secret *corev1.Secret) error {
 	p := &problem{
 		condition: v1alpha1.ConditionTokensReady, reason: v1alpha1.ReasonSecretConflict, severity: stalled, pace: slowly,
-		message: fmt.Sprintf("Secret %s exists and is not this object's; it is left alone. Set tokens.secretName to another name, or delete that Secret", secret.Name) + nextLook,
+		message: fmt.Sprintf("Secret %s exists and is not this object's; it is left alone. Set tokens.secretName to another name, or delete that Secret", secret.Name),
 	}
 	if owner := metav1.GetControllerOf(secret); owner != nil && owner.Name == v.mu.Name && owner.Kind == "ManagedUser" && owner.UID != v.mu.UID {
 		p.severity = waiting

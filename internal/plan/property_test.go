@@ -382,7 +382,7 @@ func (w *world) reconcile(key client.ObjectKey) account {
 	}
 	for _, call := range w.sandbox.Calls() {
 		id := call.UserID
-		if call.Op == calcomtest.OpCreate {
+		if call.Op == calcomtest.OpCreate || call.Op == calcomtest.OpRefresh { // A plan says what the path names.
 			id = 0
 		}
 		a.Calls = append(a.Calls, fmt.Sprintf("%s %d %d", call.Method, id, call.Status))
