@@ -172,7 +172,10 @@ func TestNotSent(t *testing.T) {
 			"creating the user: e-mail or name is missing",
 		},
 		"NoName": {
-			func() error { _, _, err := c.CreateUser(t.Context(), UserFields{Email: Hide(new("a@b.c"))}); return err },
+			func() error {
+				_, _, err := c.CreateUser(t.Context(), UserFields{Email: Hide(new("a@b.c"))})
+				return err
+			},
 			"creating the user: e-mail or name is missing",
 		},
 		"NoAddresses": {

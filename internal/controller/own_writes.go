@@ -39,8 +39,8 @@ type ownWrite struct {
 	at      time.Time
 }
 
-func newOwnWrites(clock clock.PassiveClock) *ownWrites {
-	return &ownWrites{clock: clock, last: make(map[types.UID]ownWrite)}
+func newOwnWrites(c clock.PassiveClock) *ownWrites {
+	return &ownWrites{clock: c, last: make(map[types.UID]ownWrite)}
 }
 
 // note remembers an object as the API server answered a write of it.

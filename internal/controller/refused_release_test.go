@@ -74,7 +74,8 @@ func TestRefusedReleaseOfASecret(t *testing.T) {
 	refuse := func() error {
 		patches := 0
 		s.writes.fail = func(string) error {
-			if patches++; patches == 1 && secret.Annotations[v1alpha1.ReleasingAnnotation] == "" {
+			patches++
+			if patches == 1 && secret.Annotations[v1alpha1.ReleasingAnnotation] == "" {
 				return nil // The sign that it may soon be released.
 			}
 			return apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "calcom", errors.New("denied by a policy"))

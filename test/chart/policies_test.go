@@ -35,30 +35,28 @@ func operators(t *testing.T, o *unstructured.Unstructured) map[string]any {
 func TestOperatorsOfThePolicies(t *testing.T) {
 	const account = "system:serviceaccount:"
 	for name, tc := range map[string]struct {
-		objects       func(*testing.T) []*unstructured.Unstructured
+		values        string // Of the chart; empty for config/default.
 		takes, mayNot []string
 	}{
 		"Kustomize": {
-			func(t *testing.T) []*unstructured.Unstructured { return kustomize(t, "default") },
+			"",
 			[]string{"calcom-system:calcom-operator", "cal-ops:calcom-operator", "calcom-system:prod-calcom-operator", "calcom-system:calcom-operator-v2"},
 			[]string{"calcom-system:mycalcom-operator", "calcom-system:calcom-operators", "argocd:argocd-application-controller", "calcom-operator:default"},
 		},
 		"Chart": {
-			func(t *testing.T) []*unstructured.Unstructured { return render(t, helm, "{}") },
+			"{}",
 			[]string{"calcom-system:calcom-operator"},
 			[]string{"cal-ops:calcom-operator", "calcom-system:prod-calcom-operator", "calcom-system:calcom-operator2"},
 		},
 		"Named": {
-			func(t *testing.T) []*unstructured.Unstructured {
-				return render(t, helm, "serviceAccount: {name: cal.v1}\npolicies: {finalizers: {otherOperators: [{namespace: ops, serviceAccount: other}]}}")
-			},
+			"serviceAccount: {name: cal.v1}\npolicies: {finalizers: {otherOperators: [{namespace: ops, serviceAccount: other}]}}",
 			[]string{"calcom-system:cal.v1", "ops:other"},
 			[]string{"calcom-system:calcom-operator", "calcom-system:cal-v1", "ops:cal.v1", "calcom-system:other"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := 0
-			for _, o := range tc.objects(t) {
+			for _, o := range rendered(t, tc.values) {
 				variable := operators(t, o)
 				if variable == nil {
 					continue
@@ -83,6 +81,15 @@ func TestOperatorsOfThePolicies(t *testing.T) {
 			}
 		})
 	}
+}
+
+// rendered returns the objects of the chart with some values, and those of config/default without any.
+func rendered(t *testing.T, values string) []*unstructured.Unstructured {
+	t.Helper()
+	if values == "" {
+		return kustomize(t, "default")
+	}
+	return render(t, helm, values)
 }
 
 // An operator of some namespaces does not keep the operators of the others from their work.
