@@ -23,7 +23,7 @@ type Tokens struct {
 func (c *Client) Refresh(ctx context.Context, refreshToken Hidden[string]) (Tokens, error) {
 	return c.tokens(ctx, call{
 		name: OpRefresh, method: http.MethodPost, path: []string{"oauth", c.clientID, "refresh"},
-		body: Hide[any](refreshBody{RefreshToken: refreshToken.Reveal()}),
+		body: Hide[any](map[string]string{"refreshToken": refreshToken.Reveal()}),
 	})
 }
 

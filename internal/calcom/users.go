@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -53,13 +54,44 @@ type Metadata = map[string]json.RawMessage
 type UserFields struct {
 	Email      Hidden[*string]
 	Name       Hidden[*string]
-	TimeFormat *int32
-	WeekStart  *string
 	TimeZone   *string
+	WeekStart  *string
+	TimeFormat *int32
 	Locale     *string
-	AvatarURL  Hidden[*string]
 	Bio        Hidden[*string]
+	AvatarURL  Hidden[*string]
 	Metadata   Hidden[Metadata]
+}
+
+// userBody is UserFields as it is sent, revealed, in the order of the custom resource. It is made, encoded and dropped in
+// Client.request and the mask, and kept nowhere.
+type userBody struct {
+	Email      *string  `json:"email,omitempty"`
+	Name       *string  `json:"name,omitempty"`
+	TimeZone   *string  `json:"timeZone,omitempty"`
+	WeekStart  *string  `json:"weekStart,omitempty"`
+	TimeFormat *int32   `json:"timeFormat,omitempty"`
+	Locale     *string  `json:"locale,omitempty"`
+	Bio        *string  `json:"bio,omitempty"`
+	AvatarURL  *string  `json:"avatarUrl,omitempty"`
+	Metadata   Metadata `json:"metadata,omitzero"`
+}
+
+func (f UserFields) body() any {
+	return userBody{
+		Email: f.Email.Reveal(), Name: f.Name.Reveal(), TimeZone: f.TimeZone, WeekStart: f.WeekStart, TimeFormat: f.TimeFormat,
+		Locale: f.Locale, Bio: f.Bio.Reveal(), AvatarURL: f.AvatarURL.Reveal(), Metadata: f.Metadata.Reveal(),
+	}
+}
+
+// UserFieldNames returns the names of the fields of a create or update call, in the order of the custom resource.
+func UserFieldNames() []string {
+	var names []string
+	for field := range reflect.TypeFor[userBody]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
 }
 
 // CreateUser creates a user and returns it with its first pair of tokens. There is no idempotency key: after an

@@ -58,8 +58,8 @@ func TestRequests(t *testing.T) {
 				})
 				return err
 			},
-			sent{"POST", users, "", `{"email":"alice@example.com","name":"Alice","timeFormat":24,"weekStart":"Monday",` +
-				`"timeZone":"Europe/Rome","locale":"it","avatarUrl":"https://example.com/a.png","bio":"Hi",` +
+			sent{"POST", users, "", `{"email":"alice@example.com","name":"Alice","timeZone":"Europe/Rome","weekStart":"Monday",` +
+				`"timeFormat":24,"locale":"it","bio":"Hi","avatarUrl":"https://example.com/a.png",` +
 				`"metadata":{"a":"1","b":2.50}}`, "application/json"},
 		},
 		"CreateWithEmptyBioAndMetadata": {
@@ -107,8 +107,8 @@ func TestRequests(t *testing.T) {
 				})
 				return err
 			},
-			sent{"PATCH", users + "/7", "", `{"email":"a@b.c","name":"A","timeFormat":12,"weekStart":"Sunday","timeZone":"UTC",` +
-				`"locale":"de","avatarUrl":"https://b.c/d","bio":"B","metadata":{"k":true}}`, "application/json"},
+			sent{"PATCH", users + "/7", "", `{"email":"a@b.c","name":"A","timeZone":"UTC","weekStart":"Sunday","timeFormat":12,` +
+				`"locale":"de","bio":"B","avatarUrl":"https://b.c/d","metadata":{"k":true}}`, "application/json"},
 		},
 		"Delete": {
 			func(ctx context.Context, c *Client) error { _, err := c.DeleteUser(ctx, 7); return err },

@@ -78,7 +78,7 @@ func TestDiff(t *testing.T) {
 		"AvatarURL":               {func(s *spec) { s.AvatarURL = "https://a.b" }, func(*user) {}, `{"avatarUrl":"https://a.b"}`, []string{"avatarURL"}, nil},
 		"AllInTheOrderOfTheSpec": {
 			func(s *spec) { fill(s) }, func(u *user) { u.Email = calcom.Hide("bob+cid@example.com") },
-			`{"email":"alice@example.com","name":"A","timeFormat":24,"weekStart":"Monday","timeZone":"UTC","locale":"de","avatarUrl":"https://a.b","bio":"",` +
+			`{"email":"alice@example.com","name":"A","timeZone":"UTC","weekStart":"Monday","timeFormat":24,"locale":"de","bio":"","avatarUrl":"https://a.b",` +
 				`"metadata":{"k":"v","kubernetesOwner":"cluster/ns/alice/u1"}}`,
 			[]string{"email", "name", "timeZone", "weekStart", "timeFormat", "locale", "bio", "avatarURL", "metadata"}, nil,
 		},

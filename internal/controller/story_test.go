@@ -5,6 +5,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -29,6 +30,7 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
@@ -45,6 +47,13 @@ var seen shapes.Set
 
 // cluster is the control plane that all tests of the package share; each test has a namespace of its own.
 var cluster *rest.Config
+
+// shared is what clients of that control plane need, made once: every restart of a reconciler has a new client.
+var shared struct {
+	scheme *runtime.Scheme
+	http   *http.Client
+	mapper meta.RESTMapper
+}
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -68,6 +77,10 @@ func run(m *testing.M) int {
 		return 1
 	}
 	cluster.QPS = -1
+	if err := share(); err != nil {
+		fmt.Fprintln(os.Stderr, "making the clients' parts:", err)
+		return 1
+	}
 	code := m.Run()
 	if err := seen.Check(filepath.Join("..", "..", "test", "gitops", "testdata")); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -78,6 +91,18 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return code
+}
+
+func share() (err error) {
+	shared.scheme = runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(shared.scheme), v1alpha1.AddToScheme(shared.scheme)); err != nil {
+		return err
+	}
+	if shared.http, err = rest.HTTPClientFor(cluster); err != nil {
+		return err
+	}
+	shared.mapper, err = apiutil.NewDynamicRESTMapper(cluster, shared.http)
+	return err
 }
 
 // story is one test's world: a namespace, a Cal.com, a clock that moves when told, and a reconciler that is called
@@ -129,20 +154,9 @@ func (s *story) configure() {
 	s.createSecret(calcomtest.DefaultClient().Secret)
 }
 
-func newScheme(t *testing.T) *runtime.Scheme {
-	t.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return scheme
-}
-
 func newClient(t *testing.T) client.WithWatch {
 	t.Helper()
-	c, err := client.NewWithWatch(cluster, client.Options{Scheme: newScheme(t)})
+	c, err := client.NewWithWatch(cluster, client.Options{Scheme: shared.scheme, HTTPClient: shared.http, Mapper: shared.mapper})
 	if err != nil {
 		t.Fatal(err)
 	}

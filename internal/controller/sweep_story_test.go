@@ -40,7 +40,7 @@ type sweepStory struct {
 func newSweepStory(t *testing.T, users int, changes ...func(*Config)) *sweepStory {
 	t.Helper()
 	clock := testclock.NewFakePassiveClock(time.Unix(1_800_000_000, 0))
-	scheme := newScheme(t)
+	scheme := shared.scheme
 	// A tracker of its own keeps no managed fields, which cost a hundred times as much as all else.
 	tracker := clienttesting.NewObjectTracker(scheme, serializer.NewCodecFactory(scheme).UniversalDecoder())
 	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjectTracker(tracker).WithStatusSubresource(&v1alpha1.ManagedUser{}, &v1alpha1.OAuthClient{})

@@ -59,15 +59,12 @@ type Change struct {
 // fieldNames are the fields that the spec names in another way than Cal.com.
 var fieldNames = map[string]string{"avatarUrl": "avatarURL"}
 
-// fieldOrder is that of the spec.
-var fieldOrder = []string{"email", "name", "timeZone", "weekStart", "timeFormat", "locale", "bio", "avatarUrl"}
-
 // changes compares what a call sends with what there is. Both are JSON objects.
 func changes(from, to map[string]json.RawMessage, clientID string) []Change {
 	var all []Change
-	for _, field := range fieldOrder {
+	for _, field := range calcom.UserFieldNames() {
 		sent, ok := to[field]
-		if !ok {
+		if !ok || field == "metadata" {
 			continue
 		}
 		c := Change{Field: field, From: words(from[field]), To: words(sent)}

@@ -28,7 +28,6 @@ func TestReleaseSecretsOfAnUnwatchedNamespace(t *testing.T) {
 	w.MustKubectl("", "wait", "namespace", "left", "--for=condition=NamespaceFinalizersRemaining", "--timeout="+stacktest.Patience.String())
 
 	ann := []string{"drain", "--release-secrets", "-n", "left", "--yes", "--operator-namespace=calcom-system", "--as=ann"}
-	w.MustKubectl("", "apply", "-k", "../../config/policy")
 	w.Eventually("the policies", func() bool {
 		for _, object := range []string{"secret/calcom", "oauthclient/acme"} {
 			if _, err := w.Kubectl(w.Context(), "", "patch", object, "-n", "left", "--type=merge", "-p", `{"metadata":{"finalizers":null}}`, "--dry-run=server"); err == nil {

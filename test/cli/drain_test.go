@@ -117,7 +117,6 @@ func (w *world) refusesToDrain() {
 	}
 	w.MustKubectl("", "label", "manageduser", "canary-1", "-n", "team", "kustomize.toolkit.fluxcd.io/name-", "kustomize.toolkit.fluxcd.io/namespace-")
 
-	w.MustKubectl("", "apply", "-k", "../../config/policy")
 	w.MustKubectl("", "label", "manageduser", "canary-2", "-n", "team", "platform.cal.com/deletion-protection=true")
 	w.Eventually("the protection", func() bool {
 		r := w.calcom("", "drain", "-n", "team", "--dry-run")
@@ -126,7 +125,6 @@ func (w *world) refusesToDrain() {
 	if r := w.calcom("", "drain", "-n", "team", "--yes", "--inventory=-"); r.code != 2 || r.out != "" {
 		w.Errorf("drain of what is protected ends with %+v", r)
 	}
-	w.MustKubectl("", "delete", "-k", "../../config/policy")
 	w.MustKubectl("", "label", "manageduser", "canary-2", "-n", "team", "platform.cal.com/deletion-protection-")
 
 	if err := w.StopOperator(); err != nil {
