@@ -112,8 +112,11 @@ policies: {enabled: false}
 				stranger = w.stranger()
 			}
 			w.live(life)
-			if strings.Contains(tc.values, "policies") {
+			if !strings.Contains(tc.values, "policies: {enabled: false}") {
 				w.policiesHold()
+			}
+			if strings.Contains(tc.values, "prefixes: [SANDBOX]") {
+				w.listHolds()
 			}
 			if now := w.strangerNow(stranger); now != stranger {
 				t.Errorf("the user in a namespace that is not watched is %s, and was %s", now, stranger)
@@ -156,12 +159,17 @@ func (w *world) policiesHold() {
 			w.Errorf("kubectl %s is not refused by a policy: %v\n%s", strings.Join(try, " "), err, out)
 		}
 	}
+	w.MustKubectl("", "label", "manageduser", "canary-0", "platform.cal.com/deletion-protection-")
+	w.MustKubectl("", "delete", "manageduser", "canary-0", "--timeout="+stacktest.Patience.String())
+}
+
+// listHolds tries a server that is not on the list.
+func (w *world) listHolds() {
+	w.Helper()
 	elsewhere := strings.ReplaceAll(strings.ReplaceAll(w.users(1), w.API, "https://cal.example.com"), "canary-0", "elsewhere")
 	if out, err := w.Kubectl(w.Context(), elsewhere, "create", "-f", "-"); err == nil || !strings.Contains(string(out), "ConfigMap calcom-operator-allowed-api-urls in namespace "+stack.Namespace) {
 		w.Errorf("another server is not refused by the policy: %v\n%s", err, out)
 	}
-	w.MustKubectl("", "label", "manageduser", "canary-0", "platform.cal.com/deletion-protection-")
-	w.MustKubectl("", "delete", "manageduser", "canary-0", "--timeout="+stacktest.Patience.String())
 }
 
 // An older chart is upgraded, the release is uninstalled and installed anew: CRDs change with the chart, and stay without it, and so do
