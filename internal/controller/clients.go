@@ -241,7 +241,7 @@ func kindOf(ref v1alpha1.OAuthClientReference) string {
 
 // checkPlain finds an address that carries the id of the client that the object refers to; Cal.com would take it for its own form. The
 // API server sees only an id that stands in the object.
-func checkPlain(mu *v1alpha1.ManagedUser, clientID string) error {
+func checkPlain(mu *v1alpha1.ManagedUser, clientID string) *problem {
 	if strings.Contains(mu.Spec.Email, strings.ToLower(clientID)) {
 		return synced(v1alpha1.ReasonInvalidSpec, "The email must be the plain address, without the OAuth client's id: Cal.com adds +<client id> itself")
 	}

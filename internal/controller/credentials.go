@@ -20,7 +20,7 @@ import (
 
 // connect finds the object's OAuth client, reads the credentials and readies the visit's session with Cal.com. It makes no
 // call there.
-func (r *ManagedUserReconciler) connect(ctx context.Context, v *visit) error {
+func (r *ManagedUserReconciler) connect(ctx context.Context, v *visit, _ *Action) error {
 	t, err := r.clientOf(ctx, v.mu)
 	if err != nil {
 		return err

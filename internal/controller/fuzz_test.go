@@ -191,8 +191,8 @@ func FuzzMark(f *testing.F) {
 		if got := pureMark.ownershipOf(user); got != want {
 			t.Errorf("%q: ownership is %d, want %d", raw, got, want)
 		}
-		v := &visit{mu: pureUser(), mark: pureMark}
-		if message := ownedElsewhere(v, user).Error(); strings.ContainsAny(message, "@\n\x00\x1b") || len(message) > 2*maxMessage {
+		f := &Facts{Object: pureUser(), Mark: pureMark}
+		if message := f.ownedElsewhere(&user).Error(); strings.ContainsAny(message, "@\n\x00\x1b") || len(message) > 2*maxMessage {
 			t.Errorf("the message quotes the mark: %q", message)
 		}
 	})

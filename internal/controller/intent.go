@@ -89,14 +89,11 @@ func lostRecord(mu *v1alpha1.ManagedUser) bool {
 }
 
 // repairIntent writes a record that is not sound anew, once, so that the wait that it demands comes to an end.
-func (r *ManagedUserReconciler) repairIntent(ctx context.Context, mu *v1alpha1.ManagedUser) error {
+func (r *ManagedUserReconciler) repairIntent(ctx context.Context, v *visit, _ *Action) error {
 	now := r.clock.Now().UTC().Truncate(time.Second)
-	i, _, sound := readIntent(mu, now.Add(time.Second)) // The records' own precision.
-	if sound {
-		return nil
-	}
+	i, _, _ := readIntent(v.mu, now)
 	i.Time = now
-	return r.patchMetadata(ctx, mu, "repairing the create intent", func(mu *v1alpha1.ManagedUser) {
+	return r.patchMetadata(ctx, v.mu, "repairing the create intent", func(mu *v1alpha1.ManagedUser) {
 		setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode())
 	})
 }

@@ -3,17 +3,16 @@
 
 // Package controller reconciles ManagedUser objects with the managed users of Cal.com.
 //
-// The way from an object to a call: Reconcile, here, reads the object and goes down the steps; observe.go finds the
-// user (lookup.go by its addresses, conflict.go when somebody is in the way), ensure.go creates, adopts and updates it, delete.go lets it go, each through the session of accounts.go,
-// which asks the quota and calls package calcom. status.go then tells how it went.
+// The way from an object to a call: Reconcile reads the object and repeats two steps until an action ends it. Decide (decide.go)
+// returns the next action, a value, from what is known so far (facts.go). The reconciler carries it out (act.go): it asks
+// Cal.com, writes to Kubernetes, or changes the user, each call through the session of accounts.go, which asks the quota first.
+// status.go then writes how it went.
 package controller
 
 import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
 	"sync"
 
@@ -24,9 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
-	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
-	"github.com/calcom-operator/calcom-operator/internal/timezone"
 )
 
 // +kubebuilder:rbac:groups=platform.cal.com,resources=managedusers,verbs=get;list;watch;patch
@@ -137,7 +134,7 @@ func (r *ManagedUserReconciler) advance(ctx context.Context, v *visit) error {
 	if name := client.ObjectKeyFromObject(v.mu); !v.mu.DeletionTimestamp.IsZero() {
 		r.sweeper.withdraw(name) // It must not miss a user that is just being deleted.
 		r.tokens.rest(name)
-		return r.reconcileDelete(ctx, v)
+		return r.pursue(ctx, v)
 	}
 	if err := r.restoreRecords(ctx, v); err != nil {
 		return err
@@ -159,17 +156,20 @@ func (r *ManagedUserReconciler) forget(name client.ObjectKey) {
 	r.retries.reset(name)
 }
 
-// reconcile is the straight line for an object that is to stay.
+// reconcile is the way of an object that is to stay: its user first, and then its tokens.
 func (r *ManagedUserReconciler) reconcile(ctx context.Context, v *visit) error {
+	err := r.pursue(ctx, v)
+	if v.did == v1alpha1.ReasonCreated {
+		v.cal.leave() // The calls for tokens need no place among the create calls.
+	}
 	if v.policy() == v1alpha1.ReconcilePolicySuspend {
 		r.tokens.rest(client.ObjectKeyFromObject(v.mu))
-		return suspended("Nothing is compared or changed while reconcilePolicy is Suspend; set it to Manage to go on")
+		return err
 	}
-	err := r.sync(ctx, v)
 	tending := r.tend(ctx, v, err)
 	if errors.Is(tending, errLookFirst) && err == nil {
-		v.rests, v.cal.class = false, quota.Change
-		if err = r.look(ctx, v); !errors.Is(err, errAgain) {
+		v.rests, v.demanded, v.cal.class = false, true, quota.Change
+		if err = r.pursue(ctx, v); !errors.Is(err, errAgain) {
 			tending = r.tend(ctx, v, err)
 		}
 	}
@@ -177,93 +177,4 @@ func (r *ManagedUserReconciler) reconcile(ctx context.Context, v *visit) error {
 		return tending
 	}
 	return err
-}
-
-// sync brings the user in step with the spec, unless it is known to be.
-func (r *ManagedUserReconciler) sync(ctx context.Context, v *visit) error {
-	if err := checkSpec(v.mu); err != nil {
-		return err
-	}
-	if err := r.connect(ctx, v); err != nil {
-		return err
-	}
-	if err := checkPlain(v.mu, v.account.clientID); err != nil {
-		return err
-	}
-	if v.rests = r.rests(v); v.rests {
-		return nil
-	}
-	if lacksCredentialsOnly(v) {
-		if v.cal.isVerified() {
-			return nil
-		}
-		v.cal.cautious = true
-	}
-	return r.look(ctx, v)
-}
-
-// look finds the user in Cal.com and does what the policy says.
-func (r *ManagedUserReconciler) look(ctx context.Context, v *visit) error {
-	found, err := r.observe(ctx, v)
-	if err != nil {
-		return err
-	}
-	if v.policy() == v1alpha1.ReconcilePolicyObserve {
-		return observed(v, found)
-	}
-	if v.mu.Status.User != nil && !isBound(v.mu) && (found == nil || !found.known) {
-		return r.forgetObserved(ctx, v)
-	}
-	return r.ensure(ctx, v, found)
-}
-
-// errAgain ends a reconcile whose copy of the object is out of date by its own doing.
-var errAgain = errors.New("the object was written and has to be read again")
-
-// forgetObserved drops a user that the object merely observed, before it comes to own one: with the finalizer, the id
-// in status would pass for the object's own.
-func (r *ManagedUserReconciler) forgetObserved(ctx context.Context, v *visit) error {
-	v.mu.Status.User, v.mu.Status.OAuthClientID, v.mu.Status.APIURL = nil, "", ""
-	if err := r.writeStatus(ctx, v); err != nil {
-		return err
-	}
-	return errAgain
-}
-
-// checkSpec finds what the API server cannot check, or did not.
-func checkSpec(mu *v1alpha1.ManagedUser) error {
-	if zone := mu.Spec.TimeZone; zone != "" && !timezone.Valid(zone) {
-		return synced(v1alpha1.ReasonInvalidSpec, "The timeZone is no name in the IANA time zone database; give one like Europe/Rome")
-	}
-	for _, key := range slices.Sorted(maps.Keys(mu.Spec.Metadata)) {
-		if !calcom.IsStorableKey(key) { // The object is older than the rule in the CRD, or was not validated by it.
-			return synced(v1alpha1.ReasonInvalidSpec, fmt.Sprintf(
-				"Cal.com does not store the metadata key %s, a name that every JavaScript object has; choose another", key))
-		}
-	}
-	return nil
-}
-
-// observed mirrors the user for an object that changes nothing.
-func observed(v *visit, found *sighting) error {
-	// Of an object that owns a user, or may own one, somebody else's in status would pass for its own.
-	owns := isBound(v.mu)
-	if found == nil || owns && !found.known {
-		if !owns { // Else it is the object's identity.
-			v.mu.Status.User = nil
-		}
-		return &problem{
-			condition: v1alpha1.ConditionReady, reason: v1alpha1.ReasonNotFound, severity: resting, pace: slowly,
-			message: "Cal.com has no such user under this OAuth client; it is looked for again at each drift check",
-		}
-	}
-	mirror(v.mu, found.User)
-	return nil
-}
-
-func suspended(message string) *problem {
-	return &problem{
-		condition: v1alpha1.ConditionReady, reason: v1alpha1.ReasonSuspended, message: message,
-		severity: resting, pace: onChange,
-	}
 }

@@ -75,6 +75,14 @@ func hasAdoptedMark(user *calcom.User) bool {
 	return ok && found.adopted
 }
 
+// isCreation reports whether a create call of this very object made a user. A user without a mark was found by what its creation
+// left.
+func (m mark) isCreation(user *calcom.User) bool {
+	raw, marked := user.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]
+	found, ok := parseMark(raw)
+	return !marked || ok && m.sameObject(found) && found.uid == m.uid && !found.adopted
+}
+
 func parseMark(raw json.RawMessage) (mark, bool) {
 	var s string
 	if json.Unmarshal(raw, &s) != nil {

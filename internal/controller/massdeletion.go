@@ -145,7 +145,8 @@ func (d *deletions) prune(text string, now time.Time) string {
 }
 
 // admitDeletion sees to it that the object may have its user deleted now, if mass deletions are held up at all.
-func (r *ManagedUserReconciler) admitDeletion(ctx context.Context, v *visit) error {
+func (r *ManagedUserReconciler) admitDeletion(ctx context.Context, v *visit, _ *Action) (err error) {
+	defer func() { v.evidence.admitted = err == nil }()
 	if r.config.MassDeleteLimit == 0 || v.mu.Annotations[v1alpha1.AllowMassDeletionAnnotation] == "true" {
 		return nil
 	}

@@ -107,14 +107,15 @@ func isAvailable(mu *v1alpha1.ManagedUser) bool {
 	return ready != nil && ready.Status == metav1.ConditionTrue && ready.Reason == v1alpha1.ReasonAvailable
 }
 
-// resolve notes what became of a create call of unknown outcome, if there was one.
-func (v *visit) resolve(found *sighting) {
+// resolve notes what became of a create call of unknown outcome, if there was one: its user was found, or not. The first verdict
+// counts.
+func (v *visit) resolve(found bool) {
 	switch {
-	case !v.began.unresolved:
-	case found == nil || !found.known:
-		v.resolved = metrics.ResolvedAbsent
-	default:
+	case !v.began.unresolved || v.resolved != "":
+	case found:
 		v.resolved = metrics.ResolvedFound
+	default:
+		v.resolved = metrics.ResolvedAbsent
 	}
 }
 
@@ -127,6 +128,7 @@ func (r *ManagedUserReconciler) measureCreate(v *visit, err error) {
 	}
 	if v.began.unresolved && (err == nil || unknown) { // Else it would not have been sent.
 		r.config.Metrics.CreateResolved(metrics.ResolvedAbsent)
+		v.began.unresolved = false
 	}
 }
 

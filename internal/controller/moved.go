@@ -14,11 +14,13 @@ import (
 // another one: the same server under a new name, or a server that has never heard of the users.
 
 // hasMoved reports whether the object's OAuth client calls another API URL than the one at which the object's user exists, or
-// may exist. A status may hold an older spelling of the same URL. Of an object from before the URL was recorded nobody can tell.
-func (v *visit) hasMoved() bool {
-	was := recordedURL(v.mu)
-	return isBound(v.mu) && was != "" && v.account.apiURL != "" && !calcom.SameURL(was, v.account.apiURL)
+// may exist. A status may hold an older spelling of the same URL. Of an object from before the URL was recorded it cannot be told.
+func hasMoved(mu *v1alpha1.ManagedUser, account accountName) bool {
+	was := recordedURL(mu)
+	return isBound(mu) && was != "" && account.apiURL != "" && !calcom.SameURL(was, account.apiURL)
 }
+
+func (f *Facts) hasMoved() bool { return hasMoved(f.Object, f.Account) }
 
 func recordedURL(mu *v1alpha1.ManagedUser) string {
 	if mu.Status.OAuthClientID != "" {
@@ -29,19 +31,19 @@ func recordedURL(mu *v1alpha1.ManagedUser) string {
 }
 
 // atAnotherServer judges what was found at another API URL than before. A user with the object's mark shows that it is the same
-// server. That there is none, or somebody else's with the same id, says nothing of the user at the old one.
-func atAnotherServer(v *visit, found *sighting, err error) (*sighting, error) {
-	if err != nil && !isForeign(err) {
-		return nil, err
+// server. That there is none, or another's with the same id, says nothing of the user at the old one.
+func (f *Facts) atAnotherServer(found *candidate, next *Action) (*candidate, *Action) {
+	if next != nil && (next.Verb != VerbStop || !isForeign(next.Problem)) {
+		return nil, next
 	}
-	if err == nil && found != nil && v.mark.ownershipOf(found.User) == ours {
+	if next == nil && found != nil && f.ownership(&found.User) == ours {
 		return found, nil
 	}
 	where := "The OAuth client"
-	if ref := v.mu.Spec.OAuthClientRef; ref != nil {
+	if ref := f.Object.Spec.OAuthClientRef; ref != nil {
 		where = kindOf(*ref) + " " + ref.Name
 	}
-	return nil, clientProblem(v1alpha1.ReasonClientNotFound, stalled, fmt.Sprintf(
+	return nil, stop(clientProblem(v1alpha1.ReasonClientNotFound, stalled, fmt.Sprintf(
 		"%s calls %s, which does not show the user of this object; that one belongs to %s: make the OAuth client anew with that apiURL",
-		where, v.account.apiURL, recordedURL(v.mu)))
+		where, f.Account.apiURL, recordedURL(f.Object))))
 }

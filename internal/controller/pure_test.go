@@ -351,11 +351,11 @@ func TestMirror(t *testing.T) {
 func TestCheckSpecOfInheritedKeys(t *testing.T) {
 	mu := pureUser()
 	mu.Spec.Metadata = map[string]string{"plan": "gold", "toString": "v"}
-	if p := classify(checkSpec(mu)); p == nil || p.reason != v1alpha1.ReasonInvalidSpec || !strings.Contains(p.message, "metadata key toString") {
+	if p := checkSpec(mu); p == nil || p.reason != v1alpha1.ReasonInvalidSpec || !strings.Contains(p.message, "metadata key toString") {
 		t.Errorf("got %v", p)
 	}
 	delete(mu.Spec.Metadata, "toString")
-	if err := checkSpec(mu); err != nil {
-		t.Error(err)
+	if p := checkSpec(mu); p != nil {
+		t.Error(p)
 	}
 }

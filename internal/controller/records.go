@@ -187,22 +187,6 @@ func (r *ManagedUserReconciler) annotateOrigin(mu *v1alpha1.ManagedUser, user *c
 	setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode())
 }
 
-// settleReturned replaces the record of a create call for a user that was taken for gone and is there after all, once the
-// call can have no further effect. Otherwise the record would count as open for good, and as a proof of a creation. With
-// another address, the call may have made a second user, to which nothing else leads.
-func (r *ManagedUserReconciler) settleReturned(ctx context.Context, v *visit, found *sighting, origin v1alpha1.Origin) error {
-	i, open := ownOpenIntent(v.mu)
-	if !open || i.Replaces != found.ID || i.ReplacesDate != found.CreatedDate || i.Email.Reveal() != found.PlainEmail() ||
-		r.absenceCountsIn(v.mu) > 0 {
-		return nil
-	}
-	r.intents.forget(client.ObjectKeyFromObject(v.mu))
-	return r.patchMetadata(ctx, v.mu, "settling the create intent", func(mu *v1alpha1.ManagedUser) {
-		delete(mu.Annotations, v1alpha1.CreateIntentAnnotation)
-		r.annotateOrigin(mu, &found.User, origin)
-	})
-}
-
 // userInStatus is the user in status, as far as the records need it.
 func userInStatus(mu *v1alpha1.ManagedUser) *calcom.User {
 	was := mu.Status.User

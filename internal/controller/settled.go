@@ -38,17 +38,17 @@ func isSettled(mu *v1alpha1.ManagedUser, clientID string) bool {
 	return true
 }
 
-// rests reports whether there is nothing to do: the object is settled, nobody asked for a look, neither a person nor the sweep,
-// and the secret key is the one that was good before.
-func (r *ManagedUserReconciler) rests(v *visit) bool {
-	return isSettled(v.mu, v.account.clientID) && !v.requested() && v.demand == 0 && v.cal.isTrusted() && !v.hasMoved()
+// rests reports whether there is nothing to do: the object is settled, no comparison with Cal.com was asked for, neither by a
+// person nor by the operator itself, and the secret key is the one that was good before.
+func (f *Facts) rests() bool {
+	return isSettled(f.Object, f.Account.clientID) && !f.requested() && !f.Demanded && f.Trusted && !f.hasMoved()
 }
 
 // lacksCredentialsOnly reports whether nothing but the credentials keeps the object from being Ready: the user equalled the
-// spec as it is now, and nobody asked for a look. Once Cal.com accepts the credentials there is nothing else to find out, and
+// spec as it is now, and no comparison was asked for. Once Cal.com accepts the credentials there is nothing else to find out, and
 // what changed in Cal.com meanwhile is for the sweep. So ten thousand users come right again with one call.
-func lacksCredentialsOnly(v *visit) bool {
-	return blamesCredentials(v.mu) && wasRight(v.mu, v.account.clientID) && !v.requested() && v.demand == 0 && !v.hasMoved()
+func (f *Facts) lacksCredentialsOnly() bool {
+	return blamesCredentials(f.Object) && wasRight(f.Object, f.Account.clientID) && !f.requested() && !f.Demanded && !f.hasMoved()
 }
 
 // blamesCredentials reports whether the credentials are why an object is not Ready at its generation.

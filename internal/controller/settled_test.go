@@ -79,7 +79,8 @@ func TestLacksCredentialsOnly(t *testing.T) {
 			refused(mu, v1alpha1.ReasonUnauthorized)
 			v := &visit{mu: mu, account: accountName{clientID: pureClientID}}
 			tc.change(v)
-			if got := lacksCredentialsOnly(v); got != tc.want {
+			f := &Facts{Object: v.mu, Account: v.account, Demanded: v.demand != 0}
+			if got := f.lacksCredentialsOnly(); got != tc.want {
 				t.Errorf("lacksCredentialsOnly = %t, want %t", got, tc.want)
 			}
 		})

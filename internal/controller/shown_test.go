@@ -39,7 +39,7 @@ func carriers(t *testing.T) map[string]any {
 		Bio: calcom.Hide(new("canaries")), AvatarURL: calcom.Hide(new("https://canary.example")),
 		Metadata: calcom.Hide(calcom.Metadata{"canary": json.RawMessage(`"canary"`)}),
 	}
-	found := sighting{User: user, known: true}
+	found := candidate{User: user, known: true}
 	config := Config{Clock: testclock.NewFakePassiveClock(pureNow), Transport: NewTransport(1), RateLimitShare: 1}
 	login, err := newAccounts(config).login("ns/name", accountName{"https://api.cal.com/v2", pureClientID}, calcom.Hide("canary"))
 	if err != nil {
@@ -54,9 +54,16 @@ func carriers(t *testing.T) map[string]any {
 	judged := judgement{verdict: writeTokens, pair: tokens, record: recordOf("uid", tokens)}
 	v := visit{mu: mu, before: mu, cal: &session{login: login}, mark: pureMark}
 	record := intent{Time: pureNow, Email: calcom.Hide("canary@example.com"), Replaces: 6}
+	facts := Facts{Object: mu, Before: mu, Mark: pureMark, CreateCall: createCall{Intent: &record}}
+	facts.Seen.keepUser(7, &user)
+	facts.Seen.keepList([]string{"canary@example.com"}, []calcom.User{user})
+	action := Action{
+		Verb: VerbUpdate, UserID: 7, user: &found, change: diff(mu, user, pureMark), metadata: user.Metadata, emails: calcom.Hide([]string{"canary@example.com"}),
+	}
 	return map[string]any{
 		"User": user, "NewUser": newUser(mu, pureMark), "Update": diff(mu, user, pureMark).update, "Difference": *diff(mu, user, pureMark),
-		"DifferencePointer": diff(mu, user, pureMark), "Sighting": found, "SightingPointer": &found, "Sightings": []sighting{found},
+		"DifferencePointer": diff(mu, user, pureMark), "Candidate": found, "CandidatePointer": &found, "Candidates": []candidate{found},
+		"Facts": &facts, "Evidence": facts.Seen, "Action": action, "ActionPointer": &action, "Actions": []Action{action},
 		"Intent": record, "IntentPointer": &record, "Visit": &v, "Visits": []any{&v}, "Login": login, "Session": v.cal,
 		"Tokens": calcom.Tokens{AccessToken: calcom.Hide("canary"), RefreshToken: calcom.Hide("canary")},
 		"Pair":   *tokens, "PairPointer": tokens, "TokensMemory": memory, "TokensKept": memory.of(client.ObjectKeyFromObject(mu), mu.UID),
@@ -65,8 +72,8 @@ func carriers(t *testing.T) map[string]any {
 		"TokensRecord": recordOf("uid", tokens),
 		"Config":       calcom.Config{SecretKey: calcom.Hide("canary")}, "Secret": calcom.Hide("canary"),
 		"Inside": struct {
-			Found sighting
-			found sighting
+			Found candidate
+			found candidate
 			i     intent
 		}{found, found, record},
 	}
@@ -204,8 +211,8 @@ func TestMarksOfOthersAreNotQuoted(t *testing.T) {
 			t.Fatal(err)
 		}
 		user := calcom.User{ID: 7, Metadata: metadataOf(v1alpha1.OwnerMetadataKey, string(raw))}
-		v := &visit{mu: pureUser(), mark: pureMark}
-		if message := ownedElsewhere(v, user).Error(); strings.Contains(strings.ToLower(message), "canary") {
+		f := &Facts{Object: pureUser(), Mark: pureMark}
+		if message := f.ownedElsewhere(&user).Error(); strings.Contains(strings.ToLower(message), "canary") {
 			t.Errorf("the message quotes %q: %s", name, message)
 		}
 		if pureMark.ownershipOf(user) != foreign {

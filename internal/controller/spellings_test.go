@@ -97,8 +97,7 @@ func TestOldSpellingHasNotMoved(t *testing.T) {
 		i := intent{Time: pureNow, Email: calcom.Hide("alice@example.com"), Client: pureClientID, APIURL: apiURL}
 		unresolved.Annotations = map[string]string{v1alpha1.CreateIntentAnnotation: i.encode()}
 		for what, mu := range map[string]*v1alpha1.ManagedUser{"status": known, "create intent": unresolved} {
-			v := &visit{mu: mu, account: accountName{base, pureClientID}}
-			if v.hasMoved() != moved {
+			if hasMoved(mu, accountName{base, pureClientID}) != moved {
 				t.Errorf("%s in the %s: hasMoved is %t", apiURL, what, !moved)
 			}
 		}

@@ -216,7 +216,7 @@ func (r *ManagedUserReconciler) isStalled(v *visit) bool {
 // isOutdated reports whether the object is Stalled for want of a Secret or an OAuth client that is there now. Of a user
 // that was right before, the first good answer to the OAuth client's calls says the rest.
 func (r *ManagedUserReconciler) isOutdated(v *visit, p *problem) bool {
-	return r.isStalled(v) && hasArrived(v.mu.Status.Conditions, p) && !lacksCredentialsOnly(v)
+	return r.isStalled(v) && hasArrived(v.mu.Status.Conditions, p) && !r.facts(v).lacksCredentialsOnly()
 }
 
 // pending keeps a Ready user Ready and says, for a change of the spec that could not be written, that it waits.

@@ -58,10 +58,10 @@ func (r *ManagedUserReconciler) tend(ctx context.Context, v *visit, synced error
 	if !known || isForeign(synced) {
 		return nil
 	}
-	if v.cal == nil && r.connect(ctx, v) != nil {
+	if v.cal == nil && r.connect(ctx, v, nil) != nil {
 		return nil // The spec was at fault before the credentials were looked at; these are told of when it is mended.
 	}
-	if v.hasMoved() {
+	if hasMoved(v.mu, v.account) {
 		return nil // The tokens are another server's, and not to be shown to this one.
 	}
 	v.tokens = tokensVisit{userID: id, cal: v.cal}

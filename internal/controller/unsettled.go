@@ -101,6 +101,15 @@ func (u *unsettledIntents) mayBeUnfinished(mu *v1alpha1.ManagedUser) bool {
 	return ok && kept.doubtful
 }
 
+// callOf returns what is known of the create calls for an object.
+func (u *unsettledIntents) callOf(mu *v1alpha1.ManagedUser) createCall {
+	c := createCall{Unsent: u.isUnsent(mu), Failed: u.hasFailed(mu), Unfinished: u.mayBeUnfinished(mu)}
+	if i, ok := u.recall(mu); ok {
+		c.Intent = &i
+	}
+	return c
+}
+
 // dropUnfinished notes that the user was deleted which an earlier create call had left unfinished.
 func (u *unsettledIntents) dropUnfinished(mu *v1alpha1.ManagedUser) {
 	u.change(mu, func(kept *unsettledIntent) { kept.doubtful = false })

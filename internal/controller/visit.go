@@ -39,6 +39,10 @@ type visit struct {
 	demand uint64
 	// cut is how many calls the visit before lacked, if it was cut in two.
 	cut int
+	// evidence are the answers of Cal.com so far.
+	evidence evidence
+	// demanded is set when the renewal of tokens demands a comparison with Cal.com.
+	demanded bool
 	// rests is set when nothing has to be done, but for tokens.
 	rests bool
 	// seen is set when Cal.com showed the user in this visit, and it is the object's own.
@@ -73,6 +77,18 @@ func policyOf(mu *v1alpha1.ManagedUser) v1alpha1.ReconcilePolicy {
 		return v1alpha1.ReconcilePolicyManage
 	}
 	return mu.Spec.ReconcilePolicy
+}
+
+// deletionPolicy returns the policy in force: without one in the spec, Delete for a user that this object created
+// and Orphan for one that it adopted.
+func deletionPolicy(mu *v1alpha1.ManagedUser) v1alpha1.DeletionPolicy {
+	if mu.Spec.DeletionPolicy != "" {
+		return mu.Spec.DeletionPolicy
+	}
+	if originOf(mu) == v1alpha1.OriginAdopted {
+		return v1alpha1.DeletionPolicyOrphan
+	}
+	return v1alpha1.DeletionPolicyDelete
 }
 
 // requested reports whether somebody asked, by the annotation, for a look at Cal.com that has not happened yet.

@@ -1,0 +1,384 @@
+// Copyright The calcom-operator Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/gate"
+)
+
+const (
+	// mostActions bounds the actions of one reconcile. The longest known way, a create call that meets a conflict after an
+	// unfinished user was deleted, has twelve.
+	mostActions = 32
+
+	// unmarkTimeout bounds the attempt to remove the mark from a user that is to stay. The release does not wait for a server
+	// that does not answer.
+	unmarkTimeout = 10 * time.Second
+)
+
+// acts are what the reconciler does for each verb.
+var acts = map[Verb]func(r *ManagedUserReconciler, ctx context.Context, v *visit, a *Action) error{
+	VerbConnect:      (*ManagedUserReconciler).connect,
+	VerbGet:          (*ManagedUserReconciler).get,
+	VerbList:         (*ManagedUserReconciler).listByEmail,
+	VerbRepairIntent: (*ManagedUserReconciler).repairIntent,
+	VerbSettleIntent: (*ManagedUserReconciler).settleIntent,
+	VerbForget:       (*ManagedUserReconciler).forgetObserved,
+	VerbClaim:        (*ManagedUserReconciler).claimUser,
+	VerbCreate:       (*ManagedUserReconciler).create,
+	VerbRecreate:     (*ManagedUserReconciler).deleteUnfinished,
+	VerbUpdate:       (*ManagedUserReconciler).update,
+	VerbUnmark:       (*ManagedUserReconciler).unmark,
+	VerbAdmit:        (*ManagedUserReconciler).admitDeletion,
+	VerbDelete:       (*ManagedUserReconciler).deleteUser,
+	VerbRelease:      (*ManagedUserReconciler).releaseObject,
+	VerbGone:         (*ManagedUserReconciler).noteGone,
+	VerbRest:         (*ManagedUserReconciler).noteRest,
+	VerbMirror:       (*ManagedUserReconciler).mirrorObserved,
+	VerbDone:         (*ManagedUserReconciler).done,
+	VerbStop:         (*ManagedUserReconciler).stop,
+}
+
+// pursue decides and acts until an action ends the reconcile.
+func (r *ManagedUserReconciler) pursue(ctx context.Context, v *visit) error {
+	optional, cancel := context.WithTimeout(ctx, unmarkTimeout)
+	defer cancel()
+	for range mostActions {
+		a := Decide(r.facts(v))
+		if a.optional {
+			v.evidence.unmarkErr = r.act(optional, v, &a)
+		} else if err := r.act(ctx, v, &a); err != nil || a.ends() {
+			return err
+		}
+	}
+	return fmt.Errorf("deciding about the object: no end after %d actions", mostActions)
+}
+
+// act does one action, if the limits allow it.
+func (r *ManagedUserReconciler) act(ctx context.Context, v *visit, a *Action) error {
+	if a.absence {
+		if err := r.admitAbsence(ctx, v); err != nil {
+			return err
+		}
+	}
+	return acts[a.Verb](r, ctx, v, a)
+}
+
+// facts are what Decide gets to know of the object now.
+func (r *ManagedUserReconciler) facts(v *visit) *Facts {
+	f := &Facts{
+		Object: v.mu, Before: v.before, Told: v.told, Mark: v.mark, Account: v.account, Connected: v.cal != nil,
+		Demanded: v.demand != 0 || v.demanded, Lifted: v.lifted, CreateCall: r.intents.callOf(v.mu),
+		AbsenceCountsIn: r.absenceCountsIn(v.mu), Now: r.clock.Now(), Seen: v.evidence,
+	}
+	if v.cal != nil {
+		f.Trusted, f.Verified = v.cal.isTrusted(), v.cal.isVerified()
+	}
+	return f
+}
+
+// get asks for the user with an id.
+func (r *ManagedUserReconciler) get(ctx context.Context, v *visit, a *Action) error {
+	v.beginQuestion(a)
+	user, err := v.cal.User(ctx, a.UserID)
+	switch {
+	case isDenied(err):
+		v.evidence.keepUser(a.UserID, nil)
+	case err != nil:
+		return err
+	default:
+		v.evidence.keepUser(a.UserID, &user)
+	}
+	return nil
+}
+
+// listByEmail asks for the users with some addresses.
+func (r *ManagedUserReconciler) listByEmail(ctx context.Context, v *visit, a *Action) error {
+	v.beginQuestion(a)
+	if err := v.cal.reserve(a.calls); err != nil {
+		return err
+	}
+	rows, err := v.cal.UsersByEmail(ctx, a.emails.Reveal()...)
+	if err == nil {
+		v.evidence.keepList(a.emails.Reveal(), rows)
+	}
+	return err
+}
+
+func (v *visit) beginQuestion(a *Action) {
+	v.evidence.began = true
+	v.cal.cautious = v.cal.cautious || a.cautious
+}
+
+// isDenied reports whether Cal.com says that there is no such user, which proves little, and not that it has no such API.
+func isDenied(err error) bool { return calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) }
+
+// settleIntent replaces the record of a create call for a user that was taken for gone and is there after all.
+func (r *ManagedUserReconciler) settleIntent(ctx context.Context, v *visit, a *Action) error {
+	r.intents.forget(client.ObjectKeyFromObject(v.mu))
+	return r.patchMetadata(ctx, v.mu, "settling the create intent", func(mu *v1alpha1.ManagedUser) {
+		delete(mu.Annotations, v1alpha1.CreateIntentAnnotation)
+		r.annotateOrigin(mu, &a.user.User, a.user.origin)
+	})
+}
+
+// errAgain ends a reconcile whose copy of the object is out of date by its own doing.
+var errAgain = errors.New("the object was written and has to be read again")
+
+// forgetObserved drops a user that the object merely observed.
+func (r *ManagedUserReconciler) forgetObserved(ctx context.Context, v *visit, _ *Action) error {
+	v.mu.Status.User, v.mu.Status.OAuthClientID, v.mu.Status.APIURL = nil, "", ""
+	if err := r.writeStatus(ctx, v); err != nil {
+		return err
+	}
+	return errAgain
+}
+
+// claimUser records that the object owns a user whose id is not in the status yet. It writes the id there before the first
+// update: that one may change the address by which the user was found, and with its answer lost nothing else would lead to the
+// user.
+func (r *ManagedUserReconciler) claimUser(ctx context.Context, v *visit, a *Action) error {
+	if err := r.protect(ctx, v); err != nil {
+		return err
+	}
+	own, claimed := *a.user, hasFinalizer(v.mu)
+	if err := r.claim(ctx, v.mu, &own.User, own.origin); err != nil {
+		return err
+	}
+	if !claimed {
+		if err := r.confirm(ctx, v); err != nil {
+			return err
+		}
+	}
+	mirror(v.mu, own.User)
+	v.mu.Status.Origin = own.origin
+	if d := diff(v.mu, own.User, r.facts(v).markFor(own.origin)); !d.empty() {
+		if err := r.writeStatus(ctx, v); err != nil {
+			return err
+		}
+	} // Else the status is written at the end.
+	v.resolve(own.known)
+	if !own.known {
+		v.record(v1alpha1.ReasonAdopted, fmt.Sprintf("Adopted user %d", own.ID))
+		log.FromContext(ctx).Info("Adopted user", "userID", own.ID)
+	}
+	own.known, own.byID = true, true
+	v.evidence.own = &own
+	return nil
+}
+
+// accept takes over a user that the object owns.
+func (v *visit) accept(user *candidate) {
+	if user == nil {
+		return
+	}
+	mirror(v.mu, user.User)
+	v.mu.Status.Origin = user.origin
+	v.resolve(user.known)
+	v.seen = true
+}
+
+// create sends the create call, once, after recording that it will. Whatever comes back but a clear refusal
+// leaves the record in place, and the next reconcile looks for the user before anything else.
+func (r *ManagedUserReconciler) create(ctx context.Context, v *visit, _ *Action) error {
+	renewed := r.facts(v).renews()
+	if err := v.cal.prepareCreate(renewed); err != nil {
+		return err
+	}
+	if err := r.prepare(ctx, v, renewed); err != nil {
+		return err
+	}
+	if err := v.cal.enter(gate.Create); err != nil {
+		return err
+	}
+	if err := r.checkIntentIsNew(v.mu); err != nil {
+		return err
+	}
+	r.intents.send(v.mu)
+	user, tokens, err := v.cal.CreateUser(ctx, newUser(v.mu, r.facts(v).markFor(v1alpha1.OriginCreated)))
+	r.measureCreate(v, err)
+	if err != nil {
+		return r.createFailed(ctx, v, err, renewed)
+	}
+	own := &candidate{User: user, known: true, byID: true, origin: v1alpha1.OriginCreated}
+	mirror(v.mu, user)
+	v.mu.Status.Origin, v.seen = own.origin, true
+	r.keepCreated(v, tokens, user.ID)
+	v.record(v1alpha1.ReasonCreated, fmt.Sprintf("Created user %d", user.ID))
+	log.FromContext(ctx).Info("Created user", "userID", user.ID)
+	// Older servers ignore some fields of a create call; as a rule nothing differs and nothing more is sent.
+	v.evidence = evidence{began: true, own: own}
+	return nil
+}
+
+// createFailed deals with a create call that did not succeed. The record of a first call that certainly had no
+// effect is taken back; that of a later one stays, since an earlier one may still take effect.
+func (r *ManagedUserReconciler) createFailed(ctx context.Context, v *visit, err error, renewed bool) error {
+	e, ok := errors.AsType[*calcom.Error](err)
+	if ok && e.OutcomeUnknown() {
+		if e.HandlerEnded() {
+			r.intents.fail(v.mu, r.clock.Now())
+		}
+		return unansweredCreate(e)
+	}
+	if ok && calcom.IsConflict(err) {
+		id, _ := e.ExistingUserID()
+		v.evidence = evidence{began: true, conflict: &createConflict{userID: id, renewed: renewed}}
+		return nil
+	}
+	if renewed {
+		return err
+	}
+	return errors.Join(err, r.retractIntent(ctx, v.mu))
+}
+
+// unansweredCreate says what follows from a create call whose outcome is unknown.
+func unansweredCreate(e *calcom.Error) error {
+	p := classify(e)
+	p.message = "Cal.com " + wordsSlot + "; the user is looked for now and then, and the call is sent again once it cannot have had an effect"
+	return p.quote(fmt.Sprintf("%s to %s", whatCame(e), e.Operation))
+}
+
+// deleteUnfinished deletes a user whose creation Cal.com did not finish. The deletion is not one that the limit of mass deletions
+// counts: no object loses its user.
+func (r *ManagedUserReconciler) deleteUnfinished(ctx context.Context, v *visit, a *Action) error {
+	if err := v.cal.enter(gate.Create); err != nil {
+		return err
+	}
+	if err := v.cal.reserve(2); err != nil {
+		return err
+	}
+	// The optimistic lock makes sure that no status names the user by now, which a stale copy of the object would not show.
+	err := r.patchMetadata(ctx, v.mu, "recording that the user is created anew", func(mu *v1alpha1.ManagedUser) {
+		i, _ := recordedIntent(mu)
+		i.Recreates = a.UserID
+		setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode())
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := v.cal.DeleteUser(ctx, a.UserID); err != nil {
+		return err
+	}
+	r.intents.dropUnfinished(v.mu)
+	log.FromContext(ctx).Info("Deleted a user whose creation Cal.com did not finish", "userID", a.UserID)
+	r.event(v.mu, v1alpha1.EventRecreating, "Sync", fmt.Sprintf(
+		"Cal.com did not finish the creation of user %d; it was deleted and is created anew", a.UserID))
+	v.evidence = evidence{began: true, absent: true}
+	return nil
+}
+
+// update writes what differs from the spec.
+func (r *ManagedUserReconciler) update(ctx context.Context, v *visit, a *Action) error {
+	v.accept(a.user)
+	updated, err := v.cal.UpdateUser(ctx, a.UserID, a.change.update)
+	if err != nil {
+		return err
+	}
+	mirror(v.mu, updated)
+	v.recordUpdate(a.change.fields)
+	log.FromContext(ctx).Info("Updated user", "userID", a.UserID, "fields", a.change.fields)
+	own := *a.user
+	own.User = updated
+	v.evidence = evidence{began: true, own: &own, updated: true}
+	return nil
+}
+
+// unmark removes the object's mark from its user, so that another owner can adopt it.
+func (r *ManagedUserReconciler) unmark(ctx context.Context, v *visit, a *Action) error {
+	_, err := v.cal.UpdateUser(ctx, a.UserID, calcom.UserFields{Metadata: a.metadata})
+	v.evidence.unmarked = err == nil
+	return err
+}
+
+// deleteUser sends the delete call.
+func (r *ManagedUserReconciler) deleteUser(ctx context.Context, v *visit, a *Action) error {
+	if err := v.cal.reserve(1); err != nil {
+		return err
+	}
+	v.permit = nil // Whatever comes of the call, it counts.
+	sent := &sentDeletion{userID: a.UserID}
+	if err := r.sendDelete(ctx, v, a.UserID); isDenied(err) {
+		sent.denied = classify(err)
+	} else if err != nil {
+		return err
+	}
+	v.evidence = evidence{began: true, deleted: sent}
+	return nil
+}
+
+// releaseObject removes the finalizer.
+func (r *ManagedUserReconciler) releaseObject(ctx context.Context, v *visit, a *Action) error {
+	if a.reason != nil {
+		log.FromContext(ctx).Info("Leaving the mark on the orphaned user", "reason", a.reason.Error())
+	}
+	if err := r.release(ctx, v); err != nil || a.event == "" {
+		return err
+	}
+	kind, logged := corev1.EventTypeNormal, "Orphaned user"
+	if a.event == v1alpha1.EventDeleted {
+		v.resolve(v.evidence.deleted != nil)
+		logged = a.note
+	}
+	if a.warns {
+		kind = corev1.EventTypeWarning
+	}
+	log.FromContext(ctx).Info(logged)
+	r.recorder.Eventf(v.mu, nil, kind, a.event, releaseActions[a.event], "%s", a.note)
+	return nil
+}
+
+// releaseActions are the actions that the events of a release name.
+var releaseActions = map[string]string{v1alpha1.EventDeleted: "Delete", v1alpha1.EventOrphaned: "Orphan"}
+
+func (r *ManagedUserReconciler) noteGone(_ context.Context, v *visit, _ *Action) error {
+	v.released = true
+	return nil
+}
+
+func (r *ManagedUserReconciler) noteRest(_ context.Context, v *visit, _ *Action) error {
+	v.rests = true
+	return nil
+}
+
+// mirrorObserved mirrors the user of an object that changes nothing, or says that there is none.
+func (r *ManagedUserReconciler) mirrorObserved(_ context.Context, v *visit, a *Action) error {
+	if a.user != nil {
+		mirror(v.mu, a.user.User)
+		return nil
+	}
+	if !isBound(v.mu) { // Else it is the object's identity.
+		v.mu.Status.User = nil
+	}
+	return a.Problem
+}
+
+func (r *ManagedUserReconciler) done(_ context.Context, v *visit, a *Action) error {
+	v.accept(a.user)
+	return nil
+}
+
+func (r *ManagedUserReconciler) stop(ctx context.Context, v *visit, a *Action) error {
+	v.accept(a.user)
+	if a.retracts {
+		return errors.Join(a.Problem, r.retractIntent(ctx, v.mu))
+	}
+	return a.Problem
+}
+
+func hasFinalizer(mu *v1alpha1.ManagedUser) bool {
+	return controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer)
+}
