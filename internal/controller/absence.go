@@ -161,6 +161,17 @@ func (a *absences) admit(ctx context.Context, account accountName, key string) (
 	return held, err
 }
 
+// isHeld reports whether objects of an account have to wait, for one that does not count.
+func (a *absences) isHeld(ctx context.Context, account accountName, _ string) (held bool, err error) {
+	err = a.use(ctx, func() error {
+		now, state := a.clock.Now(), a.state(account)
+		a.load(account, state, now)
+		held = state.Held(now)
+		return nil
+	})
+	return held, err
+}
+
 // suspect notes that the users of some objects were not where they were last seen. When these are many, a hold begins before
 // any of the objects is reconciled.
 func (a *absences) suspect(ctx context.Context, account accountName, objects []types.NamespacedName) {

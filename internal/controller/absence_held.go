@@ -18,10 +18,11 @@ import (
 )
 
 // admitAbsence decides, for an object whose user is proved to be gone, whether what follows from that may happen now. A user that
-// was never known to exist does not count, nor one that the object had deleted itself.
+// was never known to exist does not count, nor one that the object had deleted itself. But after a create call of unknown outcome
+// the object has to wait too while many users are gone: the server does not show what the call made either.
 func (r *ManagedUserReconciler) admitAbsence(ctx context.Context, v *visit) error {
-	name := client.ObjectKeyFromObject(v.mu)
-	if r.config.MassAbsenceLimit == 0 || lostID(v.mu) == 0 || r.absences.wasDeleted(name, v.mu.UID) {
+	name, known := client.ObjectKeyFromObject(v.mu), lostID(v.mu) != 0
+	if r.config.MassAbsenceLimit == 0 || !known && !r.isUnresolved(v.mu) || r.absences.wasDeleted(name, v.mu.UID) {
 		return nil
 	}
 	allowed, err := r.allowsMassAbsence(ctx, v.mu)
@@ -38,11 +39,19 @@ func (r *ManagedUserReconciler) admitAbsence(ctx context.Context, v *visit) erro
 	if r.absences.accountFor(v.account, v.mu) {
 		return nil
 	}
-	held, err := r.absences.admit(ctx, v.account, name.String())
-	if err != nil || !held {
+	admit := r.absences.admit
+	if !known {
+		admit = r.absences.isHeld
+	}
+	if held, err := admit(ctx, v.account, name.String()); err != nil || !held {
 		return err
 	}
 	return r.holdAbsence(ctx, v)
+}
+
+// isUnresolved reports whether a create call was sent for an object whose outcome is not in the status.
+func (r *ManagedUserReconciler) isUnresolved(mu *v1alpha1.ManagedUser) bool {
+	return hasOpenIntent(mu) && !r.intents.isUnsent(mu)
 }
 
 // lostID returns the id of the user that an object is known to have had; 0 if it is not known to have had one.

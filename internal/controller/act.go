@@ -175,8 +175,11 @@ func (r *ManagedUserReconciler) claimUser(ctx context.Context, v *visit, a *Acti
 		v.record(v1alpha1.ReasonAdopted, fmt.Sprintf("Adopted user %d", own.ID))
 		log.FromContext(ctx).Info("Adopted user", "userID", own.ID)
 	}
-	own.known, own.byID = true, true
-	v.evidence.own = &own
+	v.evidence = evidence{began: true, adopted: own.origin == v1alpha1.OriginAdopted}
+	if own.known {
+		own.byID = true
+		v.evidence.own = &own
+	} // Else another object may have marked it since it was read, and it is read again before it is changed.
 	return nil
 }
 
@@ -213,6 +216,7 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit, _ *Action)
 	if err != nil {
 		return r.createFailed(ctx, v, err, renewed)
 	}
+	r.intents.succeed(v.mu)
 	own := &candidate{User: user, known: true, byID: true, origin: v1alpha1.OriginCreated}
 	mirror(v.mu, user)
 	v.mu.Status.Origin, v.seen = own.origin, true
@@ -243,13 +247,6 @@ func (r *ManagedUserReconciler) createFailed(ctx context.Context, v *visit, err 
 		return err
 	}
 	return errors.Join(err, r.retractIntent(ctx, v.mu))
-}
-
-// unansweredCreate says what follows from a create call whose outcome is unknown.
-func unansweredCreate(e *calcom.Error) error {
-	p := classify(e)
-	p.message = "Cal.com " + wordsSlot + "; the user is looked for now and then, and the call is sent again once it cannot have had an effect"
-	return p.quote(fmt.Sprintf("%s to %s", whatCame(e), e.Operation))
 }
 
 // deleteUnfinished deletes a user whose creation Cal.com did not finish. The deletion is not one that the limit of mass deletions

@@ -210,7 +210,7 @@ func TestUserID(t *testing.T) {
 		spec.Email = "alicia@example.com"
 	})
 	s.wantReady(mu, "Adopted")
-	s.wantCalls(calcomtest.OpGet, calcomtest.OpUpdate)
+	s.wantCalls(calcomtest.OpGet, calcomtest.OpGet, calcomtest.OpUpdate)
 	s.wantEvents("Adopted")
 	if mu.Status.User.ID != user.ID || !strings.HasPrefix(mu.Status.User.Email, "alicia+") {
 		t.Errorf("status.user is %+v", mu.Status.User)

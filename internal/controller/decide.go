@@ -105,7 +105,10 @@ func (f *Facts) take(found *candidate) *Action {
 	} else if next := f.finishCreation(found); next != nil {
 		return next
 	}
-	if own.origin == "" {
+	switch {
+	case f.Seen.adopted:
+		own.origin = v1alpha1.OriginAdopted
+	case own.origin == "":
 		own.origin = originOfFound(f.Before, &found.User)
 	}
 	if !found.byID {

@@ -121,6 +121,13 @@ func (f *Facts) outcomeUnknown(wait time.Duration) *problem {
 	return p
 }
 
+// unansweredCreate says what follows from a create call whose outcome is unknown.
+func unansweredCreate(e *calcom.Error) error {
+	p := classify(e)
+	p.message = "Cal.com " + wordsSlot + "; the user is looked for now and then, and the call is sent again once it cannot have had an effect"
+	return p.quote(fmt.Sprintf("%s to %s", whatCame(e), e.Operation))
+}
+
 // standingConflict returns the conflict, or refusal, that was reported for the spec as it is, if only a person can end it and no
 // other attempt was asked for. The look-up goes on at each poll; another create call would be refused like the last.
 func (f *Facts) standingConflict() *problem {

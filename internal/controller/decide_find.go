@@ -41,8 +41,8 @@ func (f *Facts) findAnywhere() (*candidate, *Action) {
 		found, next := f.findOwn(id)
 		return f.orOfSpec(found, next)
 	}
-	if f.CreateCall.Unsent {
-		return nil, nil
+	if f.CreateCall.Unsent { // The object has no user, and the spec may have come to name one.
+		return f.findByID(f.Object.Spec.UserID)
 	}
 	if isBound(f.Object) {
 		return f.findClaimed()

@@ -75,6 +75,8 @@ type evidence struct {
 	lists []listed
 	// own is the user that the object owns by now, after a create call, a claim or an update in this reconcile.
 	own *candidate
+	// adopted is set when this reconcile recorded that the object adopts the user in the status.
+	adopted bool
 	// updated is set once the update was accepted.
 	updated bool
 	// absent is set when this reconcile deleted the user to create it anew.

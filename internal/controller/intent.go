@@ -41,6 +41,8 @@ type intent struct {
 	APIURL string `json:"apiURL,omitempty"`
 	// UID of the object that the call was for. A copied manifest has the intent of another one.
 	UID types.UID `json:"uid,omitempty"`
+	// Process names the process that sends the call. Two that record a call in the same second have different records.
+	Process string `json:"process,omitempty"`
 	// Zoned is whether the call names a time zone: then a finished user has a default schedule.
 	Zoned bool `json:"zoned,omitempty"`
 	// Recreates is the id of an unfinished user that the call made, and that is being deleted to be created anew.
@@ -107,11 +109,12 @@ func (i intent) encode() string {
 		Client    string    `json:"client,omitempty"`
 		APIURL    string    `json:"apiURL,omitempty"`
 		UID       types.UID `json:"uid,omitempty"`
+		Process   string    `json:"process,omitempty"`
 		Zoned     bool      `json:"zoned,omitempty"`
 		Recreates int64     `json:"recreates,omitempty"`
 		Replaces  int64     `json:"replaces,omitempty"`
 		Date      string    `json:"replacesDate,omitempty"`
-	}{i.Time, i.Since, i.Email.Reveal(), i.Client, i.APIURL, i.UID, i.Zoned, i.Recreates, i.Replaces, i.ReplacesDate})
+	}{i.Time, i.Since, i.Email.Reveal(), i.Client, i.APIURL, i.UID, i.Process, i.Zoned, i.Recreates, i.Replaces, i.ReplacesDate})
 	if err != nil { // Not possible for these fields.
 		panic(err)
 	}
@@ -140,19 +143,24 @@ func absenceCountsIn(mu *v1alpha1.ManagedUser, grace time.Duration, now time.Tim
 
 // absenceCountsIn is the same with what this process knows: an answer of Cal.com's own that the create call failed proves after
 // seconds what a lost answer proves only after the grace. The server works on after a connection is cut, and not after it has
-// answered.
+// answered. A call of this process counts also when another process has replaced its record by that of an earlier one.
 func (r *ManagedUserReconciler) absenceCountsIn(mu *v1alpha1.ManagedUser) time.Duration {
-	if until, ok := r.intents.failedUntil(mu, min(replicaGrace, r.config.UnknownOutcomeGrace)); ok {
-		return max(0, until.Sub(r.clock.Now()))
+	now, grace := r.clock.Now(), r.config.UnknownOutcomeGrace
+	if until, ok := r.intents.failedUntil(mu, min(replicaGrace, grace)); ok {
+		return max(0, until.Sub(now))
 	}
-	return absenceCountsIn(mu, r.config.UnknownOutcomeGrace, r.clock.Now())
+	wait := absenceCountsIn(mu, grace, now)
+	if i, ok := r.intents.recall(mu); ok {
+		wait = max(wait, i.Time.Add(grace).Sub(now))
+	}
+	return wait
 }
 
 // newIntent returns the record of a create call that is sent now.
 func (r *ManagedUserReconciler) newIntent(v *visit) intent {
 	i := intent{
 		Time: r.clock.Now().UTC().Truncate(time.Second), Email: calcom.Hide(v.mu.Spec.Email),
-		Client: v.account.clientID, APIURL: v.account.apiURL, UID: v.mu.UID, Zoned: v.mu.Spec.TimeZone != "",
+		Client: v.account.clientID, APIURL: v.account.apiURL, UID: v.mu.UID, Process: r.process, Zoned: v.mu.Spec.TimeZone != "",
 	}
 	if id, known := identity(v.mu); known {
 		i.Replaces, i.ReplacesDate = id, v.mu.Status.User.CreatedDate

@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -59,6 +60,8 @@ type ManagedUserReconciler struct {
 	gone sync.Map
 	// retries spaces out the reconciles that end in conflicts.
 	retries *retries
+	// process names this process in the create intents.
+	process string
 }
 
 // New returns a reconciler. Objects are read from c, which may be a cache, and Secrets from reader, which must be none.
@@ -80,6 +83,7 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 		accounts: accounts, credentials: newCredentials(c, reader, config, accounts), sweeper: sweeper,
 		deletions: deletions, absences: absences, tokens: newTokensMemory(config), retries: newRetries(config),
 		intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config), marks: newOwnMarks(), writes: writes, held: newHeldDeletions(), lifted: &lifted{},
+		process: string(uuid.NewUUID())[:8],
 	}, nil
 }
 

@@ -109,7 +109,7 @@ func (r *OAuthClientReconciler) hold(ctx context.Context, v *clientVisit) (held 
 	object := v.metadata()
 	wait, err = r.users.protector().protectOrRelease(ctx, object, func(ctx context.Context, live bool) (string, error) {
 		users, err := r.boundUsers(ctx, v, live)
-		at := slices.IndexFunc(users, func(mu v1alpha1.ManagedUser) bool { return isBound(&mu) })
+		at := slices.IndexFunc(users, func(mu v1alpha1.ManagedUser) bool { return isBound(&mu) || r.users.intents.isOpen(&mu) })
 		switch {
 		case at < 0:
 			return "", err

@@ -142,7 +142,8 @@ func lacksAnnotation(mu *v1alpha1.ManagedUser) bool {
 // without them, and again when the next attempt is due.
 func (r *ManagedUserReconciler) restoreRecords(ctx context.Context, v *visit) error {
 	if i, ok := r.intents.recall(v.mu); ok && v.mu.DeletionTimestamp.IsZero() {
-		if _, recorded := recordedIntent(v.mu); !recorded {
+		// Another process, which does not know of the call, may have recorded the one that created the user in the status.
+		if recorded, ok := recordedIntent(v.mu); !ok || recorded.Time.Before(i.Time) {
 			return r.putBack(ctx, v, func(mu *v1alpha1.ManagedUser) { setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode()) })
 		}
 	}

@@ -31,6 +31,7 @@ type SecretReconciler struct {
 	config    Config
 	protector *protector
 	tokens    *tokensMemory
+	intents   *unsettledIntents
 	// retries spaces out the reconciles that end in conflicts.
 	retries *retries
 }
@@ -39,7 +40,7 @@ type SecretReconciler struct {
 // protection off wherever it is.
 func (r *ManagedUserReconciler) Secrets() *SecretReconciler {
 	return &SecretReconciler{
-		client: r.client, reader: r.reader, config: r.config, protector: r.protector(), tokens: r.tokens, retries: newRetries(r.config),
+		client: r.client, reader: r.reader, config: r.config, protector: r.protector(), tokens: r.tokens, intents: r.intents, retries: newRetries(r.config),
 	}
 }
 
@@ -104,7 +105,7 @@ func (r *SecretReconciler) neededByUsers(ctx context.Context, secret client.Obje
 		return "", fmt.Errorf("listing the users of a Secret: %w", err)
 	}
 	for i := range users.Items {
-		if mu := &users.Items[i]; secretOf(mu) == secret.Name && isBound(mu) {
+		if mu := &users.Items[i]; secretOf(mu) == secret.Name && (isBound(mu) || r.intents.isOpen(mu)) {
 			return "ManagedUser " + mu.Name, nil
 		}
 	}

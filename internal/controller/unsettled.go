@@ -88,6 +88,18 @@ func (u *unsettledIntents) fail(mu *v1alpha1.ManagedUser, now time.Time) {
 	})
 }
 
+// succeed notes that Cal.com answered the object's create call with a user, whose creation is finished.
+func (u *unsettledIntents) succeed(mu *v1alpha1.ManagedUser) {
+	u.change(mu, func(kept *unsettledIntent) { kept.failed, kept.failures, kept.doubtful = time.Time{}, 0, false })
+}
+
+// isOpen reports whether a create call of this process was sent for an object and its outcome is not in the status. Such an object
+// may have a user, whatever its records say.
+func (u *unsettledIntents) isOpen(mu *v1alpha1.ManagedUser) bool {
+	_, ok := u.recall(mu)
+	return ok
+}
+
 // hasFailed reports whether Cal.com answered the object's last create call with an error of its own.
 func (u *unsettledIntents) hasFailed(mu *v1alpha1.ManagedUser) bool {
 	_, failed := u.failedUntil(mu, 0)

@@ -116,14 +116,15 @@ func (l *ledger) recreating(t *task) {
 	}
 }
 
-// releasing judges the release of an object whose user is gone, unless it has deleted the user itself. A few deletions that were asked
+// releasing judges the release of an object whose user is gone, unless it has deleted the user itself, or found another of its own
+// and removed the mark from that. A few deletions that were asked
 // for before the process began can have been begun by the one before.
 func (l *ledger) releasing(t *task, before *v1alpha1.ManagedUser) {
 	deleted, p := before.DeletionTimestamp, t.process
 	if t.misled {
 		l.mislead(t.owner())
 	}
-	if knownID(before) == 0 || keeps(before) || l.world.disasters.deleted[t.life()] || deleted.IsZero() {
+	if knownID(before) == 0 || keeps(before) || t.unmarks || l.world.disasters.deleted[t.life()] || deleted.IsZero() {
 		return
 	}
 	if deleted.Time.Before(p.started) && p.cutOff < l.world.workers {

@@ -44,7 +44,9 @@ type claim struct {
 	// exposed: another tool rewrote the object since its records were last seen, and only the memory of the process that
 	// sent the create call may lead to the user.
 	exposed bool
-	process *process
+	// wasExposed: exposed was set before.
+	wasExposed bool
+	process    *process
 	// stored: the id has been in the status, from when on the process need not remember the call.
 	stored bool
 	// misled is when its object last went on as if the user were gone, because another tenant's answers said so, and

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
@@ -73,7 +74,7 @@ func orphans(mu *v1alpha1.ManagedUser) bool {
 func (l *ledger) checkClaims(byWorld bool) {
 	now := l.world.now()
 	l.claims = slices.DeleteFunc(l.claims, func(c *claim) bool { return c.userID == 0 && c.until.Before(now) })
-	owned := map[string]int64{}
+	owned := map[string]*claim{}
 	for _, c := range l.claims {
 		if !c.live() {
 			continue
@@ -85,17 +86,27 @@ func (l *ledger) checkClaims(byWorld bool) {
 			l.losing(c, byWorld)
 			continue
 		}
-		c.exposed = false
+		c.wasExposed, c.exposed = c.wasExposed || c.exposed, false
 		l.recover(c)
 		if c.userID == 0 {
 			continue
 		}
 		if other, twice := owned[c.key()]; twice {
-			l.world.duplicate("%s has two users, %d and %d", c.name.Name, other, c.userID)
+			if l.sentUnseen(c, other) {
+				other.abandoned = true // Which of the two the object keeps is not known yet.
+			} else {
+				l.world.duplicate("%s has two users, %d and %d", c.name.Name, other.userID, c.userID)
+			}
 			c.abandoned = true
 		}
-		owned[c.key()] = c.userID
+		owned[c.key()] = c
 	}
+}
+
+// sentUnseen reports whether two processes each sent a create call for an object while another tool rewrote it, so that neither
+// found the record of the other.
+func (l *ledger) sentUnseen(a, b *claim) bool {
+	return a.process != b.process && (a.wasExposed || b.wasExposed)
 }
 
 // losing judges that nothing on an object leads to its user any more.
@@ -145,7 +156,8 @@ func (w *World) isFinished(id int64) bool {
 // user without a time zone, only the process that was answered an error knows, and another leader may have been faster.
 func (w *World) checkFinished(p *process, mu *v1alpha1.ManagedUser) {
 	id := knownID(mu)
-	if u, ok := w.ledger.users[id]; mu.Spec.ReconcilePolicy == v1alpha1.ReconcilePolicyObserve || ok && !isIn(mu, u) {
+	ready := meta.FindStatusCondition(mu.Status.Conditions, v1alpha1.ConditionReady)
+	if u, ok := w.ledger.users[id]; ready.Reason == v1alpha1.ReasonObserved || ok && !isIn(mu, u) {
 		return // It shows the user as it is, or that of another tenant with the same id.
 	}
 	for _, claim := range w.ledger.claims {

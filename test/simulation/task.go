@@ -41,6 +41,8 @@ type task struct {
 	shown map[int64]owner
 	// misled: a call of the task reached another tenant.
 	misled bool
+	// unmarks is set when the task changed a user of an object that is being deleted.
+	unmarks bool
 	// denied is for a saboteur: the last answer about one user was a 404.
 	denied bool
 	result ctrl.Result

@@ -16,6 +16,7 @@ func (l *ledger) touching(t *task, x *exchange) {
 	if x.op == calcomtest.OpDelete {
 		l.noteDeletion(t, x)
 	}
+	t.unmarks = t.unmarks || x.op == calcomtest.OpUpdate && !t.object.DeletionTimestamp.IsZero()
 	u, ok := w.usersOf(x)[x.id]
 	if !ok || w.isDown() { // Then the id may be another user's by now, and the call touches none.
 		return

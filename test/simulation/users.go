@@ -103,6 +103,9 @@ func (l *ledger) marked(t *task, u calcomtest.User) {
 	}
 	c := &claim{cluster: t.process.cluster, name: t.key, userID: u.ID, adopted: true}
 	c.exposed = l.world.isExposed(c)
+	// Another leader released the object, which was deleted meanwhile, before this one's update was done.
+	mu := c.cluster.api.users[t.key]
+	c.abandoned = len(c.cluster.processes) > 1 && (mu == nil || !isBound(mu))
 	l.claims = append(l.claims, c)
 }
 

@@ -117,6 +117,16 @@ func (w *World) justified(c *cluster, mu *v1alpha1.ManagedUser, reason string) b
 	return false
 }
 
+// isForgotten reports whether the address has a user whose creation stopped before the mark was written, and another tool removed
+// the record of the create call, which alone led to it.
+func (w *World) isForgotten(mu *v1alpha1.ManagedUser, key string) bool {
+	return w.anyUser(func(u calcomtest.User) bool {
+		return isMeant(mu, u) && isBlank(u) && slices.ContainsFunc(w.ledger.claims, func(c *claim) bool {
+			return c.key() == key && c.userID == u.ID && (c.exposed || c.wasExposed || w.ledger.amnesia[key])
+		})
+	})
+}
+
 // isHalfMade reports whether Cal.com did not finish the creation of an object's user.
 func (w *World) isHalfMade(mu *v1alpha1.ManagedUser) bool {
 	return w.halfMade[mu.Spec.Email] || w.anyUser(func(u calcomtest.User) bool { return isMeant(mu, u) && !w.isFinished(u.ID) })
@@ -156,9 +166,9 @@ func knownID(mu *v1alpha1.ManagedUser) int64 {
 	return mu.Status.User.ID
 }
 
-// isTaken is hasRival, or reports that the user in status is none of the object's.
+// isTaken is hasRival, or reports that the user in status is none of the object's, or that the record of the object's own is lost.
 func (w *World) isTaken(mu *v1alpha1.ManagedUser, key string) bool {
-	return w.hasRival(mu, key) || key != "" && w.isStranger(mu)
+	return w.hasRival(mu, key) || key != "" && (w.isStranger(mu) || w.isForgotten(mu, key))
 }
 
 // hasRival reports whether another user has the object's address or the username that goes with it; or, with a key, one
