@@ -17,6 +17,7 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/internal/operator"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 )
@@ -60,7 +61,7 @@ func parseOptions(args []string) (*options, error) {
 	flags.StringVar(&o.allowedAPIURLs, "allowed-api-urls", "https://", "comma-separated beginnings of the API URLs that may be called, as https://api.cal.com")
 	flags.StringVar(&o.watchNamespaces, "watch-namespaces", "", "comma-separated namespaces to work in; all when empty")
 	flags.DurationVar(&o.operator.ResyncInterval, "resync-interval", 10*time.Minute, "time in which the drift sweep looks at every user once, with lists of up to 250 users that are spread evenly over it; also how often users that wait for a person are looked at again")
-	flags.DurationVar(&o.operator.UnknownOutcomeGrace, "unknown-outcome-grace", controller.UnknownOutcomeGrace, "after a create call whose outcome is unknown, how long a user that cannot be found is waited for. Cal.com can finish such a call late; a server that is slower than most needs more")
+	flags.DurationVar(&o.operator.UnknownOutcomeGrace, "unknown-outcome-grace", manageduser.UnknownOutcomeGrace, "after a create call whose outcome is unknown, how long a user that cannot be found is waited for. Cal.com can finish such a call late; a server that is slower than most needs more")
 	flags.IntVar(&o.operator.Workers, "max-concurrent-reconciles", defaultWorkers, "number of users that are worked on at a time. One OAuth client has calls under way for at most half of them, four of which may be create calls")
 	flags.Float64Var(&o.operator.RateLimitShare, "rate-limit-share", 0.8, "part of each OAuth client's quota that the operator uses, above 0 and up to 1; the rest is left to your own backend")
 	flags.DurationVar(&o.operator.QuotaWindow, "quota-window", quota.DefaultWindow, "time over which the server counts calls; only for test servers whose time is scaled, never for Cal.com")

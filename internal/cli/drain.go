@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
-	"github.com/calcom-operator/calcom-operator/internal/controller"
 	"github.com/calcom-operator/calcom-operator/internal/handover"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // drainOptions are the flags of drain.
@@ -310,6 +310,6 @@ func isOwner(object client.Object) (*v1alpha1.ManagedUser, bool) {
 	if !ok {
 		return nil, false
 	}
-	id, _ := controller.UserIDOf(mu)
+	id, _ := manageduser.UserIDOf(mu)
 	return mu, id != 0
 }

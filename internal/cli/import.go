@@ -14,8 +14,8 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
-	"github.com/calcom-operator/calcom-operator/internal/controller"
 	"github.com/calcom-operator/calcom-operator/internal/importer"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 type importOptions struct {
@@ -289,7 +289,7 @@ func (s *session) reportGaps(o *importOptions, r *imported) {
 
 // refuses returns why a user that has no object must not get a manifest, by its mark.
 func (m *roster) refuses(user calcom.User) string {
-	owner, marked := controller.MarkedOwner(user)
+	owner, marked := manageduser.MarkedOwner(user)
 	switch {
 	case !marked:
 		return ""

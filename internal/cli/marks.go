@@ -15,7 +15,7 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
-	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/internal/sweep"
 )
 
@@ -62,7 +62,7 @@ func (s *session) tellMarks(ctx context.Context, operator operator, released []c
 
 // marked returns the ids of those users that carry the mark of their object.
 func (r *remote) marked(ctx context.Context, ownerID string, users []*v1alpha1.ManagedUser) ([]int64, error) {
-	byAddress := make(map[string]controller.Owner, len(users))
+	byAddress := make(map[string]manageduser.Owner, len(users))
 	var addresses []string
 	for _, mu := range users {
 		address := mu.Spec.Email
@@ -72,7 +72,7 @@ func (r *remote) marked(ctx context.Context, ownerID string, users []*v1alpha1.M
 		if sweep.Askable(address, r.credentials.ID) {
 			addresses = append(addresses, address)
 		}
-		byAddress[address] = controller.OwnerOf(ownerID, mu)
+		byAddress[address] = manageduser.OwnerOf(ownerID, mu)
 	}
 	base, err := calcom.BaseURL(cmp.Or(r.credentials.APIURL, v1alpha1.DefaultAPIURL))
 	if err != nil {
@@ -86,7 +86,7 @@ func (r *remote) marked(ctx context.Context, ownerID string, users []*v1alpha1.M
 			return ids, err
 		}
 		for _, user := range found {
-			if owner, marked := controller.MarkedOwner(user); marked && owner.SameObject(byAddress[user.PlainEmail()]) {
+			if owner, marked := manageduser.MarkedOwner(user); marked && owner.SameObject(byAddress[user.PlainEmail()]) {
 				ids = append(ids, user.ID)
 			}
 		}

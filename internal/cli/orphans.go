@@ -16,7 +16,7 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
-	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 type orphansOptions struct {
@@ -199,7 +199,7 @@ func (s *session) leaked(ctx context.Context, of oauthClient) ([]int64, error) {
 func (m *roster) orphansAmong(read *census) []orphan {
 	all := []orphan{}
 	for _, user := range read.inOrder() {
-		owner, marked := controller.MarkedOwner(user)
+		owner, marked := manageduser.MarkedOwner(user)
 		if marked && owner.OwnerID == m.ownerID && m.lacks(user, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}) {
 			o := orphan{UserID: user.ID, Namespace: owner.Namespace, Name: owner.Name, CreatedDate: user.CreatedDate, user: user}
 			if mu := m.byAddress[strings.ToLower(user.PlainEmail())]; mu != nil {

@@ -16,8 +16,8 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
-	"github.com/calcom-operator/calcom-operator/internal/controller"
 	"github.com/calcom-operator/calcom-operator/internal/importer"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // adoptOrphans writes manifests that take the users over again.
@@ -108,7 +108,7 @@ func (s *session) deleteOrphan(ctx context.Context, a *account, m *roster, o orp
 	if err != nil {
 		return "", err
 	}
-	owner, _ := controller.MarkedOwner(user)
+	owner, _ := manageduser.MarkedOwner(user)
 	if owner.OwnerID != m.ownerID || owner.Namespace != o.Namespace || owner.Name != o.Name {
 		return "its mark has changed", nil
 	}

@@ -14,7 +14,7 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
-	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // A user without an object is told apart from one that an object of another name wants, which no deletion may take.
@@ -35,7 +35,7 @@ func TestOrphansAmong(t *testing.T) {
 	m.take(object("elsewhere", "lost@example.com", v1alpha1.ManagedUserStatus{OAuthClientID: "c2", User: &v1alpha1.CalcomUser{ID: 9}}))
 	read := &census{users: make(map[int64]calcom.User)}
 	for id, name := range map[int64]string{1: "well", 2: "old", 3: "lost", 4: "foreign"} {
-		mark := controller.Owner{OwnerID: owner, Namespace: "team", Name: name, UID: "u"}
+		mark := manageduser.Owner{OwnerID: owner, Namespace: "team", Name: name, UID: "u"}
 		if name == "foreign" {
 			mark.OwnerID = "cluster-2"
 		}

@@ -17,6 +17,7 @@ import (
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/internal/plan"
 	"github.com/calcom-operator/calcom-operator/internal/version"
 )
@@ -46,7 +47,7 @@ func (o *operator) settings() (*settings, error) {
 		OwnerID: o.ownerID, AllowedAPIURLs: allowed, Namespace: o.namespace, MaxConcurrentReconciles: 1,
 		ResyncInterval:      parsed(s, o, "resync-interval", 10*time.Minute, time.ParseDuration),
 		RateLimitShare:      parsed(s, o, "rate-limit-share", 0.8, func(v string) (float64, error) { return strconv.ParseFloat(v, 64) }),
-		UnknownOutcomeGrace: parsed(s, o, "unknown-outcome-grace", controller.UnknownOutcomeGrace, time.ParseDuration),
+		UnknownOutcomeGrace: parsed(s, o, "unknown-outcome-grace", manageduser.UnknownOutcomeGrace, time.ParseDuration),
 		MassDeleteLimit:     parsed(s, o, "mass-delete-limit", 0, strconv.Atoi),
 		MassAbsenceLimit:    parsed(s, o, "mass-absence-limit", 10, strconv.Atoi),
 		ProtectSecrets:      parsed(s, o, "protect-secrets", true, parseBool),

@@ -16,7 +16,7 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
-	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // clientOptions are the flags by which a command is told which OAuth client it is about.
@@ -124,7 +124,7 @@ func (m *roster) have(user calcom.User) bool {
 	if m.byUser[user.ID] != nil {
 		return true
 	}
-	owner, marked := controller.MarkedOwner(user)
+	owner, marked := manageduser.MarkedOwner(user)
 	if !marked || owner.OwnerID != m.ownerID {
 		return false
 	}

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/gate"
 	"github.com/calcom-operator/calcom-operator/internal/limits"
@@ -41,7 +42,7 @@ type absences struct {
 	started time.Time
 
 	// What follows is under the record's lock.
-	byAccount map[accountName]*accountAbsences
+	byAccount map[account.Name]*accountAbsences
 	// deleted are the objects for which a DELETE call was sent that may have had its effect: their users are not absent by accident.
 	deleted map[client.ObjectKey]types.UID
 	// cutOff is how many deletions the process before may have left in their middle: as many of one OAuth client as are under way
@@ -66,7 +67,7 @@ func newAbsences(record *limitsRecord, config Config) *absences {
 		// An object that is held is checked again at the slow pace, which is less than twice the interval.
 		hold:    limits.Window + 2*config.ResyncInterval,
 		started: config.Clock.Now(), cutOff: min(config.MaxConcurrentReconciles, gate.LimitsFor(config.MaxConcurrentReconciles)[gate.Delete]),
-		byAccount: make(map[accountName]*accountAbsences), deleted: make(map[client.ObjectKey]types.UID),
+		byAccount: make(map[account.Name]*accountAbsences), deleted: make(map[client.ObjectKey]types.UID),
 	}
 	record.onLost = append(record.onLost, func() {
 		for _, state := range a.byAccount {
@@ -90,11 +91,11 @@ func newLimits(c client.Client, reader client.Reader, config Config) (*deletions
 }
 
 // state returns what is known of an account. The lock is held.
-func (a *absences) state(account accountName) *accountAbsences {
-	state, ok := a.byAccount[account]
+func (a *absences) state(of account.Name) *accountAbsences {
+	state, ok := a.byAccount[of]
 	if !ok {
 		state = &accountAbsences{Absences: limits.NewAbsences(a.limit, a.hold)}
-		a.byAccount[account] = state
+		a.byAccount[of] = state
 	}
 	return state
 }
@@ -121,10 +122,10 @@ func (a *absences) mayBeCutOff(mu *v1alpha1.ManagedUser) bool {
 }
 
 // accountFor reports whether an object's user is one that the process before is taken to have deleted. During a hold none is.
-func (a *absences) accountFor(account accountName, mu *v1alpha1.ManagedUser) bool {
+func (a *absences) accountFor(of account.Name, mu *v1alpha1.ManagedUser) bool {
 	a.record.mu.Lock()
 	defer a.record.mu.Unlock()
-	if !a.mayBeCutOff(mu) || a.cutOff == 0 || a.state(account).Held(a.clock.Now()) {
+	if !a.mayBeCutOff(mu) || a.cutOff == 0 || a.state(of).Held(a.clock.Now()) {
 		return false
 	}
 	a.cutOff--
@@ -132,13 +133,13 @@ func (a *absences) accountFor(account accountName, mu *v1alpha1.ManagedUser) boo
 }
 
 // admit reports whether an object must wait whose user is proved to be gone. It is an error when that cannot be recorded.
-func (a *absences) admit(ctx context.Context, account accountName, key string) (held bool, err error) {
+func (a *absences) admit(ctx context.Context, of account.Name, key string) (held bool, err error) {
 	err = a.use(ctx, func() error {
-		now, state := a.clock.Now(), a.state(account)
-		a.load(account, state, now)
+		now, state := a.clock.Now(), a.state(of)
+		a.load(of, state, now)
 		state.Missing(now, key)
 		if held = state.Held(now); held {
-			return a.store(ctx, account, state)
+			return a.store(ctx, of, state)
 		}
 		state.announced = false
 		if state.Take(key, now) {
@@ -149,7 +150,7 @@ func (a *absences) admit(ctx context.Context, account accountName, key string) (
 			held = true
 			return nil
 		}
-		if err := a.write(ctx, account, next); err != nil {
+		if err := a.write(ctx, of, next); err != nil {
 			return err
 		}
 		state.Renew(next)
@@ -162,10 +163,10 @@ func (a *absences) admit(ctx context.Context, account accountName, key string) (
 }
 
 // isHeld reports whether objects of an account have to wait, for one that does not count.
-func (a *absences) isHeld(ctx context.Context, account accountName, _ string) (held bool, err error) {
+func (a *absences) isHeld(ctx context.Context, of account.Name, _ string) (held bool, err error) {
 	err = a.use(ctx, func() error {
-		now, state := a.clock.Now(), a.state(account)
-		a.load(account, state, now)
+		now, state := a.clock.Now(), a.state(of)
+		a.load(of, state, now)
 		held = state.Held(now)
 		return nil
 	})
@@ -174,7 +175,7 @@ func (a *absences) isHeld(ctx context.Context, account accountName, _ string) (h
 
 // suspect notes that the users of some objects were not where they were last seen. When these are many, a hold begins before
 // any of the objects is reconciled.
-func (a *absences) suspect(ctx context.Context, account accountName, objects []types.NamespacedName) {
+func (a *absences) suspect(ctx context.Context, of account.Name, objects []types.NamespacedName) {
 	if a.limit == 0 || len(objects) == 0 {
 		return
 	}
@@ -183,15 +184,15 @@ func (a *absences) suspect(ctx context.Context, account accountName, objects []t
 		keys[i] = object.String()
 	}
 	a.record.mu.Lock()
-	a.state(account).Missing(a.clock.Now(), keys...)
+	a.state(of).Missing(a.clock.Now(), keys...)
 	a.record.mu.Unlock()
 	err := a.use(ctx, func() error {
-		now, state := a.clock.Now(), a.state(account)
-		a.load(account, state, now)
+		now, state := a.clock.Now(), a.state(of)
+		a.load(of, state, now)
 		if !state.Held(now) {
 			return nil
 		}
-		return a.store(ctx, account, state)
+		return a.store(ctx, of, state)
 	})
 	if err != nil && !errors.Is(err, errAgain) { // It is in force in memory, and stored with the next object that is held.
 		log.FromContext(ctx).Error(withoutValues(err), "Recording that many users are gone")
@@ -199,9 +200,9 @@ func (a *absences) suspect(ctx context.Context, account accountName, objects []t
 }
 
 // load takes the record of an account over, once.
-func (a *absences) load(account accountName, state *accountAbsences, now time.Time) {
+func (a *absences) load(of account.Name, state *accountAbsences, now time.Time) {
 	if !state.loaded && !a.unrecorded.Load() {
-		text, _ := a.record.text(absencesPrefix + account.recordKey())
+		text, _ := a.record.text(absencesPrefix + of.RecordKey())
 		state.Load(a.parse(text, now), now)
 		state.loaded = true
 	}
@@ -234,12 +235,12 @@ func encodeAbsences(record limits.AbsenceRecord) string {
 }
 
 // store records a hold, when it is new and now and then while it lasts.
-func (a *absences) store(ctx context.Context, account accountName, state *accountAbsences) error {
+func (a *absences) store(ctx context.Context, of account.Name, state *accountAbsences) error {
 	if !state.NeedsWrite() {
 		return nil
 	}
 	record := state.Record(a.clock.Now())
-	if err := a.write(ctx, account, record); err != nil {
+	if err := a.write(ctx, of, record); err != nil {
 		return err
 	}
 	state.Wrote(record)
@@ -247,18 +248,18 @@ func (a *absences) store(ctx context.Context, account accountName, state *accoun
 }
 
 // write records what is allowed.
-func (a *absences) write(ctx context.Context, account accountName, record limits.AbsenceRecord) error {
+func (a *absences) write(ctx context.Context, of account.Name, record limits.AbsenceRecord) error {
 	if a.unrecorded.Load() {
 		return nil
 	}
-	return a.record.save(ctx, absencesPrefix+account.recordKey(), encodeAbsences(record))
+	return a.record.save(ctx, absencesPrefix+of.RecordKey(), encodeAbsences(record))
 }
 
 // shown notes that an object's user is there.
-func (a *absences) shown(account accountName, name client.ObjectKey) {
+func (a *absences) shown(of account.Name, name client.ObjectKey) {
 	a.record.mu.Lock()
 	defer a.record.mu.Unlock()
-	if state, ok := a.byAccount[account]; ok {
+	if state, ok := a.byAccount[of]; ok {
 		state.Shown(name.String())
 	}
 }
@@ -304,17 +305,17 @@ func (a *absences) forget(name client.ObjectKey) {
 	defer a.record.mu.Unlock()
 	delete(a.deleted, name)
 	now := a.clock.Now()
-	maps.DeleteFunc(a.byAccount, func(_ accountName, state *accountAbsences) bool {
+	maps.DeleteFunc(a.byAccount, func(_ account.Name, state *accountAbsences) bool {
 		state.Shown(name.String())
 		return state.Idle(now)
 	})
 }
 
 // announce reports whether the event of a hold is still to be sent, once.
-func (a *absences) announce(account accountName) bool {
+func (a *absences) announce(of account.Name) bool {
 	a.record.mu.Lock()
 	defer a.record.mu.Unlock()
-	state := a.state(account)
+	state := a.state(of)
 	is := !state.announced
 	state.announced = true
 	return is

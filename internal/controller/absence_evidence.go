@@ -14,7 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/internal/sweep"
 )
 
@@ -54,32 +56,32 @@ func (r *ManagedUserReconciler) compareOthers(ctx context.Context, v *visit) err
 }
 
 // comparesNow reports whether the users of others have to be asked for: not during a hold, and not when they just were.
-func (a *absences) comparesNow(account accountName) bool {
+func (a *absences) comparesNow(of account.Name) bool {
 	a.record.mu.Lock()
 	defer a.record.mu.Unlock()
-	now, state := a.clock.Now(), a.state(account)
+	now, state := a.clock.Now(), a.state(of)
 	return !state.Held(now) && now.Sub(state.compared) >= comparedFor
 }
 
 // startsHeld takes over what the statuses say of a hold when nothing is known of the account yet. It reports whether there is a hold.
-func (a *absences) startsHeld(ctx context.Context, account accountName, held []types.NamespacedName) bool {
+func (a *absences) startsHeld(ctx context.Context, of account.Name, held []types.NamespacedName) bool {
 	a.record.mu.Lock()
-	state := a.state(account)
+	state := a.state(of)
 	isFirst := state.compared.IsZero()
 	state.announced = state.announced || isFirst && len(held) > 0
 	a.record.mu.Unlock()
 	if isFirst {
-		a.suspect(ctx, account, held)
+		a.suspect(ctx, of, held)
 	}
 	a.record.mu.Lock()
 	defer a.record.mu.Unlock()
-	return a.state(account).Held(a.clock.Now())
+	return a.state(of).Held(a.clock.Now())
 }
 
-func (a *absences) noteCompared(account accountName) {
+func (a *absences) noteCompared(of account.Name) {
 	a.record.mu.Lock()
 	defer a.record.mu.Unlock()
-	a.state(account).compared = a.clock.Now()
+	a.state(of).compared = a.clock.Now()
 }
 
 // peers returns other objects of the account whose users are known, and those objects that were held. The newest users come first: a
@@ -93,16 +95,16 @@ func (r *ManagedUserReconciler) peers(ctx context.Context, v *visit) (peers []pe
 		mu := &list.Items[i]
 		name := client.ObjectKeyFromObject(mu)
 		status := mu.Status
-		if status.User == nil || status.OAuthClientID != v.account.clientID || status.APIURL != "" && !calcom.SameURL(status.APIURL, v.account.apiURL) || mu.UID == v.mu.UID {
+		if status.User == nil || status.OAuthClientID != v.account.ClientID || status.APIURL != "" && !calcom.SameURL(status.APIURL, v.account.APIURL) || mu.UID == v.mu.UID {
 			continue
 		}
 		if r.absenceCountsIn(mu) > 0 {
 			continue // Just created: a read replica may not have the user yet.
 		}
-		if isHeldForAbsence(mu) {
+		if manageduser.IsHeldForAbsence(mu) {
 			held = append(held, name)
 		}
-		if address := plainAddress(mu); sweep.Askable(address, v.account.clientID) {
+		if address := manageduser.PlainAddress(mu); sweep.Askable(address, v.account.ClientID) {
 			peers = append(peers, peer{name, mu.UID, status.User.ID, r.absences.mayBeCutOff(mu), address})
 		}
 	}
@@ -119,7 +121,7 @@ func (r *ManagedUserReconciler) missingOf(ctx context.Context, v *visit, peers [
 	for i, p := range peers {
 		addresses[i] = p.address
 	}
-	asked := addresses[:sweep.Batch(addresses, calcom.MaxListed, sweep.Room(v.account.apiURL, v.account.clientID))]
+	asked := addresses[:sweep.Batch(addresses, calcom.MaxListed, sweep.Room(v.account.APIURL, v.account.ClientID))]
 	if len(asked) == 0 {
 		return nil, nil
 	}

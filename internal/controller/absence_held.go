@@ -8,20 +8,20 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
-	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // admitAbsence decides, for an object whose user is proved to be gone, whether what follows from that may happen now. A user that
 // was never known to exist does not count, nor one that the object had deleted itself. But after a create call of unknown outcome
 // the object has to wait too while many users are gone: the server does not show what the call made either.
 func (r *ManagedUserReconciler) admitAbsence(ctx context.Context, v *visit) error {
-	name, known := client.ObjectKeyFromObject(v.mu), lostID(v.mu) != 0
+	name, known := client.ObjectKeyFromObject(v.mu), manageduser.LostID(v.mu) != 0
 	if r.config.MassAbsenceLimit == 0 || !known && !r.isUnresolved(v.mu) || r.absences.wasDeleted(name, v.mu.UID) {
 		return nil
 	}
@@ -51,15 +51,7 @@ func (r *ManagedUserReconciler) admitAbsence(ctx context.Context, v *visit) erro
 
 // isUnresolved reports whether a create call was sent for an object whose outcome is not in the status.
 func (r *ManagedUserReconciler) isUnresolved(mu *v1alpha1.ManagedUser) bool {
-	return hasOpenIntent(mu) && !r.intents.isUnsent(mu)
-}
-
-// lostID returns the id of the user that an object is known to have had; 0 if it is not known to have had one.
-func lostID(mu *v1alpha1.ManagedUser) int64 {
-	if id, ok := identity(mu); ok {
-		return id
-	}
-	return adoptedID(mu)
+	return manageduser.HasOpenIntent(mu) && !r.intents.isUnsent(mu)
 }
 
 // holdAbsence says why nothing is done about a user that is gone.
@@ -67,7 +59,7 @@ func (r *ManagedUserReconciler) holdAbsence(ctx context.Context, v *visit) error
 	p := r.massAbsence(v.mu)
 	if v.mu.DeletionTimestamp.IsZero() {
 		// What was true of the user when it was there is no longer.
-		r.set(v, v1alpha1.ConditionSynced, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, p.message)
+		r.set(v, v1alpha1.ConditionSynced, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, p.Message)
 	}
 	c, err := r.clientObject(ctx, v.mu)
 	if err != nil {
@@ -76,7 +68,7 @@ func (r *ManagedUserReconciler) holdAbsence(ctx context.Context, v *visit) error
 	if c == nil {
 		return p // The object has its own event.
 	}
-	p.mute = true
+	p.Mute = true
 	if r.absences.announce(v.account) {
 		r.recorder.Eventf(c, nil, corev1.EventTypeWarning, v1alpha1.ReasonMassAbsence, "Reconcile", "%s", fmt.Sprintf(
 			"More than %d users of this OAuth client are gone from Cal.com; none is created anew and no object is released until they show again; check apiURL, the proxy and the database; if the users are really gone, set the annotation %s=true here",
@@ -85,7 +77,7 @@ func (r *ManagedUserReconciler) holdAbsence(ctx context.Context, v *visit) error
 	return p
 }
 
-func (r *ManagedUserReconciler) massAbsence(mu *v1alpha1.ManagedUser) *problem {
+func (r *ManagedUserReconciler) massAbsence(mu *v1alpha1.ManagedUser) *outcome.Problem {
 	held, then := "the user is not created anew", "to have it created anew"
 	if !mu.DeletionTimestamp.IsZero() {
 		held, then = "the object is not released", "to have the object released"
@@ -97,9 +89,9 @@ func (r *ManagedUserReconciler) massAbsence(mu *v1alpha1.ManagedUser) *problem {
 	if r.config.readsNamespaces() {
 		on += " or its namespace"
 	}
-	return &problem{
-		condition: v1alpha1.ConditionReady, reason: v1alpha1.ReasonMassAbsence, severity: waiting, pace: slowly,
-		message: fmt.Sprintf(
+	return &outcome.Problem{
+		Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonMassAbsence, Severity: outcome.Waiting, Pace: outcome.Slowly,
+		Message: fmt.Sprintf(
 			"Cal.com shows neither this user nor others: more than %d users of this OAuth client are gone, as when a proxy leads to another server or a database was lost or restored, so %s; this heals by itself once the users show again, and if they are really gone, set the annotation %s=true on %s %s",
 			r.config.MassAbsenceLimit, held, v1alpha1.AllowMassAbsenceAnnotation, on, then),
 	}
@@ -136,7 +128,7 @@ func (r *ManagedUserReconciler) clientObject(ctx context.Context, mu *v1alpha1.M
 	if ref == nil {
 		return nil, nil
 	}
-	c, err := newOAuthClient(kindOf(*ref))
+	c, err := newOAuthClient(manageduser.KindOf(*ref))
 	if err != nil {
 		return nil, err
 	}
@@ -148,15 +140,4 @@ func (r *ManagedUserReconciler) clientObject(ctx context.Context, mu *v1alpha1.M
 		return nil, fmt.Errorf("reading the OAuth client: %w", err)
 	}
 	return c.object, nil
-}
-
-// isHeldForAbsence reports whether an object waited, when its status was written, because many users were gone.
-func isHeldForAbsence(mu *v1alpha1.ManagedUser) bool {
-	ready := meta.FindStatusCondition(mu.Status.Conditions, v1alpha1.ConditionReady)
-	return ready != nil && ready.Reason == v1alpha1.ReasonMassAbsence
-}
-
-// plainAddress is the address under which the user of an object can be listed.
-func plainAddress(mu *v1alpha1.ManagedUser) string {
-	return calcom.PlainEmail(mu.Status.User.Email, mu.Status.OAuthClientID)
 }

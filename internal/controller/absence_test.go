@@ -136,9 +136,9 @@ func TestWipedDatabaseIsHeld(t *testing.T) {
 	// It waits at the slow pace, says nothing new, and writes no more than the record now and then.
 	s.forgetCalls()
 	s.advance(resync)
-	outcome := s.reconcile(s.users[0])
-	if outcome.err != nil || outcome.result.RequeueAfter < resync {
-		t.Errorf("outcome is %+v, want the slow pace", outcome)
+	ended := s.reconcile(s.users[0])
+	if ended.err != nil || ended.result.RequeueAfter < resync {
+		t.Errorf("it ended with %+v, want the slow pace", ended)
 	}
 	if n := len(s.sandbox.Calls()); n != 3 {
 		t.Errorf("there were %d calls, want 3", n)

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/gate"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
@@ -39,33 +40,31 @@ type accounts struct {
 	clock  clock.PassiveClock
 
 	// listeners are told of accounts of which there is something new to say. They are all there before the first account is.
-	listeners []func(accountName)
+	listeners []func(account.Name)
 	// dropped are called with each account that is dropped, without the lock. They are all there before the first account is.
-	dropped []func(accountName)
+	dropped []func(account.Name)
 	// queue takes objects and checks that the gates of the accounts want done.
 	queue paceQueue
 
 	mu     sync.Mutex
-	byName map[accountName]*account
+	byName map[account.Name]*clientAccount
 	// users are the accounts that objects use, and keys their secret keys. unused are the accounts that may have to be dropped.
-	users  references[accountName]
+	users  references[account.Name]
 	keys   references[loginKey]
-	unused []accountName
+	unused []account.Name
 	// cut are the objects whose last visit ended in its middle for want of calls, and how many it would have taken.
 	cut map[types.NamespacedName]int
 }
 
 // notify tells whoever cares that there is something new to say of an account.
-func (a *accounts) notify(name accountName) {
+func (a *accounts) notify(name account.Name) {
 	for _, listen := range a.listeners {
 		listen(name)
 	}
 }
 
-type accountName struct{ apiURL, clientID string }
-
-// account is one OAuth client: the quota that all its users share, and the logins that were tried.
-type account struct {
+// clientAccount is one OAuth client: the quota that all its users share, and the logins that were tried.
+type clientAccount struct {
 	budget *quota.Budget
 	// gate limits how many objects have calls under way, and check asks for a check of the calls after a time.
 	gate   *gate.Gate[types.NamespacedName]
@@ -82,7 +81,7 @@ type account struct {
 // login is an account together with one value of the secret key.
 type login struct {
 	client  users
-	account *account
+	account *clientAccount
 	budget  *quota.Budget
 	clock   clock.PassiveClock
 	probe   time.Duration
@@ -105,19 +104,19 @@ const maxLogins = 8
 
 func newAccounts(config Config) *accounts {
 	return &accounts{
-		config: config, clock: config.Clock, byName: make(map[accountName]*account), cut: make(map[types.NamespacedName]int),
-		users: newReferences[accountName](), keys: newReferences[loginKey](),
+		config: config, clock: config.Clock, byName: make(map[account.Name]*clientAccount), cut: make(map[types.NamespacedName]int),
+		users: newReferences[account.Name](), keys: newReferences[loginKey](),
 	}
 }
 
 // login returns the login of an object for a secret key, the same one for every object that comes with the same key.
-func (a *accounts) login(object string, name accountName, secretKey calcom.Hidden[string]) (*login, error) {
+func (a *accounts) login(object string, name account.Name, secretKey calcom.Hidden[string]) (*login, error) {
 	a.use(object, name)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	acc, ok := a.byName[name]
 	if !ok {
-		acc = &account{
+		acc = &clientAccount{
 			budget: quota.New(quota.Options{
 				Share: a.config.RateLimitShare, Window: a.config.QuotaWindow, Now: a.clock.Now, OnAdmit: a.config.Metrics.Waited,
 			}),
@@ -133,7 +132,7 @@ func (a *accounts) login(object string, name accountName, secretKey calcom.Hidde
 		return l, nil
 	}
 	cal, err := calcom.New(calcom.Config{
-		BaseURL: name.apiURL, ClientID: name.clientID, SecretKey: secretKey,
+		BaseURL: name.APIURL, ClientID: name.ClientID, SecretKey: secretKey,
 		UserAgent: a.config.UserAgent, Transport: a.config.Transport, OnResponse: acc.budget.Observe,
 		OnDone: a.config.Metrics.Called, Now: a.clock.Now,
 	})

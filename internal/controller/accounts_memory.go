@@ -8,17 +8,19 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/calcom-operator/calcom-operator/internal/account"
 )
 
 // loginKey is one value of the secret key of an account.
 type loginKey struct {
-	account     accountName
+	account     account.Name
 	fingerprint [sha256.Size]byte
 }
 
 // use notes that an object has to do with an account: a user by its namespaced name, an OAuth client by its ticket. An account that no
 // object uses any more is dropped.
-func (a *accounts) use(object string, name accountName) {
+func (a *accounts) use(object string, name account.Name) {
 	a.mu.Lock()
 	if was, ok := a.users.of[object]; ok && was != name {
 		a.forgetTickets(object)
@@ -94,10 +96,10 @@ func (a *accounts) prune() {
 	}
 }
 
-func (a *accounts) takeUnused() []accountName {
+func (a *accounts) takeUnused() []account.Name {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var taken []accountName
+	var taken []account.Name
 	for len(a.unused) > 0 {
 		name := a.unused[0]
 		if acc, ok := a.byName[name]; ok && a.users.counts[name] == 0 && !acc.budget.Idle() {

@@ -11,12 +11,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/gate"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 const (
@@ -30,26 +31,26 @@ const (
 )
 
 // acts are what the reconciler does for each verb.
-var acts = map[Verb]func(r *ManagedUserReconciler, ctx context.Context, v *visit, a *Action) error{
-	VerbConnect:      (*ManagedUserReconciler).connect,
-	VerbGet:          (*ManagedUserReconciler).get,
-	VerbList:         (*ManagedUserReconciler).listByEmail,
-	VerbRepairIntent: (*ManagedUserReconciler).repairIntent,
-	VerbSettleIntent: (*ManagedUserReconciler).settleIntent,
-	VerbForget:       (*ManagedUserReconciler).forgetObserved,
-	VerbClaim:        (*ManagedUserReconciler).claimUser,
-	VerbCreate:       (*ManagedUserReconciler).create,
-	VerbRecreate:     (*ManagedUserReconciler).deleteUnfinished,
-	VerbUpdate:       (*ManagedUserReconciler).update,
-	VerbUnmark:       (*ManagedUserReconciler).unmark,
-	VerbAdmit:        (*ManagedUserReconciler).admitDeletion,
-	VerbDelete:       (*ManagedUserReconciler).deleteUser,
-	VerbRelease:      (*ManagedUserReconciler).releaseObject,
-	VerbGone:         (*ManagedUserReconciler).noteGone,
-	VerbRest:         (*ManagedUserReconciler).noteRest,
-	VerbMirror:       (*ManagedUserReconciler).mirrorObserved,
-	VerbDone:         (*ManagedUserReconciler).done,
-	VerbStop:         (*ManagedUserReconciler).stop,
+var acts = map[manageduser.Verb]func(r *ManagedUserReconciler, ctx context.Context, v *visit, a *manageduser.Action) error{
+	manageduser.VerbConnect:      (*ManagedUserReconciler).connect,
+	manageduser.VerbGet:          (*ManagedUserReconciler).get,
+	manageduser.VerbList:         (*ManagedUserReconciler).listByEmail,
+	manageduser.VerbRepairIntent: (*ManagedUserReconciler).repairIntent,
+	manageduser.VerbSettleIntent: (*ManagedUserReconciler).settleIntent,
+	manageduser.VerbForget:       (*ManagedUserReconciler).forgetObserved,
+	manageduser.VerbClaim:        (*ManagedUserReconciler).claimUser,
+	manageduser.VerbCreate:       (*ManagedUserReconciler).create,
+	manageduser.VerbRecreate:     (*ManagedUserReconciler).deleteUnfinished,
+	manageduser.VerbUpdate:       (*ManagedUserReconciler).update,
+	manageduser.VerbUnmark:       (*ManagedUserReconciler).unmark,
+	manageduser.VerbAdmit:        (*ManagedUserReconciler).admitDeletion,
+	manageduser.VerbDelete:       (*ManagedUserReconciler).deleteUser,
+	manageduser.VerbRelease:      (*ManagedUserReconciler).releaseObject,
+	manageduser.VerbGone:         (*ManagedUserReconciler).noteGone,
+	manageduser.VerbRest:         (*ManagedUserReconciler).noteRest,
+	manageduser.VerbMirror:       (*ManagedUserReconciler).mirrorObserved,
+	manageduser.VerbDone:         (*ManagedUserReconciler).done,
+	manageduser.VerbStop:         (*ManagedUserReconciler).stop,
 }
 
 // pursue decides and acts until an action ends the reconcile.
@@ -57,10 +58,10 @@ func (r *ManagedUserReconciler) pursue(ctx context.Context, v *visit) error {
 	optional, cancel := context.WithTimeout(ctx, unmarkTimeout)
 	defer cancel()
 	for range mostActions {
-		a := Decide(r.facts(v))
-		if a.optional {
-			v.evidence.unmarkErr = r.act(optional, v, &a)
-		} else if err := r.act(ctx, v, &a); err != nil || a.ends() {
+		a := manageduser.Decide(r.facts(v))
+		if a.Optional {
+			v.evidence.UnmarkErr = r.act(optional, v, &a)
+		} else if err := r.act(ctx, v, &a); err != nil || a.Ends() {
 			return err
 		}
 	}
@@ -68,8 +69,8 @@ func (r *ManagedUserReconciler) pursue(ctx context.Context, v *visit) error {
 }
 
 // act does one action, if the limits allow it.
-func (r *ManagedUserReconciler) act(ctx context.Context, v *visit, a *Action) error {
-	if a.absence {
+func (r *ManagedUserReconciler) act(ctx context.Context, v *visit, a *manageduser.Action) error {
+	if a.Absence {
 		if err := r.admitAbsence(ctx, v); err != nil {
 			return err
 		}
@@ -78,8 +79,8 @@ func (r *ManagedUserReconciler) act(ctx context.Context, v *visit, a *Action) er
 }
 
 // facts are what Decide gets to know of the object now.
-func (r *ManagedUserReconciler) facts(v *visit) *Facts {
-	f := &Facts{
+func (r *ManagedUserReconciler) facts(v *visit) *manageduser.Facts {
+	f := &manageduser.Facts{
 		Object: v.mu, Before: v.before, Told: v.told, Mark: v.mark, Account: v.account, Connected: v.cal != nil,
 		Demanded: v.demand != 0 || v.demanded, Lifted: v.lifted, CreateCall: r.intents.callOf(v.mu),
 		AbsenceCountsIn: r.absenceCountsIn(v.mu), Now: r.clock.Now(), Seen: v.evidence,
@@ -91,47 +92,47 @@ func (r *ManagedUserReconciler) facts(v *visit) *Facts {
 }
 
 // get asks for the user with an id.
-func (r *ManagedUserReconciler) get(ctx context.Context, v *visit, a *Action) error {
+func (r *ManagedUserReconciler) get(ctx context.Context, v *visit, a *manageduser.Action) error {
 	v.beginQuestion(a)
 	user, err := v.cal.User(ctx, a.UserID)
 	switch {
 	case isDenied(err):
-		v.evidence.keepUser(a.UserID, nil)
+		v.evidence.KeepUser(a.UserID, nil)
 	case err != nil:
 		return err
 	default:
-		v.evidence.keepUser(a.UserID, &user)
+		v.evidence.KeepUser(a.UserID, &user)
 	}
 	return nil
 }
 
 // listByEmail asks for the users with some addresses.
-func (r *ManagedUserReconciler) listByEmail(ctx context.Context, v *visit, a *Action) error {
+func (r *ManagedUserReconciler) listByEmail(ctx context.Context, v *visit, a *manageduser.Action) error {
 	v.beginQuestion(a)
-	if err := v.cal.reserve(a.calls); err != nil {
+	if err := v.cal.reserve(a.Calls); err != nil {
 		return err
 	}
-	rows, err := v.cal.UsersByEmail(ctx, a.emails.Reveal()...)
+	rows, err := v.cal.UsersByEmail(ctx, a.Emails.Reveal()...)
 	if err == nil {
-		v.evidence.keepList(a.emails.Reveal(), rows)
+		v.evidence.KeepList(a.Emails.Reveal(), rows)
 	}
 	return err
 }
 
-func (v *visit) beginQuestion(a *Action) {
-	v.evidence.began = true
-	v.cal.cautious = v.cal.cautious || a.cautious
+func (v *visit) beginQuestion(a *manageduser.Action) {
+	v.evidence.Began = true
+	v.cal.cautious = v.cal.cautious || a.Cautious
 }
 
 // isDenied reports whether Cal.com says that there is no such user, which proves little, and not that it has no such API.
 func isDenied(err error) bool { return calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) }
 
 // settleIntent replaces the record of a create call for a user that was taken for gone and is there after all.
-func (r *ManagedUserReconciler) settleIntent(ctx context.Context, v *visit, a *Action) error {
+func (r *ManagedUserReconciler) settleIntent(ctx context.Context, v *visit, a *manageduser.Action) error {
 	r.intents.forget(client.ObjectKeyFromObject(v.mu))
 	return r.patchMetadata(ctx, v.mu, "settling the create intent", func(mu *v1alpha1.ManagedUser) {
 		delete(mu.Annotations, v1alpha1.CreateIntentAnnotation)
-		r.annotateOrigin(mu, &a.user.User, a.user.origin)
+		manageduser.AnnotateOrigin(mu, &a.User.User, a.User.Origin, r.clock.Now())
 	})
 }
 
@@ -139,7 +140,7 @@ func (r *ManagedUserReconciler) settleIntent(ctx context.Context, v *visit, a *A
 var errAgain = errors.New("the object was written and has to be read again")
 
 // forgetObserved drops a user that the object merely observed.
-func (r *ManagedUserReconciler) forgetObserved(ctx context.Context, v *visit, _ *Action) error {
+func (r *ManagedUserReconciler) forgetObserved(ctx context.Context, v *visit, _ *manageduser.Action) error {
 	v.mu.Status.User, v.mu.Status.OAuthClientID, v.mu.Status.APIURL = nil, "", ""
 	if err := r.writeStatus(ctx, v); err != nil {
 		return err
@@ -150,12 +151,12 @@ func (r *ManagedUserReconciler) forgetObserved(ctx context.Context, v *visit, _ 
 // claimUser records that the object owns a user whose id is not in the status yet. It writes the id there before the first
 // update: that one may change the address by which the user was found, and with its answer lost nothing else would lead to the
 // user.
-func (r *ManagedUserReconciler) claimUser(ctx context.Context, v *visit, a *Action) error {
+func (r *ManagedUserReconciler) claimUser(ctx context.Context, v *visit, a *manageduser.Action) error {
 	if err := r.protect(ctx, v); err != nil {
 		return err
 	}
-	own, claimed := *a.user, hasFinalizer(v.mu)
-	if err := r.claim(ctx, v.mu, &own.User, own.origin); err != nil {
+	own, claimed := *a.User, manageduser.HasFinalizer(v.mu)
+	if err := r.claim(ctx, v.mu, &own.User, own.Origin); err != nil {
 		return err
 	}
 	if !claimed {
@@ -163,41 +164,41 @@ func (r *ManagedUserReconciler) claimUser(ctx context.Context, v *visit, a *Acti
 			return err
 		}
 	}
-	mirror(v.mu, own.User)
-	v.mu.Status.Origin = own.origin
-	if d := diff(v.mu, own.User, r.facts(v).markFor(own.origin)); !d.empty() {
+	manageduser.Mirror(v.mu, own.User)
+	v.mu.Status.Origin = own.Origin
+	if d := manageduser.Diff(v.mu, own.User, r.facts(v).MarkFor(own.Origin)); !d.Empty() {
 		if err := r.writeStatus(ctx, v); err != nil {
 			return err
 		}
 	} // Else the status is written at the end.
-	v.resolve(own.known)
-	if !own.known {
+	v.resolve(own.Known)
+	if !own.Known {
 		v.record(v1alpha1.ReasonAdopted, fmt.Sprintf("Adopted user %d", own.ID))
 		log.FromContext(ctx).Info("Adopted user", "userID", own.ID)
 	}
-	v.evidence = evidence{began: true, adopted: own.origin == v1alpha1.OriginAdopted}
-	if own.known {
-		own.byID = true
-		v.evidence.own = &own
+	v.evidence = manageduser.Evidence{Began: true, Adopted: own.Origin == v1alpha1.OriginAdopted}
+	if own.Known {
+		own.ByID = true
+		v.evidence.Own = &own
 	} // Else another object may have marked it since it was read, and it is read again before it is changed.
 	return nil
 }
 
 // accept takes over a user that the object owns.
-func (v *visit) accept(user *candidate) {
+func (v *visit) accept(user *manageduser.Candidate) {
 	if user == nil {
 		return
 	}
-	mirror(v.mu, user.User)
-	v.mu.Status.Origin = user.origin
-	v.resolve(user.known)
+	manageduser.Mirror(v.mu, user.User)
+	v.mu.Status.Origin = user.Origin
+	v.resolve(user.Known)
 	v.seen = true
 }
 
 // create sends the create call, once, after recording that it will. Whatever comes back but a clear refusal
 // leaves the record in place, and the next reconcile looks for the user before anything else.
-func (r *ManagedUserReconciler) create(ctx context.Context, v *visit, _ *Action) error {
-	renewed := r.facts(v).renews()
+func (r *ManagedUserReconciler) create(ctx context.Context, v *visit, _ *manageduser.Action) error {
+	renewed := r.facts(v).Renews()
 	if err := v.cal.prepareCreate(renewed); err != nil {
 		return err
 	}
@@ -211,20 +212,20 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit, _ *Action)
 		return err
 	}
 	r.intents.send(v.mu)
-	user, tokens, err := v.cal.CreateUser(ctx, newUser(v.mu, r.facts(v).markFor(v1alpha1.OriginCreated)))
+	user, tokens, err := v.cal.CreateUser(ctx, manageduser.NewUser(v.mu, r.facts(v).MarkFor(v1alpha1.OriginCreated)))
 	r.measureCreate(v, err)
 	if err != nil {
 		return r.createFailed(ctx, v, err, renewed)
 	}
 	r.intents.succeed(v.mu)
-	own := &candidate{User: user, known: true, byID: true, origin: v1alpha1.OriginCreated}
-	mirror(v.mu, user)
-	v.mu.Status.Origin, v.seen = own.origin, true
+	own := &manageduser.Candidate{User: user, Known: true, ByID: true, Origin: v1alpha1.OriginCreated}
+	manageduser.Mirror(v.mu, user)
+	v.mu.Status.Origin, v.seen = own.Origin, true
 	r.keepCreated(v, tokens, user.ID)
 	v.record(v1alpha1.ReasonCreated, fmt.Sprintf("Created user %d", user.ID))
 	log.FromContext(ctx).Info("Created user", "userID", user.ID)
 	// Older servers ignore some fields of a create call; as a rule nothing differs and nothing more is sent.
-	v.evidence = evidence{began: true, own: own}
+	v.evidence = manageduser.Evidence{Began: true, Own: own}
 	return nil
 }
 
@@ -236,11 +237,11 @@ func (r *ManagedUserReconciler) createFailed(ctx context.Context, v *visit, err 
 		if e.HandlerEnded() {
 			r.intents.fail(v.mu, r.clock.Now())
 		}
-		return unansweredCreate(e)
+		return manageduser.UnansweredCreate(e)
 	}
 	if ok && calcom.IsConflict(err) {
 		id, _ := e.ExistingUserID()
-		v.evidence = evidence{began: true, conflict: &createConflict{userID: id, renewed: renewed}}
+		v.evidence = manageduser.Evidence{Began: true, Conflict: &manageduser.CreateConflict{UserID: id, Renewed: renewed}}
 		return nil
 	}
 	if renewed {
@@ -251,7 +252,7 @@ func (r *ManagedUserReconciler) createFailed(ctx context.Context, v *visit, err 
 
 // deleteUnfinished deletes a user whose creation Cal.com did not finish. The deletion is not one that the limit of mass deletions
 // counts: no object loses its user.
-func (r *ManagedUserReconciler) deleteUnfinished(ctx context.Context, v *visit, a *Action) error {
+func (r *ManagedUserReconciler) deleteUnfinished(ctx context.Context, v *visit, a *manageduser.Action) error {
 	if err := v.cal.enter(gate.Create); err != nil {
 		return err
 	}
@@ -260,9 +261,9 @@ func (r *ManagedUserReconciler) deleteUnfinished(ctx context.Context, v *visit, 
 	}
 	// The optimistic lock makes sure that no status names the user by now, which a stale copy of the object would not show.
 	err := r.patchMetadata(ctx, v.mu, "recording that the user is created anew", func(mu *v1alpha1.ManagedUser) {
-		i, _ := recordedIntent(mu)
+		i, _ := manageduser.RecordedIntent(mu)
 		i.Recreates = a.UserID
-		setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode())
+		manageduser.SetAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.Encode())
 	})
 	if err != nil {
 		return err
@@ -274,108 +275,104 @@ func (r *ManagedUserReconciler) deleteUnfinished(ctx context.Context, v *visit, 
 	log.FromContext(ctx).Info("Deleted a user whose creation Cal.com did not finish", "userID", a.UserID)
 	r.event(v.mu, v1alpha1.EventRecreating, "Sync", fmt.Sprintf(
 		"Cal.com did not finish the creation of user %d; it was deleted and is created anew", a.UserID))
-	v.evidence = evidence{began: true, absent: true}
+	v.evidence = manageduser.Evidence{Began: true, Absent: true}
 	return nil
 }
 
 // update writes what differs from the spec.
-func (r *ManagedUserReconciler) update(ctx context.Context, v *visit, a *Action) error {
-	v.accept(a.user)
-	updated, err := v.cal.UpdateUser(ctx, a.UserID, a.change.update)
+func (r *ManagedUserReconciler) update(ctx context.Context, v *visit, a *manageduser.Action) error {
+	v.accept(a.User)
+	updated, err := v.cal.UpdateUser(ctx, a.UserID, a.Change.Update)
 	if err != nil {
 		return err
 	}
-	mirror(v.mu, updated)
-	v.recordUpdate(a.change.fields)
-	log.FromContext(ctx).Info("Updated user", "userID", a.UserID, "fields", a.change.fields)
-	own := *a.user
+	manageduser.Mirror(v.mu, updated)
+	v.recordUpdate(a.Change.Fields)
+	log.FromContext(ctx).Info("Updated user", "userID", a.UserID, "fields", a.Change.Fields)
+	own := *a.User
 	own.User = updated
-	v.evidence = evidence{began: true, own: &own, updated: true}
+	v.evidence = manageduser.Evidence{Began: true, Own: &own, Updated: true}
 	return nil
 }
 
 // unmark removes the object's mark from its user, so that another owner can adopt it.
-func (r *ManagedUserReconciler) unmark(ctx context.Context, v *visit, a *Action) error {
-	_, err := v.cal.UpdateUser(ctx, a.UserID, calcom.UserFields{Metadata: a.metadata})
-	v.evidence.unmarked = err == nil
+func (r *ManagedUserReconciler) unmark(ctx context.Context, v *visit, a *manageduser.Action) error {
+	_, err := v.cal.UpdateUser(ctx, a.UserID, calcom.UserFields{Metadata: a.Metadata})
+	v.evidence.Unmarked = err == nil
 	return err
 }
 
 // deleteUser sends the delete call.
-func (r *ManagedUserReconciler) deleteUser(ctx context.Context, v *visit, a *Action) error {
+func (r *ManagedUserReconciler) deleteUser(ctx context.Context, v *visit, a *manageduser.Action) error {
 	if err := v.cal.reserve(1); err != nil {
 		return err
 	}
 	v.permit = nil // Whatever comes of the call, it counts.
-	sent := &sentDeletion{userID: a.UserID}
+	sent := &manageduser.SentDeletion{UserID: a.UserID}
 	if err := r.sendDelete(ctx, v, a.UserID); isDenied(err) {
-		sent.denied = classify(err)
+		sent.Denied = outcome.Classify(err)
 	} else if err != nil {
 		return err
 	}
-	v.evidence = evidence{began: true, deleted: sent}
+	v.evidence = manageduser.Evidence{Began: true, Deleted: sent}
 	return nil
 }
 
 // releaseObject removes the finalizer.
-func (r *ManagedUserReconciler) releaseObject(ctx context.Context, v *visit, a *Action) error {
-	if a.reason != nil {
-		log.FromContext(ctx).Info("Leaving the mark on the orphaned user", "reason", a.reason.Error())
+func (r *ManagedUserReconciler) releaseObject(ctx context.Context, v *visit, a *manageduser.Action) error {
+	if a.Reason != nil {
+		log.FromContext(ctx).Info("Leaving the mark on the orphaned user", "reason", a.Reason.Error())
 	}
-	if err := r.release(ctx, v); err != nil || a.event == "" {
+	if err := r.release(ctx, v); err != nil || a.Event == "" {
 		return err
 	}
 	kind, logged := corev1.EventTypeNormal, "Orphaned user"
-	if a.event == v1alpha1.EventDeleted {
-		v.resolve(v.evidence.deleted != nil)
-		logged = a.note
+	if a.Event == v1alpha1.EventDeleted {
+		v.resolve(v.evidence.Deleted != nil)
+		logged = a.Note
 	}
-	if a.warns {
+	if a.Warns {
 		kind = corev1.EventTypeWarning
 	}
 	log.FromContext(ctx).Info(logged)
-	r.recorder.Eventf(v.mu, nil, kind, a.event, releaseActions[a.event], "%s", a.note)
+	r.recorder.Eventf(v.mu, nil, kind, a.Event, releaseActions[a.Event], "%s", a.Note)
 	return nil
 }
 
 // releaseActions are the actions that the events of a release name.
 var releaseActions = map[string]string{v1alpha1.EventDeleted: "Delete", v1alpha1.EventOrphaned: "Orphan"}
 
-func (r *ManagedUserReconciler) noteGone(_ context.Context, v *visit, _ *Action) error {
+func (r *ManagedUserReconciler) noteGone(_ context.Context, v *visit, _ *manageduser.Action) error {
 	v.released = true
 	return nil
 }
 
-func (r *ManagedUserReconciler) noteRest(_ context.Context, v *visit, _ *Action) error {
+func (r *ManagedUserReconciler) noteRest(_ context.Context, v *visit, _ *manageduser.Action) error {
 	v.rests = true
 	return nil
 }
 
 // mirrorObserved mirrors the user of an object that changes nothing, or says that there is none.
-func (r *ManagedUserReconciler) mirrorObserved(_ context.Context, v *visit, a *Action) error {
-	if a.user != nil {
-		mirror(v.mu, a.user.User)
+func (r *ManagedUserReconciler) mirrorObserved(_ context.Context, v *visit, a *manageduser.Action) error {
+	if a.User != nil {
+		manageduser.Mirror(v.mu, a.User.User)
 		return nil
 	}
-	if !isBound(v.mu) { // Else it is the object's identity.
+	if !manageduser.IsBound(v.mu) { // Else it is the object's identity.
 		v.mu.Status.User = nil
 	}
 	return a.Problem
 }
 
-func (r *ManagedUserReconciler) done(_ context.Context, v *visit, a *Action) error {
-	v.accept(a.user)
+func (r *ManagedUserReconciler) done(_ context.Context, v *visit, a *manageduser.Action) error {
+	v.accept(a.User)
 	return nil
 }
 
-func (r *ManagedUserReconciler) stop(ctx context.Context, v *visit, a *Action) error {
-	v.accept(a.user)
-	if a.retracts {
+func (r *ManagedUserReconciler) stop(ctx context.Context, v *visit, a *manageduser.Action) error {
+	v.accept(a.User)
+	if a.Retracts {
 		return errors.Join(a.Problem, r.retractIntent(ctx, v.mu))
 	}
 	return a.Problem
-}
-
-func hasFinalizer(mu *v1alpha1.ManagedUser) bool {
-	return controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer)
 }

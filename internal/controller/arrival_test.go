@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
@@ -52,10 +53,10 @@ func TestMissingCredentialsStallAfterTwoMinutes(t *testing.T) {
 			}
 			again := s.reconcile(mu).result.RequeueAfter
 			wantBecause("Reconciling=True/Progressing")
-			if again > arrivalGrace || again < arrivalGrace-time.Second {
-				t.Errorf("reconciled again after %v, want %v", again, arrivalGrace)
+			if again > outcome.ArrivalGrace || again < outcome.ArrivalGrace-time.Second {
+				t.Errorf("reconciled again after %v, want %v", again, outcome.ArrivalGrace)
 			}
-			s.advance(arrivalGrace - 2*time.Second)
+			s.advance(outcome.ArrivalGrace - 2*time.Second)
 			s.restart()
 			if again := s.reconcile(mu).result.RequeueAfter; again > 3*time.Second {
 				t.Errorf("reconciled again after %v", again)
@@ -85,7 +86,7 @@ func TestArrivalDuringAnOutage(t *testing.T) {
 	s := newStory(t)
 	s.deleteSecret()
 	mu := s.create()
-	s.advance(arrivalGrace)
+	s.advance(outcome.ArrivalGrace)
 	s.reconcile(mu)
 	if !meta.IsStatusConditionTrue(mu.Status.Conditions, v1alpha1.ConditionStalled) {
 		t.Fatalf("the user is not Stalled:\n%s", show(mu))
@@ -112,7 +113,7 @@ func TestOAuthClientWithoutSecretStalls(t *testing.T) {
 			return true
 		}
 		for i := range c.Status.Conditions { // As if it had said so two minutes ago.
-			c.Status.Conditions[i].LastTransitionTime = metav1.NewTime(time.Now().Add(-arrivalGrace))
+			c.Status.Conditions[i].LastTransitionTime = metav1.NewTime(time.Now().Add(-outcome.ArrivalGrace))
 		}
 		if err := s.client.Status().Update(t.Context(), c); !apierrors.IsConflict(err) {
 			s.must(err)
@@ -127,32 +128,4 @@ func TestOAuthClientWithoutSecretStalls(t *testing.T) {
 	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpList, Status: 503})
 	s.createSecret(calcomtest.DefaultClient().Secret)
 	s.eventuallyClient(c, "Ready", is("CredentialsReady=True/Verified", "Ready=True/Available"))
-}
-
-// escalate leaves alone what heals without anybody, and what has nothing to do with credentials.
-func TestEscalate(t *testing.T) {
-	now := time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC)
-	long := []metav1.Condition{{
-		Type: v1alpha1.ConditionCredentialsReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonSecretNotFound,
-		LastTransitionTime: metav1.NewTime(now.Add(-time.Hour)),
-	}}
-	if (*problem)(nil).escalate(long, now) != nil {
-		t.Error("no problem became one")
-	}
-	for name, test := range map[string]struct {
-		problem    *problem
-		conditions []metav1.Condition
-		severity   severity
-		within     time.Duration
-	}{
-		"first seen":         {clientProblem(v1alpha1.ReasonSecretNotFound, waiting, "x"), nil, waiting, arrivalGrace},
-		"seen long ago":      {clientProblem(v1alpha1.ReasonClientNotFound, waiting, "x"), long, stalled, 0},
-		"a server's failure": {&problem{condition: v1alpha1.ConditionSynced, severity: waiting}, long, waiting, 0},
-		"a quota":            {&problem{condition: v1alpha1.ConditionCredentialsReady, severity: transient}, long, transient, 0},
-	} {
-		got := test.problem.escalate(test.conditions, now)
-		if got.severity != test.severity || got.within != test.within {
-			t.Errorf("%s: severity %v, again within %v", name, got.severity, got.within)
-		}
-	}
 }

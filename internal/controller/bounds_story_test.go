@@ -20,6 +20,7 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
@@ -215,7 +216,7 @@ func TestStatusIsWrittenReduced(t *testing.T) {
 			s.wantMessage(mu, "The user equals the spec; too long for status.user", "bio")
 			is := mu.Status.User
 			identified := is.ID == user.ID && mu.Status.APIURL != "" && mu.Status.OAuthClientID == s.clientID()
-			if refused == 0 || is.Bio != nil || !isReduced(is) || !identified {
+			if refused == 0 || is.Bio != nil || !manageduser.IsReduced(is) || !identified {
 				t.Errorf("after %d refusals the status shows %+v", refused, mu.Status)
 			}
 			if raw := string(is.Metadata.Raw); !strings.Contains(raw, "kubernetesOwner") || strings.Contains(raw, "seats") {

@@ -5,6 +5,9 @@ package controller
 
 import (
 	"context"
+	"errors"
+
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
@@ -62,4 +65,11 @@ func (s *session) Refresh(ctx context.Context, refreshToken calcom.Hidden[string
 
 func (s *session) ForceRefresh(ctx context.Context, id int64) (calcom.Tokens, error) {
 	return admitted(ctx, s, func() (calcom.Tokens, error) { return s.client.ForceRefresh(ctx, id) })
+}
+
+// logRefusal writes what Cal.com says of credentials that stand in users alone: no condition of an OAuth client can.
+func logRefusal(ctx context.Context, err error) {
+	if e, ok := errors.AsType[*calcom.Error](err); ok {
+		log.FromContext(ctx).Info("Cal.com refuses the credentials", "status", e.Status, "code", e.Code, "serverMessage", e.Message)
+	}
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,12 +15,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // target is the OAuth client of an object: where its calls go, and where the secret key is.
 type target struct {
-	account accountName
+	account account.Name
 	secret  secretKeyName
 	// object is the metadata of the OAuthClient or ClusterOAuthClient that says so; nil when the object itself does.
 	object *metav1.PartialObjectMetadata
@@ -54,7 +56,7 @@ func (r *ManagedUserReconciler) clientOf(ctx context.Context, mu *v1alpha1.Manag
 	}
 	ref := mu.Spec.OAuthClientRef
 	if ref == nil {
-		return target{}, synced(v1alpha1.ReasonInvalidSpec, "There is no OAuth client; set oauthClientRef or oauthClient")
+		return target{}, outcome.NotSynced(v1alpha1.ReasonInvalidSpec, "There is no OAuth client; set oauthClientRef or oauthClient")
 	}
 	c, err := r.referred(ctx, mu, *ref)
 	if err != nil {
@@ -68,31 +70,31 @@ func (r *ManagedUserReconciler) clientOf(ctx context.Context, mu *v1alpha1.Manag
 
 // referred returns the OAuthClient or ClusterOAuthClient that a user refers to and may use.
 func (r *ManagedUserReconciler) referred(ctx context.Context, mu *v1alpha1.ManagedUser, ref v1alpha1.OAuthClientReference) (oauthClient, error) {
-	c, err := newOAuthClient(kindOf(ref))
+	c, err := newOAuthClient(manageduser.KindOf(ref))
 	if err != nil {
-		return oauthClient{}, synced(v1alpha1.ReasonInvalidSpec, "The kind in oauthClientRef is neither OAuthClient nor ClusterOAuthClient; correct it in a new object")
+		return oauthClient{}, outcome.NotSynced(v1alpha1.ReasonInvalidSpec, "The kind in oauthClientRef is neither OAuthClient nor ClusterOAuthClient; correct it in a new object")
 	}
 	key := client.ObjectKey{Name: ref.Name}
-	if kindOf(ref) == v1alpha1.KindOAuthClient {
+	if manageduser.KindOf(ref) == v1alpha1.KindOAuthClient {
 		key.Namespace = mu.Namespace
 	} else if !r.config.ClusterClients {
-		return oauthClient{}, clientProblem(v1alpha1.ReasonClientNotFound, stalled,
+		return oauthClient{}, outcome.NotUsable(v1alpha1.ReasonClientNotFound, outcome.Stalled,
 			"This operator does not serve ClusterOAuthClients; refer to an OAuthClient in a new object, or start the operator with --cluster-oauth-clients")
 	}
 	err = r.client.Get(ctx, key, c.object)
 	if apierrors.IsNotFound(err) {
-		return oauthClient{}, clientProblem(v1alpha1.ReasonClientNotFound, waiting, fmt.Sprintf(
-			"There is no %s %s%s; create it", kindOf(ref), ref.Name, map[bool]string{true: " in this namespace"}[key.Namespace != ""]))
+		return oauthClient{}, outcome.NotUsable(v1alpha1.ReasonClientNotFound, outcome.Waiting, fmt.Sprintf(
+			"There is no %s %s%s; create it", manageduser.KindOf(ref), ref.Name, map[bool]string{true: " in this namespace"}[key.Namespace != ""]))
 	}
 	if err != nil {
 		return oauthClient{}, fmt.Errorf("reading the OAuth client: %w", err)
 	}
-	if c.allowed == nil || isBound(mu) && !mu.DeletionTimestamp.IsZero() {
+	if c.allowed == nil || manageduser.IsBound(mu) && !mu.DeletionTimestamp.IsZero() {
 		return c, nil // Who leaves may take the users along that were allowed once.
 	}
 	allowed, err := r.allows(ctx, c.allowed, mu.Namespace)
 	if err == nil && !allowed {
-		err = clientProblem(v1alpha1.ReasonNamespaceNotAllowed, stalled, fmt.Sprintf(
+		err = outcome.NotUsable(v1alpha1.ReasonNamespaceNotAllowed, outcome.Stalled, fmt.Sprintf(
 			"ClusterOAuthClient %s does not allow this namespace to use it; have the namespace's name or labels added to its allowedNamespaces", ref.Name))
 	}
 	return c, err
@@ -108,7 +110,7 @@ func (r *ManagedUserReconciler) allows(ctx context.Context, selection *v1alpha1.
 	}
 	selector, err := metav1.LabelSelectorAsSelector(selection.Selector)
 	if err != nil {
-		return false, clientProblem(v1alpha1.ReasonNamespaceNotAllowed, stalled, "The selector of allowedNamespaces in the ClusterOAuthClient is invalid; have it corrected")
+		return false, outcome.NotUsable(v1alpha1.ReasonNamespaceNotAllowed, outcome.Stalled, "The selector of allowedNamespaces in the ClusterOAuthClient is invalid; have it corrected")
 	}
 	namespace := namespaceMetadata()
 	if err := r.client.Get(ctx, client.ObjectKey{Name: name}, namespace); err != nil {
@@ -127,13 +129,13 @@ func namespaceMetadata() *metav1.PartialObjectMetadata {
 // force and made it anew with another id: under the new id the user would seem to be gone.
 func checkSameClient(mu *v1alpha1.ManagedUser, c oauthClient) error {
 	recorded := mu.Status.OAuthClientID
-	if i, ok := recordedIntent(mu); ok && i.Client != "" && recorded == "" {
+	if i, ok := manageduser.RecordedIntent(mu); ok && i.Client != "" && recorded == "" {
 		recorded = i.Client
 	}
-	if !isBound(mu) || recorded == "" || recorded == c.credentials.ID {
+	if !manageduser.IsBound(mu) || recorded == "" || recorded == c.credentials.ID {
 		return nil
 	}
-	return clientProblem(v1alpha1.ReasonClientNotFound, stalled, fmt.Sprintf(
+	return outcome.NotUsable(v1alpha1.ReasonClientNotFound, outcome.Stalled, fmt.Sprintf(
 		"%s has the id %s, and the user of this object exists under OAuth client %s; make it anew with that id", describeObject(c.metadata()), c.credentials.ID, recorded))
 }
 
@@ -142,7 +144,7 @@ func (c *credentials) targetOf(from v1alpha1.OAuthClientCredentials, namespace s
 	t := target{object: object, secret: secretKeyName{key: from.SecretKeyRef.Key, secret: client.ObjectKey{Namespace: namespace, Name: from.SecretKeyRef.Name}}}
 	if namespace == "" {
 		if c.config.Namespace == "" {
-			return target{}, clientProblem(v1alpha1.ReasonSecretNotFound, waiting,
+			return target{}, outcome.NotUsable(v1alpha1.ReasonSecretNotFound, outcome.Waiting,
 				"The operator does not know its own namespace, where the Secret of a ClusterOAuthClient is; start it with --operator-namespace")
 		}
 		t.secret.secret.Namespace = c.config.Namespace
@@ -154,11 +156,11 @@ func (c *credentials) targetOf(from v1alpha1.OAuthClientCredentials, namespace s
 	// One client is one quota, however its address is written.
 	base, err := calcom.BaseURL(apiURL)
 	if err != nil || !c.config.AllowedAPIURLs.allow(base) {
-		return target{}, clientProblem(v1alpha1.ReasonAPIURLNotAllowed, stalled, fmt.Sprintf(
+		return target{}, outcome.NotUsable(v1alpha1.ReasonAPIURLNotAllowed, outcome.Stalled, fmt.Sprintf(
 			"The operator does not call this API URL; correct %s in a new object, or have the URL added to the operator's --allowed-api-urls (now %s)",
 			t.field("apiURL"), c.config.AllowedAPIURLs))
 	}
-	t.account = accountName{apiURL: base, clientID: from.ID}
+	t.account = account.Name{APIURL: base, ClientID: from.ID}
 	return t, nil
 }
 
@@ -229,21 +231,4 @@ func (c oauthClient) metadata() *metav1.PartialObjectMetadata {
 	}
 	m.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(c.kind()))
 	return m
-}
-
-// kindOf returns the kind that a reference names.
-func kindOf(ref v1alpha1.OAuthClientReference) string {
-	if ref.Kind == "" {
-		return v1alpha1.KindOAuthClient
-	}
-	return ref.Kind
-}
-
-// checkPlain finds an address that carries the id of the client that the object refers to; Cal.com would take it for its own form. The
-// API server sees only an id that stands in the object.
-func checkPlain(mu *v1alpha1.ManagedUser, clientID string) *problem {
-	if strings.Contains(mu.Spec.Email, strings.ToLower(clientID)) {
-		return synced(v1alpha1.ReasonInvalidSpec, "The email must be the plain address, without the OAuth client's id: Cal.com adds +<client id> itself")
-	}
-	return nil
 }

@@ -19,6 +19,8 @@ import (
 type Config struct {
 	// OwnerID begins the mark of every user: the UID of the namespace kube-system, or a name of the user's choice.
 	OwnerID string
+	// Process names this process in the records of its create calls. It is a random name when empty.
+	Process string
 	// AllowedAPIURLs are the beginnings of the API URLs that may be called.
 	AllowedAPIURLs URLPrefixes
 	// ResyncInterval is the time in which the drift sweep looks at every settled user once, and the pace at which the others

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
@@ -85,11 +86,11 @@ func TestWaitAfterAFailedCreate(t *testing.T) {
 		fault calcomtest.Fault
 		wait  time.Duration
 	}{
-		"500 of Cal.com's own":      {calcomtest.Fault{Status: 500}, replicaGrace},
-		"500 of the framework":      {calcomtest.Fault{Status: 500, Body: `{"statusCode":500,"message":"Internal server error"}`}, replicaGrace},
-		"500 of a proxy":            {calcomtest.Fault{Status: 500, Body: "<html>", ContentType: "text/html"}, UnknownOutcomeGrace},
-		"504 in the server's words": {calcomtest.Fault{Status: 504}, UnknownOutcomeGrace},
-		"connection cut":            {calcomtest.Fault{Cut: true}, UnknownOutcomeGrace},
+		"500 of Cal.com's own":      {calcomtest.Fault{Status: 500}, manageduser.ReplicaGrace},
+		"500 of the framework":      {calcomtest.Fault{Status: 500, Body: `{"statusCode":500,"message":"Internal server error"}`}, manageduser.ReplicaGrace},
+		"500 of a proxy":            {calcomtest.Fault{Status: 500, Body: "<html>", ContentType: "text/html"}, manageduser.UnknownOutcomeGrace},
+		"504 in the server's words": {calcomtest.Fault{Status: 504}, manageduser.UnknownOutcomeGrace},
+		"connection cut":            {calcomtest.Fault{Cut: true}, manageduser.UnknownOutcomeGrace},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -150,7 +151,7 @@ func TestUnfinishedUserOfAnother(t *testing.T) {
 		"with metadata": {func(*story) calcomtest.User { u := blank; u.Metadata = map[string]any{"k": "v"}; return u }, "AlreadyExists"},
 		"created after the wait": {func(s *story) calcomtest.User {
 			u := blank
-			u.CreatedDate = s.clock.Now().Add(UnknownOutcomeGrace)
+			u.CreatedDate = s.clock.Now().Add(manageduser.UnknownOutcomeGrace)
 			return u
 		}, "AlreadyExists"},
 		"created by the lost call": {func(s *story) calcomtest.User { u := blank; u.CreatedDate = s.clock.Now(); return u }, "Created"},
@@ -190,7 +191,7 @@ func TestOldUnfinishedUserStays(t *testing.T) {
 	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, StopAfter: calcomtest.StepProfile, Cut: true})
 	mu := s.create(zoned)
 	s.restart()
-	s.advance(replaceableFor + time.Second)
+	s.advance(manageduser.ReplaceableFor + time.Second)
 	s.reconcile(mu)
 	s.wantConditions(mu, "Ready=False/RemoteInconsistent", "Synced=False/RemoteInconsistent", "CredentialsReady=True/Verified", "Stalled=True/RemoteInconsistent")
 	s.wantMessage(mu, "did not finish the creation of user 1", "default schedule", "apply it again")

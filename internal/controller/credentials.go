@@ -16,11 +16,13 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // connect finds the object's OAuth client, reads the credentials and readies the visit's session with Cal.com. It makes no
 // call there.
-func (r *ManagedUserReconciler) connect(ctx context.Context, v *visit, _ *Action) error {
+func (r *ManagedUserReconciler) connect(ctx context.Context, v *visit, _ *manageduser.Action) error {
 	t, err := r.clientOf(ctx, v.mu)
 	if err != nil {
 		return err
@@ -84,7 +86,7 @@ func (c *credentials) login(ctx context.Context, object string, t target) (*logi
 	}
 	login, err := c.accounts.login(object, t.account, secretKey)
 	if err != nil {
-		return nil, nil, clientProblem(v1alpha1.ReasonKeyNotFound, waiting, fmt.Sprintf(
+		return nil, nil, outcome.NotUsable(v1alpha1.ReasonKeyNotFound, outcome.Waiting, fmt.Sprintf(
 			"The OAuth client with the secret key under %s in %s cannot be used (%v); correct it", t.secret.key, t.secretName(), err))
 	}
 	return login, secret, nil
@@ -105,10 +107,10 @@ func (c *credentials) secretKey(ctx context.Context, t target) (calcom.Hidden[st
 	switch {
 	case apierrors.IsNotFound(err):
 		c.forget(t.secret)
-		return none, nil, clientProblem(v1alpha1.ReasonSecretNotFound, waiting, fmt.Sprintf(
+		return none, nil, outcome.NotUsable(v1alpha1.ReasonSecretNotFound, outcome.Waiting, fmt.Sprintf(
 			"There is no %s; create it with the OAuth client's secret key under %s, or correct %s", t.secretName(), t.secret.key, t.field("secretKeyRef")))
 	case apierrors.IsForbidden(err):
-		return none, nil, clientProblem(v1alpha1.ReasonSecretNotFound, waiting, fmt.Sprintf(
+		return none, nil, outcome.NotUsable(v1alpha1.ReasonSecretNotFound, outcome.Waiting, fmt.Sprintf(
 			"The operator may not read %s; let its ServiceAccount get secrets there", t.secretName()))
 	case err != nil:
 		return none, nil, fmt.Errorf("reading the credentials Secret: %w", err)
@@ -117,7 +119,7 @@ func (c *credentials) secretKey(ctx context.Context, t target) (calcom.Hidden[st
 	found := bytes.TrimSpace(secret.Data[t.secret.key])
 	if len(found) == 0 {
 		c.forget(t.secret)
-		return none, nil, clientProblem(v1alpha1.ReasonKeyNotFound, waiting, fmt.Sprintf(
+		return none, nil, outcome.NotUsable(v1alpha1.ReasonKeyNotFound, outcome.Waiting, fmt.Sprintf(
 			"There is nothing under %s in %s; put the OAuth client's secret key there, or correct %s", t.secret.key, t.secretName(), t.field("secretKeyRef")))
 	}
 	known := knownSecretKey{version: secret.ResourceVersion}
@@ -133,7 +135,7 @@ func unusable(t target, flaw error) error {
 	if flaw == nil {
 		return nil
 	}
-	return clientProblem(v1alpha1.ReasonKeyNotFound, waiting, fmt.Sprintf("The %v; correct the value under %s in %s", flaw, t.secret.key, t.secretName()))
+	return outcome.NotUsable(v1alpha1.ReasonKeyNotFound, outcome.Waiting, fmt.Sprintf("The %v; correct the value under %s in %s", flaw, t.secret.key, t.secretName()))
 }
 
 func (c *credentials) remembered(name secretKeyName, version string) (knownSecretKey, bool) {

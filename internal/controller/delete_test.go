@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
@@ -89,7 +90,7 @@ func TestOrphanWaitsForTheQuota(t *testing.T) {
 	s.sandbox.Inject(calcomtest.Fault{Times: -1, Status: 429})
 	s.delete(mu)
 	s.wantConditions(mu, "Ready=False/Deleting", "CredentialsReady=True/Verified", "Synced=False/RateLimited", "Reconciling=True/Progressing")
-	s.advance(unmarkPatience + time.Minute)
+	s.advance(manageduser.UnmarkPatience + time.Minute)
 	s.reconcile(mu)
 	s.wantGone(mu)
 }
@@ -298,7 +299,7 @@ func TestDeleteWithAScribbledIntent(t *testing.T) {
 		s.must(s.client.Patch(t.Context(), mu, client.RawPatch(client.Merge.Type(),
 			fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, v1alpha1.CreateIntentAnnotation, scribble))))
 		s.reconcile(mu)
-		if _, _, sound := readIntent(mu, s.clock.Now()); !sound {
+		if _, _, sound := manageduser.ReadIntent(mu, s.clock.Now()); !sound {
 			t.Errorf("%s was not repaired: %v", scribble, mu.Annotations)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
@@ -40,11 +41,11 @@ func TestCreateCallDoesNotOutliveItsRecord(t *testing.T) {
 			mu := s.user()
 			s.must(s.client.Create(t.Context(), mu))
 			slow := &slowWrites{Client: s.reconciler.client}
-			slow.wait = func() { s.advance(UnknownOutcomeGrace - time.Second) }
+			slow.wait = func() { s.advance(manageduser.UnknownOutcomeGrace - time.Second) }
 			s.reconciler.client = slow
 			s.reconcile(mu)
 			s.wantCalls()
-			old, _ := recordedIntent(mu)
+			old, _ := manageduser.RecordedIntent(mu)
 			want := []calcomtest.Op{calcomtest.OpCreate}
 			if restarts {
 				s.restart()
@@ -56,7 +57,7 @@ func TestCreateCallDoesNotOutliveItsRecord(t *testing.T) {
 			s.reconcile(mu)
 			s.wantReady(mu, "Created")
 			s.wantCalls(want...)
-			if i, _ := recordedIntent(mu); !i.Time.After(old.Time) {
+			if i, _ := manageduser.RecordedIntent(mu); !i.Time.After(old.Time) {
 				t.Error("the call was sent with the old record")
 			}
 		})

@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // What is needed to delete a user, its credentials Secret and the OAuthClient that it refers to, stays for as long as there may be
@@ -44,7 +45,7 @@ func (r *ManagedUserReconciler) protect(ctx context.Context, v *visit) error {
 			if needed.Kind == "Secret" {
 				reason = v1alpha1.ReasonSecretNotFound
 			}
-			return clientProblem(reason, waiting, fmt.Sprintf(
+			return outcome.NotUsable(reason, outcome.Waiting, fmt.Sprintf(
 				"%s is being deleted and stays only for users that exist already; create it anew once it is gone", describeObject(needed)))
 		}
 		if err := r.marks.mark(ctx, r.client, needed); err != nil {
@@ -170,9 +171,9 @@ func (p *protector) release(ctx context.Context, object *metav1.PartialObjectMet
 	}
 	err = patchInUse(ctx, p.client, object, unused)
 	if apierrors.IsForbidden(err) && !object.DeletionTimestamp.IsZero() {
-		p.recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonDeletionBlocked, "Delete", "%s", clip(
+		p.recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonDeletionBlocked, "Delete", "%s", outcome.Clip(
 			"No object needs "+describeObject(object)+" any more, but the API server does not let the operator remove its finalizer; allow it to the operator's ServiceAccount ("+
-				err.Error()+")", maxMessage))
+				err.Error()+")", outcome.MaxMessage))
 	}
 	return err
 }
@@ -233,4 +234,20 @@ func gather(requestsOf handler.MapFunc, nameOf func(client.Object) string) handl
 		},
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { enqueue(ctx, q, e.Object, gatherFor) },
 	}
+}
+
+// BeginRelease writes the sign that the in-use finalizer of an object may soon be gone. An object that comes to need it meanwhile takes
+// the sign off again, so that EndRelease ends with a conflict. Who needs the object has to be looked up between the two.
+func BeginRelease(ctx context.Context, c client.Client, object *metav1.PartialObjectMetadata) error {
+	return patchInUse(ctx, c, object, releasing)
+}
+
+// EndRelease takes the in-use finalizer and the sign off.
+func EndRelease(ctx context.Context, c client.Client, object *metav1.PartialObjectMetadata) error {
+	return patchInUse(ctx, c, object, unused)
+}
+
+// CancelRelease takes off the sign alone, of an object that is needed after all.
+func CancelRelease(ctx context.Context, c client.Client, object *metav1.PartialObjectMetadata) error {
+	return patchInUse(ctx, c, object, func(object *metav1.PartialObjectMetadata) { delete(object.Annotations, v1alpha1.ReleasingAnnotation) })
 }

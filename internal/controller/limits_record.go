@@ -5,7 +5,6 @@ package controller
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"sync"
 	"time"
@@ -136,10 +135,4 @@ func (r *limitsRecord) write(ctx context.Context, changed *corev1.ConfigMap) err
 	}
 	r.stored = changed
 	return nil
-}
-
-// recordKey is the account's key in the record: the client's id and, since one id may exist on two servers, a hash.
-func (n accountName) recordKey() string {
-	hash := sha256.Sum256([]byte(n.apiURL))
-	return fmt.Sprintf("%s.%x", n.clientID, hash[:4])
 }

@@ -83,7 +83,7 @@ func New(c client.Client, reader client.Reader, recorder events.EventRecorder, c
 		accounts: accounts, credentials: newCredentials(c, reader, config, accounts), sweeper: sweeper,
 		deletions: deletions, absences: absences, tokens: newTokensMemory(config), retries: newRetries(config),
 		intents: newUnsettledIntents(), rivals: newRivals(reader, recorder, config), marks: newOwnMarks(), writes: writes, held: newHeldDeletions(), lifted: &lifted{},
-		process: string(uuid.NewUUID())[:8],
+		process: cmp.Or(config.Process, string(uuid.NewUUID())[:8]),
 	}, nil
 }
 

@@ -14,7 +14,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/limits"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // deletions holds a mass deletion up.
@@ -23,37 +26,37 @@ type deletions struct {
 	record *limitsRecord
 	clock  clock.PassiveClock
 
-	byAccount map[accountName]*limits.Limiter // Under the record's lock.
+	byAccount map[account.Name]*limits.Limiter // Under the record's lock.
 }
 
 func newDeletions(record *limitsRecord, config Config) *deletions {
-	d := &deletions{limit: config.MassDeleteLimit, record: record, clock: config.Clock, byAccount: make(map[accountName]*limits.Limiter)}
+	d := &deletions{limit: config.MassDeleteLimit, record: record, clock: config.Clock, byAccount: make(map[account.Name]*limits.Limiter)}
 	record.onLost = append(record.onLost, func() { clear(d.byAccount) })
 	return d
 }
 
 // permit is the right to delete one user.
 type permit struct {
-	account accountName
+	account account.Name
 	grant   limits.Grant
 }
 
 // admit returns a permit, or the problem of an object that has to wait for one.
-func (d *deletions) admit(ctx context.Context, account accountName, mu *v1alpha1.ManagedUser) (*permit, error) {
+func (d *deletions) admit(ctx context.Context, of account.Name, mu *v1alpha1.ManagedUser) (*permit, error) {
 	var admitted *permit
 	err := d.record.use(ctx, func() error {
 		d.dropIdle()
-		limiter := d.limiter(account)
+		limiter := d.limiter(of)
 		now, key := d.clock.Now(), client.ObjectKeyFromObject(mu).String()
 		if grant, ok := limiter.Take(key, now); ok {
-			admitted = &permit{account, grant}
+			admitted = &permit{of, grant}
 			return nil
 		}
 		next, ok := limiter.Next(now)
 		if !ok {
 			return d.wait(limiter.Wait(key, now), now)
 		}
-		if err := d.write(ctx, account, next); err != nil {
+		if err := d.write(ctx, of, next); err != nil {
 			return err
 		}
 		limiter.Renew(next)
@@ -61,7 +64,7 @@ func (d *deletions) admit(ctx context.Context, account accountName, mu *v1alpha1
 		if !ok { // Not possible: it was just written.
 			return errAgain
 		}
-		admitted = &permit{account, grant}
+		admitted = &permit{of, grant}
 		return nil
 	})
 	return admitted, err
@@ -70,7 +73,7 @@ func (d *deletions) admit(ctx context.Context, account accountName, mu *v1alpha1
 // dropIdle drops what is known of accounts of which nothing counts any more.
 func (d *deletions) dropIdle() {
 	now := d.clock.Now()
-	maps.DeleteFunc(d.byAccount, func(_ accountName, limiter *limits.Limiter) bool { return limiter.Idle(now) })
+	maps.DeleteFunc(d.byAccount, func(_ account.Name, limiter *limits.Limiter) bool { return limiter.Idle(now) })
 }
 
 // giveBack returns a permit that was not used.
@@ -92,24 +95,24 @@ func (d *deletions) forget(name client.ObjectKey) {
 	d.dropIdle()
 }
 
-func (d *deletions) wait(until, now time.Time) *problem {
-	return &problem{
-		condition: v1alpha1.ConditionReady, reason: v1alpha1.ReasonMassDeletion, severity: waiting, pace: later, after: max(time.Second, until.Sub(now)),
-		message: fmt.Sprintf(
+func (d *deletions) wait(until, now time.Time) *outcome.Problem {
+	return &outcome.Problem{
+		Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonMassDeletion, Severity: outcome.Waiting, Pace: outcome.Later, After: max(time.Second, until.Sub(now)),
+		Message: fmt.Sprintf(
 			"The user is not deleted yet: of this OAuth client no more than %d are within 10 minutes, and many are to be; this one goes about %s; to let it go now set the annotation %s=true on the object or its namespace, to keep the user in Cal.com set deletionPolicy to Orphan",
 			d.limit, until.UTC().Format("2006-01-02T15:04Z"), v1alpha1.AllowMassDeletionAnnotation),
 	}
 }
 
 // limiter returns the limiter of an account.
-func (d *deletions) limiter(account accountName) *limits.Limiter {
-	if limiter, ok := d.byAccount[account]; ok {
+func (d *deletions) limiter(of account.Name) *limits.Limiter {
+	if limiter, ok := d.byAccount[of]; ok {
 		return limiter
 	}
 	now := d.clock.Now()
-	text, _ := d.record.text(account.recordKey())
+	text, _ := d.record.text(of.RecordKey())
 	limiter := limits.New(d.limit, d.parse(text, now), now)
-	d.byAccount[account] = limiter
+	d.byAccount[of] = limiter
 	return limiter
 }
 
@@ -123,12 +126,12 @@ func (d *deletions) parse(text string, now time.Time) []limits.Grant {
 }
 
 // write records the grants of an account.
-func (d *deletions) write(ctx context.Context, account accountName, given []limits.Grant) error {
+func (d *deletions) write(ctx context.Context, of account.Name, given []limits.Grant) error {
 	text, err := json.Marshal(given)
 	if err != nil {
 		return fmt.Errorf("encoding the record of deletions: %w", err)
 	}
-	return d.record.save(ctx, account.recordKey(), string(text))
+	return d.record.save(ctx, of.RecordKey(), string(text))
 }
 
 // prune returns what still counts of an entry, or nothing.
@@ -145,8 +148,8 @@ func (d *deletions) prune(text string, now time.Time) string {
 }
 
 // admitDeletion sees to it that the object may have its user deleted now, if mass deletions are held up at all.
-func (r *ManagedUserReconciler) admitDeletion(ctx context.Context, v *visit, _ *Action) (err error) {
-	defer func() { v.evidence.admitted = err == nil }()
+func (r *ManagedUserReconciler) admitDeletion(ctx context.Context, v *visit, _ *manageduser.Action) (err error) {
+	defer func() { v.evidence.Admitted = err == nil }()
 	if r.config.MassDeleteLimit == 0 || v.mu.Annotations[v1alpha1.AllowMassDeletionAnnotation] == "true" {
 		return nil
 	}

@@ -57,11 +57,11 @@ func TestMassDeletionWaits(t *testing.T) {
 	}
 	s.sandbox.ResetCalls()
 	held := users[2]
-	outcome := s.reconcile(held)
+	ended := s.reconcile(held)
 	s.wantCalls() // Who waits asks nobody.
 	s.wantConditions(held, "Ready=False/MassDeletion", "Reconciling=True/Progressing", "Synced=True/Created", "CredentialsReady=True/Verified")
 	s.wantMessage(held, "no more than 2", "T", "Z;", "allow-mass-deletion=true", "deletionPolicy to Orphan")
-	if after := outcome.result.RequeueAfter; after < 9*time.Minute || after > 12*time.Minute {
+	if after := ended.result.RequeueAfter; after < 9*time.Minute || after > 12*time.Minute {
 		t.Errorf("the next look is in %v, want about ten minutes", after)
 	}
 	events := s.events.take()
@@ -72,7 +72,7 @@ func TestMassDeletionWaits(t *testing.T) {
 	s.reconcile(held)
 	s.wantWrites() // It is the same time as before.
 
-	s.advance(outcome.result.RequeueAfter)
+	s.advance(ended.result.RequeueAfter)
 	s.reconcile(held)
 	s.wantGone(held)
 }

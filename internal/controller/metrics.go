@@ -16,6 +16,7 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/internal/metrics"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 )
@@ -82,10 +83,10 @@ type beginning struct {
 }
 
 func (r *ManagedUserReconciler) beginningOf(mu *v1alpha1.ManagedUser) beginning {
-	i, ok := intentOf(mu, r.clock.Now())
+	i, ok := manageduser.IntentOf(mu, r.clock.Now())
 	return beginning{
 		ready: isAvailable(mu), mirrored: mu.Status.User != nil, handled: mu.Status.ObservedGeneration != 0,
-		unresolved: ok && !i.settled(mu) && controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer),
+		unresolved: ok && !i.Settled(mu) && controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer),
 	}
 }
 
@@ -98,8 +99,8 @@ func (r *ManagedUserReconciler) isOpen(mu *v1alpha1.ManagedUser) bool {
 		return false // Most; no record has to be read.
 	}
 	now := r.clock.Now()
-	i, ok := intentOf(mu, now)
-	return ok && !i.settled(mu) && now.Sub(i.Time) > r.config.UnknownOutcomeGrace
+	i, ok := manageduser.IntentOf(mu, now)
+	return ok && !i.Settled(mu) && now.Sub(i.Time) > r.config.UnknownOutcomeGrace
 }
 
 func isAvailable(mu *v1alpha1.ManagedUser) bool {

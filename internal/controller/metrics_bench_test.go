@@ -20,13 +20,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/internal/metrics"
 )
 
 // BenchmarkScrape counts 10,000 objects in the real cache, as every scrape does.
 func BenchmarkScrape(b *testing.B) {
 	const users = 10_000
-	r := &ManagedUserReconciler{client: cacheOf(b, users), clock: clock.RealClock{}, config: Config{UnknownOutcomeGrace: UnknownOutcomeGrace}}
+	r := &ManagedUserReconciler{client: cacheOf(b, users), clock: clock.RealClock{}, config: Config{UnknownOutcomeGrace: manageduser.UnknownOutcomeGrace}}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(metrics.NewUsers(func() ([]v1alpha1.ManagedUser, bool) { return r.allUsers(b.Context()) }, r.isOpen))
 	b.ReportAllocs()

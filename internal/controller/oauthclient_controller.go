@@ -18,6 +18,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 )
 
@@ -109,7 +112,7 @@ func (r *OAuthClientReconciler) hold(ctx context.Context, v *clientVisit) (held 
 	object := v.metadata()
 	wait, err = r.users.protector().protectOrRelease(ctx, object, func(ctx context.Context, live bool) (string, error) {
 		users, err := r.boundUsers(ctx, v, live)
-		at := slices.IndexFunc(users, func(mu v1alpha1.ManagedUser) bool { return isBound(&mu) || r.users.intents.isOpen(&mu) })
+		at := slices.IndexFunc(users, func(mu v1alpha1.ManagedUser) bool { return manageduser.IsBound(&mu) || r.users.intents.isOpen(&mu) })
 		switch {
 		case at < 0:
 			return "", err
@@ -151,11 +154,11 @@ func (r *OAuthClientReconciler) list(ctx context.Context, reader client.Reader, 
 
 // tell writes what there is to say about a client, and says when to look again.
 func (r *OAuthClientReconciler) tell(ctx context.Context, v *clientVisit) (ctrl.Result, error) {
-	account, err := r.verify(ctx, v)
-	if !waitsForQuota(err) {
+	name, err := r.verify(ctx, v)
+	if !outcome.WaitsForQuota(err) {
 		r.users.accounts.forgetTicket(r.ticket(v.key))
 	}
-	p := classify(err).escalate(v.before.Conditions, r.users.clock.Now())
+	p := outcome.Classify(err).Escalate(v.before.Conditions, r.users.clock.Now())
 	if err != nil && p == nil {
 		return ctrl.Result{}, withoutValues(err)
 	}
@@ -164,11 +167,11 @@ func (r *OAuthClientReconciler) tell(ctx context.Context, v *clientVisit) (ctrl.
 		return ctrl.Result{}, err
 	}
 	v.status.Users = int32(len(users)) //nolint:gosec // Nobody has two thousand million users.
-	if account != (accountName{}) {
-		r.users.sweeper.keep(r.ticket(v.key), account, lackOf(p))
+	if name != (account.Name{}) {
+		r.users.sweeper.keep(r.ticket(v.key), name, lackOf(p))
 	}
 	r.judge(v, p)
-	r.measure(v, account)
+	r.measure(v, name)
 	wait, err := r.write(ctx, v)
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
@@ -185,16 +188,16 @@ func (r *OAuthClientReconciler) tell(ctx context.Context, v *clientVisit) (ctrl.
 }
 
 // lackOf is the reason of a problem with the credentials, if it is one.
-func lackOf(p *problem) string {
-	if p == nil || p.condition != v1alpha1.ConditionCredentialsReady {
+func lackOf(p *outcome.Problem) string {
+	if p == nil || p.Condition != v1alpha1.ConditionCredentialsReady {
 		return ""
 	}
-	return p.reason
+	return p.Reason
 }
 
 // resume says when to look again. Nothing has to be asked then: it is for what changed without a watch telling of it.
-func (r *OAuthClientReconciler) resume(p *problem) (ctrl.Result, error) {
-	if p == nil || p.pace == onChange {
+func (r *OAuthClientReconciler) resume(p *outcome.Problem) (ctrl.Result, error) {
+	if p == nil || p.Pace == outcome.OnChange {
 		return ctrl.Result{RequeueAfter: r.users.slowPace()}, nil
 	}
 	return r.users.resume(p)
@@ -207,17 +210,17 @@ func (r *OAuthClientReconciler) ticket(key client.ObjectKey) string {
 
 // verify makes the one call that shows whether Cal.com takes the credentials, unless that is known: a secret key that is new is
 // tried once, and after a restart what stands in status is believed until a call fails.
-func (r *OAuthClientReconciler) verify(ctx context.Context, v *clientVisit) (accountName, error) {
+func (r *OAuthClientReconciler) verify(ctx context.Context, v *clientVisit) (account.Name, error) {
 	t, err := r.users.credentials.targetOf(*v.credentials, v.key.Namespace, v.metadata())
 	if err != nil {
-		return accountName{}, err
+		return account.Name{}, err
 	}
 	login, _, err := r.users.credentials.login(ctx, r.ticket(v.key), t)
 	if err != nil {
 		return t.account, err
 	}
 	request := v.object.GetAnnotations()[v1alpha1.ReconcileRequestedAtAnnotation]
-	requested := requestedLook(v.object, v.status.LastHandledReconcileAt) && !r.hasAnswered(v.key, request)
+	requested := manageduser.RequestedLook(v.object, v.status.LastHandledReconcileAt) && !r.hasAnswered(v.key, request)
 	if !requested && (login.isVerified() || login.isTrusted() && r.isVerified(v)) {
 		return t.account, nil
 	}

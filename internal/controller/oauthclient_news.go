@@ -12,6 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/calcom-operator/calcom-operator/internal/account"
 )
 
 // newsRetry is the wait after the cache could not say which OAuth clients a piece of news is about.
@@ -24,14 +26,14 @@ type accountNews struct {
 	signal chan struct{}
 
 	mu      sync.Mutex
-	pending map[accountName]struct{}
+	pending map[account.Name]struct{}
 }
 
 func newAccountNews() *accountNews {
-	return &accountNews{signal: make(chan struct{}, 1), pending: make(map[accountName]struct{})}
+	return &accountNews{signal: make(chan struct{}, 1), pending: make(map[account.Name]struct{})}
 }
 
-func (n *accountNews) add(name accountName) {
+func (n *accountNews) add(name account.Name) {
 	n.mu.Lock()
 	n.pending[name] = struct{}{}
 	n.mu.Unlock()
@@ -42,16 +44,16 @@ func (n *accountNews) add(name accountName) {
 }
 
 // take returns the accounts that are pending, and keeps them no longer.
-func (n *accountNews) take() map[accountName]struct{} {
+func (n *accountNews) take() map[account.Name]struct{} {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	taken := n.pending
-	n.pending = make(map[accountName]struct{})
+	n.pending = make(map[account.Name]struct{})
 	return taken
 }
 
 // source feeds the queue of a controller with the requests for each account, until the context ends.
-func (n *accountNews) source(requestsOf func(context.Context, accountName) ([]reconcile.Request, error)) source.Source {
+func (n *accountNews) source(requestsOf func(context.Context, account.Name) ([]reconcile.Request, error)) source.Source {
 	return source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 		go n.feed(ctx, queue, requestsOf)
 		return nil
@@ -60,7 +62,7 @@ func (n *accountNews) source(requestsOf func(context.Context, accountName) ([]re
 
 func (n *accountNews) feed(
 	ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request],
-	requestsOf func(context.Context, accountName) ([]reconcile.Request, error),
+	requestsOf func(context.Context, account.Name) ([]reconcile.Request, error),
 ) {
 	for {
 		select {

@@ -19,6 +19,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // SetupWithManager registers the reconciler and its watches. The ManagedUserReconciler has to be set up first.
@@ -34,7 +36,7 @@ func (r *OAuthClientReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(c.object, builder.WithPredicates(predicate.Or(
 			predicate.GenerationChangedPredicate{}, annotationChanges(v1alpha1.ReconcileRequestedAtAnnotation),
 			losesFinalizer(v1alpha1.InUseFinalizer)))).
-		Watches(&v1alpha1.ManagedUser{}, gather(r.ofUser, clientKeyOf), builder.WithPredicates(changesNeed(bound, clientKeyOf), notAtStart())).
+		Watches(&v1alpha1.ManagedUser{}, gather(r.ofUser, clientKeyOf), builder.WithPredicates(changesNeed(manageduser.Bound, clientKeyOf), notAtStart())).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.ofSecret), builder.WithPredicates(r.users.notOurOwnMark(), notAtStart())).
 		WatchesRawSource(news.source(r.ofAccount)).
 		WithOptions(controller.Options{
@@ -68,7 +70,7 @@ func (r *OAuthClientReconciler) ofSecret(ctx context.Context, secret client.Obje
 }
 
 // ofAccount finds the clients of the kind that share a quota.
-func (r *OAuthClientReconciler) ofAccount(ctx context.Context, name accountName) ([]reconcile.Request, error) {
+func (r *OAuthClientReconciler) ofAccount(ctx context.Context, name account.Name) ([]reconcile.Request, error) {
 	var list client.ObjectList = &v1alpha1.OAuthClientList{}
 	if r.kind == v1alpha1.KindClusterOAuthClient {
 		list = &v1alpha1.ClusterOAuthClientList{}
@@ -78,7 +80,7 @@ func (r *OAuthClientReconciler) ofAccount(ctx context.Context, name accountName)
 	}
 	var requests []reconcile.Request
 	for _, c := range oauthClientsIn(list) {
-		if c.credentials.ID == name.clientID {
+		if c.credentials.ID == name.ClientID {
 			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(c.object)})
 		}
 	}

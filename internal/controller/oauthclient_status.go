@@ -16,18 +16,21 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // countPace is the shortest time between two writes of a status in which only numbers change.
 const countPace = time.Minute
 
 // judge writes the conditions. They quote the server, in the words of the first answer.
-func (r *OAuthClientReconciler) judge(v *clientVisit, p *problem) {
+func (r *OAuthClientReconciler) judge(v *clientVisit, p *outcome.Problem) {
 	p = v.inFull(p)
-	arrived := p != nil && hasArrived(v.status.Conditions, p)
+	arrived := p != nil && outcome.HasArrived(v.status.Conditions, p)
 	r.judgeCredentials(v, p, arrived)
 	switch {
-	case p != nil && p.quiet && !arrived:
+	case p != nil && p.Quiet && !arrived:
 		// The call waits for its turn, seconds as a rule.
 	case !v.object.GetDeletionTimestamp().IsZero():
 		r.unready(v, v1alpha1.ConditionReconciling, v1alpha1.ReasonDeleting, fmt.Sprintf(
@@ -37,34 +40,34 @@ func (r *OAuthClientReconciler) judge(v *clientVisit, p *problem) {
 		meta.RemoveStatusCondition(&v.status.Conditions, v1alpha1.ConditionReconciling)
 		meta.RemoveStatusCondition(&v.status.Conditions, v1alpha1.ConditionStalled)
 		r.handled(v)
-	case p.severity == stalled:
-		r.unready(v, v1alpha1.ConditionStalled, p.reason, p.message)
+	case p.Severity == outcome.Stalled:
+		r.unready(v, v1alpha1.ConditionStalled, p.Reason, p.Message)
 		r.handled(v)
-	case p.severity == transient && r.isSettled(v) && !arrived:
+	case p.Severity == outcome.Transient && r.isSettled(v) && !arrived:
 		// It heals by itself and says nothing about the credentials.
 	default:
-		r.unready(v, v1alpha1.ConditionReconciling, p.reason, p.message)
+		r.unready(v, v1alpha1.ConditionReconciling, p.Reason, p.Message)
 	}
 }
 
 // judgeCredentials writes the condition CredentialsReady. arrived: the Secret that it blames is there now.
-func (r *OAuthClientReconciler) judgeCredentials(v *clientVisit, p *problem, arrived bool) {
+func (r *OAuthClientReconciler) judgeCredentials(v *clientVisit, p *outcome.Problem, arrived bool) {
 	switch {
 	case p == nil:
 		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionTrue, v1alpha1.ReasonVerified, "Cal.com accepts the credentials")
-	case p.condition == v1alpha1.ConditionCredentialsReady:
-		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionFalse, p.reason, p.message)
+	case p.Condition == v1alpha1.ConditionCredentialsReady:
+		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionFalse, p.Reason, p.Message)
 	case meta.FindStatusCondition(v.status.Conditions, v1alpha1.ConditionCredentialsReady) == nil, arrived:
 		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "The credentials have not been tried yet")
 	}
 }
 
 // inFull returns a problem as the OAuth client's conditions tell of it.
-func (v *clientVisit) inFull(p *problem) *problem {
+func (v *clientVisit) inFull(p *outcome.Problem) *outcome.Problem {
 	if p == nil {
 		return nil
 	}
-	return p.inFull().stable(v.status.Conditions, v.object.GetGeneration(), p.condition, v1alpha1.ConditionReady)
+	return p.InFull().Stable(v.status.Conditions, v.object.GetGeneration(), p.Condition, v1alpha1.ConditionReady)
 }
 
 // isSettled reports whether it is known what to think of the client with the spec as it is now.
@@ -87,11 +90,11 @@ func (r *OAuthClientReconciler) unready(v *clientVisit, because, reason, message
 
 func (r *OAuthClientReconciler) handled(v *clientVisit) {
 	v.status.ObservedGeneration = v.object.GetGeneration()
-	v.status.LastHandledReconcileAt = requestOf(v.object)
+	v.status.LastHandledReconcileAt = manageduser.RequestOf(v.object)
 }
 
 func (r *OAuthClientReconciler) set(v *clientVisit, kind string, status metav1.ConditionStatus, reason, message string) {
-	setCondition(&v.status.Conditions, metav1.Condition{
+	outcome.SetCondition(&v.status.Conditions, metav1.Condition{
 		Type: kind, Status: status, Reason: reason, Message: message,
 		ObservedGeneration: v.object.GetGeneration(), LastTransitionTime: metav1.NewTime(r.users.clock.Now()),
 	})
@@ -99,11 +102,11 @@ func (r *OAuthClientReconciler) set(v *clientVisit, kind string, status metav1.C
 
 // measure writes the numbers: what the last sweep found, and what Cal.com told of the quota. What is not known since the start
 // stays as it is.
-func (r *OAuthClientReconciler) measure(v *clientVisit, account accountName) {
-	if found, ok := r.users.sweeper.findings(account); ok {
+func (r *OAuthClientReconciler) measure(v *clientVisit, of account.Name) {
+	if found, ok := r.users.sweeper.findings(of); ok {
 		v.status.Sweep = found.status(v.status.Sweep)
 	}
-	seen, ok := r.users.accounts.quota(account)
+	seen, ok := r.users.accounts.quota(of)
 	switch {
 	case !ok || !seen.Known:
 	case seen.Limit == 0:

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
@@ -34,7 +35,7 @@ func TestStaleObserverDoesNotGiveTheObjectAnotherUser(t *testing.T) {
 		t.Errorf("the status has user %d", mu.Status.User.ID)
 	}
 	stale.object = nil
-	s.advance(UnknownOutcomeGrace)
+	s.advance(manageduser.UnknownOutcomeGrace)
 	s.reconcile(mu)
 	s.wantReady(mu, "Created")
 	if now, _ := s.sandbox.User(s.clientID(), stranger.ID); now.Email != stranger.Email || mu.Status.User.ID == stranger.ID {

@@ -11,7 +11,9 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // settledOutage is how long after the end of an outage the next failure is logged at once, and how long a failure that comes
@@ -37,12 +39,12 @@ type outage struct {
 }
 
 // note takes in how an attempt ended that called Cal.com, and logs what is new.
-func (o *outage) note(ctx context.Context, name accountName, now time.Time, err error) {
+func (o *outage) note(ctx context.Context, name account.Name, now time.Time, err error) {
 	var e *calcom.Error
-	fails := errors.As(err, &e) && classify(e).pace == backOff
+	fails := errors.As(err, &e) && outcome.Classify(e).Pace == outcome.BackOff
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	logger := log.FromContext(ctx).WithValues("apiURL", name.apiURL, "clientID", name.clientID)
+	logger := log.FromContext(ctx).WithValues("apiURL", name.APIURL, "clientID", name.ClientID)
 	switch {
 	case !fails && !o.began.IsZero():
 		if o.logged {
@@ -57,9 +59,9 @@ func (o *outage) note(ctx context.Context, name accountName, now time.Time, err 
 		isNew := o.ended.IsZero() || now.Sub(o.ended) >= settledOutage || now.Sub(o.began) >= lastingOutage
 		if isNew && !o.logged {
 			o.logged = true
-			p := classify(e)
+			p := outcome.Classify(e)
 			logger.Error(nil, "Cal.com fails calls for an OAuth client; further failures are logged at debug level until it answers",
-				"reason", p.reason, "message", p.message)
+				"reason", p.Reason, "message", p.Message)
 		}
 	}
 }
@@ -70,7 +72,7 @@ func (r *ManagedUserReconciler) noteOutage(ctx context.Context, v *visit, err er
 		return
 	}
 	failure := err
-	if p := v.tokens.problem; p != nil && classify(err) == nil {
+	if p := v.tokens.problem; p != nil && outcome.Classify(err) == nil {
 		failure = p
 	}
 	if v.cal.called || v.tokens.cal != nil && v.tokens.cal.called {
@@ -79,7 +81,7 @@ func (r *ManagedUserReconciler) noteOutage(ctx context.Context, v *visit, err er
 }
 
 // noteOutage takes in how a call of the sweep ended, if it was made.
-func (s *Sweeper) noteOutage(ctx context.Context, name accountName, cal *session, err error) {
+func (s *Sweeper) noteOutage(ctx context.Context, name account.Name, cal *session, err error) {
 	if cal.called {
 		cal.account.outage.note(ctx, name, s.clock.Now(), err)
 	}

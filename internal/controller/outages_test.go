@@ -18,7 +18,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
@@ -62,7 +64,7 @@ func TestOutage(t *testing.T) {
 			ctx := log.IntoContext(t.Context(), funcr.New(func(_, line string) { lines = append(lines, line) }, funcr.Options{}))
 			var o outage
 			for _, a := range tc.attempts {
-				o.note(ctx, accountName{"https://api.cal.com/v2", "client"}, pureNow.Add(a.at), a.err)
+				o.note(ctx, account.Name{APIURL: "https://api.cal.com/v2", ClientID: "client"}, pureNow.Add(a.at), a.err)
 			}
 			if d := cmp.Diff(append([]string{}, tc.want...), outageEvents(lines)); d != "" {
 				t.Errorf("lines (-want +got):\n%s", d)
@@ -89,7 +91,7 @@ func TestOutageIsLoggedOncePerClient(t *testing.T) {
 			key := client.ObjectKeyFromObject(mu)
 			s.reconciler.sweeper.demand(key)
 			_, err := s.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: key})
-			if err != nil && !IsTold(err) {
+			if err != nil && !outcome.IsTold(err) {
 				t.Error(err)
 			}
 		}

@@ -23,6 +23,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // Pacer watches over calls that take long: it writes the conditions of the objects whose own call does, while the call goes on,
@@ -30,7 +32,7 @@ import (
 type Pacer struct{ r *ManagedUserReconciler }
 
 // PaceRequest asks for a check of one OAuth client.
-type PaceRequest struct{ account accountName }
+type PaceRequest struct{ account account.Name }
 
 // statusNote is a status that was written while a call of the object was under way: the versions of the object before and after
 // it, and its conditions.
@@ -82,7 +84,7 @@ func isOutdated(err error) bool {
 
 // show writes the conditions of an object that has none and whose call takes long. Its reconcile goes on meanwhile and writes
 // its own: a write that comes after that one is refused because of the version.
-func (p *Pacer) show(ctx context.Context, acc *account, name types.NamespacedName) error {
+func (p *Pacer) show(ctx context.Context, acc *clientAccount, name types.NamespacedName) error {
 	mu := &v1alpha1.ManagedUser{}
 	if err := p.r.client.Get(ctx, name, mu); err != nil {
 		return client.IgnoreNotFound(err)
@@ -93,7 +95,7 @@ func (p *Pacer) show(ctx context.Context, acc *account, name types.NamespacedNam
 	v := &visit{mu: mu, before: mu.DeepCopy()}
 	waiting := waitForAnswer()
 	p.r.tellCondition(v, waiting)
-	p.r.unready(v, waiting, waiting.reason, waiting.message)
+	p.r.unready(v, waiting, waiting.Reason, waiting.Message)
 	p.r.tellTokens(v)
 	written := mu.DeepCopy()
 	version := patchOperation{Op: "test", Path: "/metadata/resourceVersion", Value: mu.ResourceVersion}
@@ -105,22 +107,22 @@ func (p *Pacer) show(ctx context.Context, acc *account, name types.NamespacedNam
 }
 
 // waitForAnswer is a reconcile that goes on while Cal.com takes long to answer it.
-func waitForAnswer() *problem {
-	return &problem{
-		condition: v1alpha1.ConditionReady, reason: v1alpha1.ReasonProgressing,
-		message: "Cal.com has not answered a call about this user yet; waiting for the answer",
+func waitForAnswer() *outcome.Problem {
+	return &outcome.Problem{
+		Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonProgressing,
+		Message: "Cal.com has not answered a call about this user yet; waiting for the answer",
 	}
 }
 
 // find returns an account that was used since the start, or nil.
-func (a *accounts) find(name accountName) *account {
+func (a *accounts) find(name account.Name) *clientAccount {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.byName[name]
 }
 
 // accountOf returns the account that an object uses, or nil.
-func (a *accounts) accountOf(object types.NamespacedName) *account {
+func (a *accounts) accountOf(object types.NamespacedName) *clientAccount {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.byName[a.users.of[object.String()]]

@@ -17,6 +17,7 @@ import (
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/gate"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // enter takes a place at the account's gate. The problem that it returns ends the reconcile; the object is woken when a place
@@ -73,16 +74,13 @@ func (s *session) created(err error) {
 
 // waitForPlace is a reconcile that ends because other objects of the OAuth client have as many calls under way as may be at a
 // time. It says so only while the client is slow: see mustShow.
-func waitForPlace() *problem {
-	return &problem{
-		condition: v1alpha1.ConditionReady, reason: v1alpha1.ReasonProgressing, pace: inLine, quiet: true, mute: true,
-		message: "Cal.com answers this OAuth client slowly or not at all, and the calls of others are under way; " +
+func waitForPlace() *outcome.Problem {
+	return &outcome.Problem{
+		Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonProgressing, Pace: outcome.InLine, Quiet: true, Mute: true,
+		Message: "Cal.com answers this OAuth client slowly or not at all, and the calls of others are under way; " +
 			"going on as soon as one of them has ended",
 	}
 }
-
-// isInLine reports whether a problem is a wait for a place. There may be no problem.
-func isInLine(p *problem) bool { return p != nil && p.pace == inLine }
 
 // isInLine reports whether an object waits for a place.
 func (a *accounts) isInLine(object types.NamespacedName) bool {
@@ -135,8 +133,8 @@ func (v *visit) mustShow() bool {
 }
 
 // hide notes an object that waits and ends its reconcile without any condition, so that it gets one when its client becomes slow.
-func (v *visit) hide(p *problem) {
-	waits := p != nil && (p.pace == inLine || p.pace == later)
+func (v *visit) hide(p *outcome.Problem) {
+	waits := p != nil && (p.Pace == outcome.InLine || p.Pace == outcome.Later)
 	if waits && v.mu.DeletionTimestamp.IsZero() && !hasVerdict(v.mu) && v.cal != nil {
 		v.cal.account.gate.Hide(client.ObjectKeyFromObject(v.mu))
 	}

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/gate"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
@@ -252,13 +253,13 @@ func (s *story) begin(h *holder, mu *v1alpha1.ManagedUser) (wait func()) {
 // check makes the check of slow calls that the gate asked for.
 func (s *story) check() {
 	s.Helper()
-	var account accountName
+	var of account.Name
 	for name := range s.reconciler.accounts.byName {
-		if name.clientID == slowClientID {
-			account = name
+		if name.ClientID == slowClientID {
+			of = name
 		}
 	}
-	_, err := s.reconciler.Pacer().Reconcile(s.Context(), PaceRequest{account})
+	_, err := s.reconciler.Pacer().Reconcile(s.Context(), PaceRequest{of})
 	s.must(err)
 }
 

@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // plumbing decides about an error of the Kubernetes API. A conflict means that the copy was out of date, nothing more.
@@ -50,7 +52,7 @@ func withoutValues(err error) error {
 		}
 	}
 	fields = append(fields, unknownFields(status.Message)...)
-	return fmt.Errorf("the API server refused a write as %s: %s", status.Reason, clip(strings.Join(fields, ", "), maxMessage))
+	return fmt.Errorf("the API server refused a write as %s: %s", status.Reason, outcome.Clip(strings.Join(fields, ", "), outcome.MaxMessage))
 }
 
 // unknownField is how the API server names a field that its CRD does not have. What it quotes of the object before has its quotes

@@ -12,6 +12,7 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/gate"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
@@ -33,7 +34,7 @@ func prepared(t *testing.T) (s *story, mu *v1alpha1.ManagedUser, turn func()) {
 		t.Fatal("there is no place for a create call")
 	}
 	mu = s.create()
-	if _, recorded := recordedIntent(mu); !recorded {
+	if _, recorded := manageduser.RecordedIntent(mu); !recorded {
 		t.Fatal("the object has no create intent")
 	}
 	s.wantCalls()
@@ -72,7 +73,7 @@ func TestPreparedObjectIsPreparedAnew(t *testing.T) {
 			s.wantReady(mu, "Created")
 			s.wantCalls(calcomtest.OpCreate)
 			s.wantWrites("patch", "patch status")
-			if i, _ := recordedIntent(mu); i.Email.Reveal() != mu.Spec.Email || s.clock.Since(i.Time) > time.Second {
+			if i, _ := manageduser.RecordedIntent(mu); i.Email.Reveal() != mu.Spec.Email || s.clock.Since(i.Time) > time.Second {
 				t.Errorf("the record is of %v and names another address than the spec", i.Time)
 			}
 		})
@@ -94,7 +95,7 @@ func TestPreparedObjectAfterARestart(t *testing.T) {
 	s.restart()
 	s.reconcile(mu)
 	s.wantCalls(calcomtest.OpList)
-	s.advance(UnknownOutcomeGrace - 5*time.Second)
+	s.advance(manageduser.UnknownOutcomeGrace - 5*time.Second)
 	s.reconcile(mu)
 	for _, call := range s.sandbox.Calls() {
 		if call.Method == http.MethodPost {

@@ -12,6 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // release removes the finalizer: from here on the object stands for nothing in Cal.com. What was done in Cal.com before is done:
@@ -28,7 +30,7 @@ func (r *ManagedUserReconciler) release(ctx context.Context, v *visit) error {
 	err := let()
 	if apierrors.IsConflict(err) {
 		err = r.renew(ctx, v.mu, func(now *v1alpha1.ManagedUser) bool {
-			return now.Generation == v.mu.Generation && sameRecord(v.mu, now)
+			return now.Generation == v.mu.Generation && manageduser.SameRecord(v.mu, now)
 		})
 		if err == nil {
 			err = let()
@@ -50,10 +52,10 @@ const releaseRetry = time.Minute
 
 // refusedRelease is what an admission policy that does not know the operator leads to, or a role that lacks a right. The error has
 // the names of the object and of the policy, and no address.
-func refusedRelease(err error) *problem {
-	return &problem{
-		condition: v1alpha1.ConditionReady, reason: v1alpha1.ReasonDeletionBlocked, severity: stalled, pace: slowly, within: releaseRetry,
-		message: "In Cal.com there is nothing left to do, but the API server does not let the operator remove its finalizer; allow it to the operator's ServiceAccount (" +
+func refusedRelease(err error) *outcome.Problem {
+	return &outcome.Problem{
+		Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonDeletionBlocked, Severity: outcome.Stalled, Pace: outcome.Slowly, Within: releaseRetry,
+		Message: "In Cal.com there is nothing left to do, but the API server does not let the operator remove its finalizer; allow it to the operator's ServiceAccount (" +
 			err.Error() + ")",
 	}
 }

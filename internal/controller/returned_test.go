@@ -9,17 +9,18 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // recordCreate leaves an object as it is when its user was taken for gone and a create call was recorded at some moment.
 func (s *story) recordCreate(mu *v1alpha1.ManagedUser, at time.Time) {
 	s.Helper()
-	i := intent{
+	i := manageduser.Intent{
 		Time: at.UTC().Truncate(time.Second), Email: calcom.Hide(mu.Spec.Email), Client: s.clientID(), APIURL: mu.Status.APIURL,
 		UID: mu.UID, Replaces: mu.Status.User.ID, ReplacesDate: mu.Status.User.CreatedDate,
 	}
 	delete(mu.Annotations, v1alpha1.AdoptedAnnotation)
-	setAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.encode())
+	manageduser.SetAnnotation(mu, v1alpha1.CreateIntentAnnotation, i.Encode())
 	s.must(s.client.Update(s.Context(), mu))
 }
 
@@ -41,12 +42,12 @@ func TestReturnedUserSettlesTheIntent(t *testing.T) {
 			s.recordCreate(mu, s.clock.Now())
 			s.request(mu, "at once")
 			s.reconcile(mu)
-			if !hasOpenIntent(mu) {
+			if !manageduser.HasOpenIntent(mu) {
 				t.Error("the record was settled while its call may still have an effect")
 			}
 			s.due(mu)
-			if hasOpenIntent(mu) || originOf(mu) != origin {
-				t.Errorf("the origin is %q, and the annotations are %v", originOf(mu), mu.Annotations)
+			if manageduser.HasOpenIntent(mu) || manageduser.OriginOf(mu) != origin {
+				t.Errorf("the origin is %q, and the annotations are %v", manageduser.OriginOf(mu), mu.Annotations)
 			}
 			if s.differsFromMirror(mu) {
 				t.Error("the sweep still has the object reconciled")
@@ -66,7 +67,7 @@ func TestReturnedUserKeepsTheIntentOfAnotherAddress(t *testing.T) {
 	s.recordCreate(mu, s.clock.Now())
 	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.Email = "alice@example.com" })
 	s.due(mu)
-	if !hasOpenIntent(mu) {
+	if !manageduser.HasOpenIntent(mu) {
 		t.Error("the record of a call for another address was dropped")
 	}
 }

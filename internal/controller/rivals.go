@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 const (
@@ -143,7 +144,7 @@ func (r *rivals) rival(ctx context.Context, object client.Object, since time.Tim
 		}
 		name, latest = entry.Manager, entry.Time.Time
 	}
-	if keyName.MatchString(name) {
+	if outcome.KeyName.MatchString(name) {
 		return fmt.Sprintf("The field manager %s", name)
 	}
 	return unknown

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // SecretReconciler lets go of credentials Secrets that nobody needs any more, and protects those that came to be
@@ -105,7 +106,7 @@ func (r *SecretReconciler) neededByUsers(ctx context.Context, secret client.Obje
 		return "", fmt.Errorf("listing the users of a Secret: %w", err)
 	}
 	for i := range users.Items {
-		if mu := &users.Items[i]; secretOf(mu) == secret.Name && (isBound(mu) || r.intents.isOpen(mu)) {
+		if mu := &users.Items[i]; secretOf(mu) == secret.Name && (manageduser.IsBound(mu) || r.intents.isOpen(mu)) {
 			return "ManagedUser " + mu.Name, nil
 		}
 	}
@@ -168,7 +169,7 @@ func (r *SecretReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("credentials-secret").
 		For(&corev1.Secret{}, builder.OnlyMetadata, builder.WithPredicates(notJustMarked())).
 		WatchesMetadata(&corev1.Secret{}, whenJustMarked()).
-		Watches(&v1alpha1.ManagedUser{}, gather(ofUser, nameOfSecret), builder.WithPredicates(changesNeed(bound, nameOfSecret))).
+		Watches(&v1alpha1.ManagedUser{}, gather(ofUser, nameOfSecret), builder.WithPredicates(changesNeed(manageduser.Bound, nameOfSecret))).
 		Watches(&v1alpha1.ManagedUser{}, handler.EnqueueRequestsFromMapFunc(secretsOfTokens), builder.WithPredicates(changesTokensSecret())).
 		Watches(&v1alpha1.OAuthClient{}, gather(ofClient, nameOfSecret), builder.WithPredicates(changesNeed(isInUse, nameOfSecret)))
 	if r.config.ClusterClients {

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 const (
@@ -71,7 +72,7 @@ func (r *ManagedUserReconciler) index(ctx context.Context, indexer client.FieldI
 // ifBound indexes only objects that have, or may have, a user in Cal.com.
 func ifBound(index client.IndexerFunc) client.IndexerFunc {
 	return func(object client.Object) []string {
-		if !bound(object) {
+		if !manageduser.Bound(object) {
 			return nil
 		}
 		return index(object)
@@ -91,7 +92,7 @@ func clientKeyOf(object client.Object) string {
 	if !ok || mu.Spec.OAuthClientRef == nil {
 		return ""
 	}
-	return clientKey(kindOf(*mu.Spec.OAuthClientRef), mu.Spec.OAuthClientRef.Name)
+	return clientKey(manageduser.KindOf(*mu.Spec.OAuthClientRef), mu.Spec.OAuthClientRef.Name)
 }
 
 func clientKey(kind, name string) string { return kind + "/" + name }
@@ -196,7 +197,7 @@ func worthALook() predicate.Predicate {
 func losesRecords(before, after client.Object) bool {
 	was, ok := before.(*v1alpha1.ManagedUser)
 	is, isUser := after.(*v1alpha1.ManagedUser)
-	return ok && isUser && lacksRecords(is) && !lacksRecords(was)
+	return ok && isUser && manageduser.LacksRecords(is) && !manageduser.LacksRecords(was)
 }
 
 // losesFinalizer lets through updates that remove a finalizer.
@@ -259,7 +260,7 @@ func isInUse(object client.Object) bool {
 func (r *ManagedUserReconciler) usersOfNamespace(ctx context.Context, namespace client.Object) []reconcile.Request {
 	return r.requests(ctx, func(mu *v1alpha1.ManagedUser) bool {
 		ref := mu.Spec.OAuthClientRef
-		return !mu.DeletionTimestamp.IsZero() || isHeldForAbsence(mu) || ref != nil && kindOf(*ref) == v1alpha1.KindClusterOAuthClient
+		return !mu.DeletionTimestamp.IsZero() || manageduser.IsHeldForAbsence(mu) || ref != nil && manageduser.KindOf(*ref) == v1alpha1.KindClusterOAuthClient
 	}, client.InNamespace(namespace.GetName()))
 }
 

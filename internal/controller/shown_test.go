@@ -24,7 +24,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // carriers are values of every type of this package that carries somebody's data or a secret through a visit, and of
@@ -39,9 +42,9 @@ func carriers(t *testing.T) map[string]any {
 		Bio: calcom.Hide(new("canaries")), AvatarURL: calcom.Hide(new("https://canary.example")),
 		Metadata: calcom.Hide(calcom.Metadata{"canary": json.RawMessage(`"canary"`)}),
 	}
-	found := candidate{User: user, known: true}
+	found := manageduser.Candidate{User: user, Known: true}
 	config := Config{Clock: testclock.NewFakePassiveClock(pureNow), Transport: NewTransport(1), RateLimitShare: 1}
-	login, err := newAccounts(config).login("ns/name", accountName{"https://api.cal.com/v2", pureClientID}, calcom.Hide("canary"))
+	login, err := newAccounts(config).login("ns/name", account.Name{APIURL: "https://api.cal.com/v2", ClientID: pureClientID}, calcom.Hide("canary"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,21 +52,21 @@ func carriers(t *testing.T) map[string]any {
 	tokens := &tokenPair{Tokens: calcom.Tokens{AccessToken: calcom.Hide("canary"), RefreshToken: calcom.Hide("canary")}, userID: 7, issued: pureNow}
 	memory := newTokensMemory(config)
 	memory.keep(mu, tokens)
-	secret := &corev1.Secret{Data: tokensData(mu, accountName{}, 7, tokens)}
+	secret := &corev1.Secret{Data: tokensData(mu, account.Name{}, 7, tokens)}
 	tokensFound := foundTokens{mu: mu, userID: 7, newest: tokens, secret: secret, want: calcom.Hide(secret.Data)}
 	judged := judgement{verdict: writeTokens, pair: tokens, record: recordOf("uid", tokens)}
 	v := visit{mu: mu, before: mu, cal: &session{login: login}, mark: pureMark}
-	record := intent{Time: pureNow, Email: calcom.Hide("canary@example.com"), Replaces: 6}
-	facts := Facts{Object: mu, Before: mu, Mark: pureMark, CreateCall: createCall{Intent: &record}}
-	facts.Seen.keepUser(7, &user)
-	facts.Seen.keepList([]string{"canary@example.com"}, []calcom.User{user})
-	action := Action{
-		Verb: VerbUpdate, UserID: 7, user: &found, change: diff(mu, user, pureMark), metadata: user.Metadata, emails: calcom.Hide([]string{"canary@example.com"}),
+	record := manageduser.Intent{Time: pureNow, Email: calcom.Hide("canary@example.com"), Replaces: 6}
+	facts := manageduser.Facts{Object: mu, Before: mu, Mark: pureMark, CreateCall: manageduser.CreateCall{Intent: &record}}
+	facts.Seen.KeepUser(7, &user)
+	facts.Seen.KeepList([]string{"canary@example.com"}, []calcom.User{user})
+	action := manageduser.Action{
+		Verb: manageduser.VerbUpdate, UserID: 7, User: &found, Change: manageduser.Diff(mu, user, pureMark), Metadata: user.Metadata, Emails: calcom.Hide([]string{"canary@example.com"}),
 	}
 	return map[string]any{
-		"User": user, "NewUser": newUser(mu, pureMark), "Update": diff(mu, user, pureMark).update, "Difference": *diff(mu, user, pureMark),
-		"DifferencePointer": diff(mu, user, pureMark), "Candidate": found, "CandidatePointer": &found, "Candidates": []candidate{found},
-		"Facts": &facts, "Evidence": facts.Seen, "Action": action, "ActionPointer": &action, "Actions": []Action{action},
+		"User": user, "NewUser": manageduser.NewUser(mu, pureMark), "Update": manageduser.Diff(mu, user, pureMark).Update, "Difference": *manageduser.Diff(mu, user, pureMark),
+		"DifferencePointer": manageduser.Diff(mu, user, pureMark), "Candidate": found, "CandidatePointer": &found, "Candidates": []manageduser.Candidate{found},
+		"Facts": &facts, "Evidence": facts.Seen, "Action": action, "ActionPointer": &action, "Actions": []manageduser.Action{action},
 		"Intent": record, "IntentPointer": &record, "Visit": &v, "Visits": []any{&v}, "Login": login, "Session": v.cal,
 		"Tokens": calcom.Tokens{AccessToken: calcom.Hide("canary"), RefreshToken: calcom.Hide("canary")},
 		"Pair":   *tokens, "PairPointer": tokens, "TokensMemory": memory, "TokensKept": memory.of(client.ObjectKeyFromObject(mu), mu.UID),
@@ -72,9 +75,9 @@ func carriers(t *testing.T) map[string]any {
 		"TokensRecord": recordOf("uid", tokens),
 		"Config":       calcom.Config{SecretKey: calcom.Hide("canary")}, "Secret": calcom.Hide("canary"),
 		"Inside": struct {
-			Found candidate
-			found candidate
-			i     intent
+			Found manageduser.Candidate
+			found manageduser.Candidate
+			i     manageduser.Intent
 		}{found, found, record},
 	}
 }
@@ -197,7 +200,7 @@ func TestKeyNames(t *testing.T) {
 		{[]string{"", " ", "\x1b[31m", "a\nb", strings.Repeat("a", 41), "ü"}, "6 keys not named here"},
 		{many, "a, b, c, d, e, f, g, h, i, j, 2 keys not named here"},
 	} {
-		if got := keyNames(tc.keys); got != tc.want {
+		if got := outcome.KeyNames(tc.keys); got != tc.want {
 			t.Errorf("%q became %q, want %q", tc.keys, got, tc.want)
 		}
 	}
@@ -211,11 +214,11 @@ func TestMarksOfOthersAreNotQuoted(t *testing.T) {
 			t.Fatal(err)
 		}
 		user := calcom.User{ID: 7, Metadata: metadataOf(v1alpha1.OwnerMetadataKey, string(raw))}
-		f := &Facts{Object: pureUser(), Mark: pureMark}
-		if message := f.ownedElsewhere(&user).Error(); strings.Contains(strings.ToLower(message), "canary") {
+		f := &manageduser.Facts{Object: pureUser(), Mark: pureMark}
+		if message := f.OwnedElsewhere(&user).Error(); strings.Contains(strings.ToLower(message), "canary") {
 			t.Errorf("the message quotes %q: %s", name, message)
 		}
-		if pureMark.ownershipOf(user) != foreign {
+		if pureMark.OwnershipOf(user) != manageduser.Foreign {
 			t.Errorf("a mark with the name %q is not foreign", name)
 		}
 	}

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // respelled returns other spellings of an API URL that has a port.
@@ -62,21 +64,21 @@ func TestSpellingsOfOneServer(t *testing.T) {
 // The record of deletions and the accounts have one key for all spellings, and different ones for different servers.
 func TestAccountOfEachSpelling(t *testing.T) {
 	s := newSweepStory(t, 0)
-	account := func(apiURL string) accountName {
+	reached := func(apiURL string) account.Name {
 		t.Helper()
 		found, err := s.reconciler.credentials.targetOf(v1alpha1.OAuthClientCredentials{ID: s.clientID(), APIURL: apiURL}, "team", nil)
 		s.must(err)
 		return found.account
 	}
-	accounts, keys := map[accountName]bool{}, map[string]bool{}
+	accounts, keys := map[account.Name]bool{}, map[string]bool{}
 	for _, apiURL := range respelled(t, "http://127.0.0.1:5555/v2") {
-		accounts[account(apiURL)], keys[account(apiURL).recordKey()] = true, true
+		accounts[reached(apiURL)], keys[reached(apiURL).RecordKey()] = true, true
 	}
 	if len(accounts) != 1 || len(keys) != 1 {
 		t.Errorf("one server has the accounts %v and the keys %v", accounts, slices.Collect(maps.Keys(keys)))
 	}
 	for _, apiURL := range []string{"http://127.0.0.1", "http://127.0.0.1:5556", "https://127.0.0.1:5555", "http://127.0.0.1:5555/V2", "http://127.0.0.1:5555/a%2Fv2"} {
-		if accounts[account(apiURL)] || keys[account(apiURL).recordKey()] {
+		if accounts[reached(apiURL)] || keys[reached(apiURL).RecordKey()] {
 			t.Errorf("%s has the account of another server", apiURL)
 		}
 	}
@@ -94,15 +96,15 @@ func TestOldSpellingHasNotMoved(t *testing.T) {
 		standsFor(known, 7)
 		known.Status.APIURL = apiURL
 		unresolved.Finalizers = known.Finalizers
-		i := intent{Time: pureNow, Email: calcom.Hide("alice@example.com"), Client: pureClientID, APIURL: apiURL}
-		unresolved.Annotations = map[string]string{v1alpha1.CreateIntentAnnotation: i.encode()}
+		i := manageduser.Intent{Time: pureNow, Email: calcom.Hide("alice@example.com"), Client: pureClientID, APIURL: apiURL}
+		unresolved.Annotations = map[string]string{v1alpha1.CreateIntentAnnotation: i.Encode()}
 		for what, mu := range map[string]*v1alpha1.ManagedUser{"status": known, "create intent": unresolved} {
-			if hasMoved(mu, accountName{base, pureClientID}) != moved {
+			if manageduser.HasMoved(mu, account.Name{APIURL: base, ClientID: pureClientID}) != moved {
 				t.Errorf("%s in the %s: hasMoved is %t", apiURL, what, !moved)
 			}
 		}
 		if !moved {
-			mirror(known, calcom.User{ID: 7, ClientID: pureClientID, APIURL: base})
+			manageduser.Mirror(known, calcom.User{ID: 7, ClientID: pureClientID, APIURL: base})
 			if known.Status.APIURL != apiURL {
 				t.Errorf("the status has %s, and had %s", known.Status.APIURL, apiURL)
 			}

@@ -16,6 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 )
 
@@ -26,9 +28,6 @@ const (
 	// quietWait is how short a wait for the quota is not worth one at all. Most of ten thousand come back as they were told, after
 	// twenty minutes, and are put off once more by seconds.
 	quietWait = time.Minute
-
-	// maxMessage bounds a message, in bytes.
-	maxMessage = 1024
 )
 
 // finish ends every reconcile: it turns the error into conditions, writes the status if it changed, tells of
@@ -41,7 +40,7 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 		return ctrl.Result{}, err
 	}
 	r.tellDone(v)
-	p := settleWords(v, classify(err)).escalate(v.before.Status.Conditions, r.clock.Now())
+	p := settleWords(v, outcome.Classify(err)).Escalate(v.before.Status.Conditions, r.clock.Now())
 	if err == nil && v.isIdle() {
 		if writing := r.writeStatus(ctx, v); writing != nil { // Only an origin can be new, of an object from an older operator.
 			return r.plumbing(v, writing, nil)
@@ -69,7 +68,7 @@ func (r *ManagedUserReconciler) finish(ctx context.Context, v *visit, err error)
 }
 
 // conclude writes the conditions, in memory.
-func (r *ManagedUserReconciler) conclude(v *visit, p *problem) {
+func (r *ManagedUserReconciler) conclude(v *visit, p *outcome.Problem) {
 	switch {
 	case p != nil:
 		r.fail(v, p)
@@ -90,17 +89,17 @@ func (r *ManagedUserReconciler) settleAccounts(v *visit, err error) {
 		r.deletions.giveBack(v.permit)
 	}
 	r.settleTokensTicket(v)
-	p := classify(err)
-	r.accounts.leavePlace(client.ObjectKeyFromObject(v.mu), isInLine(p) || isInLine(v.tokens.problem))
+	p := outcome.Classify(err)
+	r.accounts.leavePlace(client.ObjectKeyFromObject(v.mu), outcome.IsInLine(p) || outcome.IsInLine(v.tokens.problem))
 	r.keepLifted(v, p, err)
 	if p == nil && v.seen {
 		p = v.tokens.problem
 	}
 	switch name := client.ObjectKeyFromObject(v.mu); {
-	case p == nil || p.pace != later && p.pace != inLine:
+	case p == nil || p.Pace != outcome.Later && p.Pace != outcome.InLine:
 		r.accounts.forgetTicket(name.String())
 		r.accounts.noteCut(name, 0)
-	case p.at.IsZero(): // It comes back to the same question, and may need as many calls for it as before.
+	case p.At.IsZero(): // It comes back to the same question, and may need as many calls for it as before.
 		r.accounts.forgetTicket(name.String())
 	case v.cal != nil && v.cal.cut > 0:
 		r.accounts.noteCut(name, v.cal.cut)
@@ -108,20 +107,20 @@ func (r *ManagedUserReconciler) settleAccounts(v *visit, err error) {
 }
 
 // resume says when to look again.
-func (r *ManagedUserReconciler) resume(p *problem) (ctrl.Result, error) {
+func (r *ManagedUserReconciler) resume(p *outcome.Problem) (ctrl.Result, error) {
 	switch {
 	case p == nil:
 		return ctrl.Result{}, nil // The sweep looks after it.
-	case p.pace == onChange, p.pace == inLine:
+	case p.Pace == outcome.OnChange, p.Pace == outcome.InLine:
 		return ctrl.Result{}, nil
-	case p.pace == slowly:
+	case p.Pace == outcome.Slowly:
 		slow := r.slowPace()
-		return ctrl.Result{RequeueAfter: min(slow, cmp.Or(p.within, slow))}, nil
-	case p.pace == later && !p.at.IsZero():
-		return ctrl.Result{RequeueAfter: max(p.at.Sub(r.clock.Now()), 1)}, nil
-	case p.pace == later:
+		return ctrl.Result{RequeueAfter: min(slow, cmp.Or(p.Within, slow))}, nil
+	case p.Pace == outcome.Later && !p.At.IsZero():
+		return ctrl.Result{RequeueAfter: max(p.At.Sub(r.clock.Now()), 1)}, nil
+	case p.Pace == outcome.Later:
 		// Whoever waits for the same moment should not come at the same moment.
-		return ctrl.Result{RequeueAfter: p.after + r.config.Jitter(max(time.Second, p.after/jitterShare))}, nil
+		return ctrl.Result{RequeueAfter: p.After + r.config.Jitter(max(time.Second, p.After/jitterShare))}, nil
 	}
 	return ctrl.Result{}, p
 }
@@ -153,55 +152,55 @@ func (r *ManagedUserReconciler) setSynced(v *visit) {
 }
 
 // fail writes the conditions of a problem.
-func (r *ManagedUserReconciler) fail(v *visit, p *problem) {
+func (r *ManagedUserReconciler) fail(v *visit, p *outcome.Problem) {
 	ready := meta.IsStatusConditionTrue(v.mu.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
 	case r.isNotWorthAWrite(v, p, ready):
 	case !v.mu.DeletionTimestamp.IsZero():
 		r.failDeletion(v, p)
-	case p.severity == transient && r.isStalled(v) && !hasArrived(v.mu.Status.Conditions, p):
+	case p.Severity == outcome.Transient && r.isStalled(v) && !outcome.HasArrived(v.mu.Status.Conditions, p):
 		// It says nothing new: a person has to act first.
-	case p.severity == transient && ready:
+	case p.Severity == outcome.Transient && ready:
 		r.tellCondition(v, p)
 		r.pending(v, p)
 	default:
 		r.tellCondition(v, p)
-		r.unready(v, p, p.reason, p.message)
+		r.unready(v, p, p.Reason, p.Message)
 	}
 }
 
 // isNotWorthAWrite reports whether a problem changes nothing that has to be seen at once.
-func (r *ManagedUserReconciler) isNotWorthAWrite(v *visit, p *problem, ready bool) bool {
-	return (p.silent || p.quiet && r.isPatient(v, p, ready)) && !v.mustShow() && !r.isOutdated(v, p)
+func (r *ManagedUserReconciler) isNotWorthAWrite(v *visit, p *outcome.Problem, ready bool) bool {
+	return (p.Silent || p.Quiet && r.isPatient(v, p, ready)) && !v.mustShow() && !r.isOutdated(v, p)
 }
 
 // isPatient reports whether nobody can have begun to wonder why nothing happens, or will go on to. Nobody waits for a drift check, nor for another
 // look at what a person has to act on first.
-func (r *ManagedUserReconciler) isPatient(v *visit, p *problem, ready bool) bool {
-	soon := !p.at.IsZero() && p.at.Sub(r.clock.Now()) < quietWait
+func (r *ManagedUserReconciler) isPatient(v *visit, p *outcome.Problem, ready bool) bool {
+	soon := !p.At.IsZero() && p.At.Sub(r.clock.Now()) < quietWait
 	if soon || r.isStalled(v) {
 		return true
 	}
 	if deleted := v.mu.DeletionTimestamp; !deleted.IsZero() {
 		return r.clock.Since(deleted.Time) < quietAge
 	}
-	if p.pace == inLine && hasVerdict(v.mu) {
+	if p.Pace == outcome.InLine && hasVerdict(v.mu) {
 		return true // What it says still holds.
 	}
 	return ready || v.cal.class == quota.Drift || r.clock.Since(v.mu.CreationTimestamp.Time) < quietAge
 }
 
 // unready writes Ready=False and what kstatus needs beside it.
-func (r *ManagedUserReconciler) unready(v *visit, p *problem, reason, message string) {
+func (r *ManagedUserReconciler) unready(v *visit, p *outcome.Problem, reason, message string) {
 	r.set(v, v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
-	switch p.severity {
-	case stalled:
+	switch p.Severity {
+	case outcome.Stalled:
 		r.set(v, v1alpha1.ConditionStalled, metav1.ConditionTrue, reason, message)
 		meta.RemoveStatusCondition(&v.mu.Status.Conditions, v1alpha1.ConditionReconciling)
 		r.handled(v)
-	case resting:
+	case outcome.Resting:
 		r.settle(v)
-	case transient, waiting:
+	case outcome.Transient, outcome.Waiting:
 		r.set(v, v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing, message)
 		meta.RemoveStatusCondition(&v.mu.Status.Conditions, v1alpha1.ConditionStalled)
 	}
@@ -215,47 +214,47 @@ func (r *ManagedUserReconciler) isStalled(v *visit) bool {
 
 // isOutdated reports whether the object is Stalled for want of a Secret or an OAuth client that is there now. Of a user
 // that was right before, the first good answer to the OAuth client's calls says the rest.
-func (r *ManagedUserReconciler) isOutdated(v *visit, p *problem) bool {
-	return r.isStalled(v) && hasArrived(v.mu.Status.Conditions, p) && !r.facts(v).lacksCredentialsOnly()
+func (r *ManagedUserReconciler) isOutdated(v *visit, p *outcome.Problem) bool {
+	return r.isStalled(v) && outcome.HasArrived(v.mu.Status.Conditions, p) && !r.facts(v).LacksCredentialsOnly()
 }
 
 // pending keeps a Ready user Ready and says, for a change of the spec that could not be written, that it waits.
-func (r *ManagedUserReconciler) pending(v *visit, p *problem) {
+func (r *ManagedUserReconciler) pending(v *visit, p *outcome.Problem) {
 	ready := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionReady)
-	if message := "The last change of the spec is not in Cal.com yet: " + p.message; ready.ObservedGeneration != v.mu.Generation &&
-		!differInWords(ready.Message, message, p.words) {
-		ready.Message = clip(message, maxMessage)
+	if message := "The last change of the spec is not in Cal.com yet: " + p.Message; ready.ObservedGeneration != v.mu.Generation &&
+		!outcome.DifferInWords(ready.Message, message, p.Words) {
+		ready.Message = outcome.Clip(message, outcome.MaxMessage)
 	}
 }
 
 // failDeletion says why an object is still there. Ready tells whether a person has to act.
-func (r *ManagedUserReconciler) failDeletion(v *visit, p *problem) {
+func (r *ManagedUserReconciler) failDeletion(v *visit, p *outcome.Problem) {
 	r.tellCondition(v, p)
-	reason, message := v1alpha1.ReasonDeletionBlocked, "The user is not deleted: "+p.message
+	reason, message := v1alpha1.ReasonDeletionBlocked, "The user is not deleted: "+p.Message
 	switch {
-	case p.severity == resting, p.severity == stalled && p.condition == v1alpha1.ConditionReady, p.reason == v1alpha1.ReasonMassDeletion, p.reason == v1alpha1.ReasonMassAbsence:
-		reason, message = p.reason, p.message
-	case p.severity == transient, p.pace == later, p.pace == inLine:
+	case p.Severity == outcome.Resting, p.Severity == outcome.Stalled && p.Condition == v1alpha1.ConditionReady, p.Reason == v1alpha1.ReasonMassDeletion, p.Reason == v1alpha1.ReasonMassAbsence:
+		reason, message = p.Reason, p.Message
+	case p.Severity == outcome.Transient, p.Pace == outcome.Later, p.Pace == outcome.InLine:
 		reason = v1alpha1.ReasonDeleting
-	case p.reason != v1alpha1.ReasonDeletionBlocked: // Which names the ways out itself.
+	case p.Reason != v1alpha1.ReasonDeletionBlocked: // Which names the ways out itself.
 		message += "; or set deletionPolicy to Orphan to let the object go and leave the user in Cal.com"
 	}
 	r.unready(v, p, reason, message)
 }
 
 // tellCondition writes the condition that a problem is about, and sees to it that the other one is there too.
-func (r *ManagedUserReconciler) tellCondition(v *visit, p *problem) {
+func (r *ManagedUserReconciler) tellCondition(v *visit, p *outcome.Problem) {
 	conditions := v.mu.Status.Conditions
 	verified := v.cal != nil && v.cal.isVerified()
 	switch {
-	case p.condition == v1alpha1.ConditionCredentialsReady:
+	case p.Condition == v1alpha1.ConditionCredentialsReady:
 	case verified:
 		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionTrue, v1alpha1.ReasonVerified, "Cal.com accepts the credentials")
-	case meta.FindStatusCondition(conditions, v1alpha1.ConditionCredentialsReady) == nil, hasArrived(conditions, p):
+	case meta.FindStatusCondition(conditions, v1alpha1.ConditionCredentialsReady) == nil, outcome.HasArrived(conditions, p):
 		r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "The credentials have not been tried yet")
 	}
-	if p.condition != v1alpha1.ConditionReady {
-		r.set(v, p.condition, metav1.ConditionFalse, p.reason, p.message)
+	if p.Condition != v1alpha1.ConditionReady {
+		r.set(v, p.Condition, metav1.ConditionFalse, p.Reason, p.Message)
 	}
 	if v.policy() == v1alpha1.ReconcilePolicyObserve {
 		meta.RemoveStatusCondition(&v.mu.Status.Conditions, v1alpha1.ConditionSynced)
@@ -281,32 +280,14 @@ func (r *ManagedUserReconciler) settle(v *visit) {
 // again by itself: a generation that lags tells kstatus tools to wait.
 func (r *ManagedUserReconciler) handled(v *visit) {
 	v.mu.Status.ObservedGeneration = v.mu.Generation
-	v.mu.Status.LastHandledReconcileAt = requestOf(v.mu)
+	v.mu.Status.LastHandledReconcileAt = manageduser.RequestOf(v.mu)
 }
 
 func (r *ManagedUserReconciler) set(v *visit, kind string, status metav1.ConditionStatus, reason, message string) {
-	setCondition(&v.mu.Status.Conditions, metav1.Condition{
+	outcome.SetCondition(&v.mu.Status.Conditions, metav1.Condition{
 		Type: kind, Status: status, Reason: reason, Message: message,
 		ObservedGeneration: v.mu.Generation, LastTransitionTime: metav1.NewTime(r.clock.Now()),
 	})
-}
-
-func setCondition(conditions *[]metav1.Condition, condition metav1.Condition) {
-	condition.Message = clip(condition.Message, maxMessage)
-	meta.SetStatusCondition(conditions, condition)
-}
-
-// clip cuts a text to a number of bytes, at a rune's edge.
-func clip(message string, most int) string {
-	if len(message) <= most {
-		return message
-	}
-	const ellipsis = "…"
-	cut := most - len(ellipsis)
-	for cut > 0 && message[cut]&0xC0 == 0x80 { // The middle of a rune.
-		cut--
-	}
-	return message[:cut] + ellipsis
 }
 
 // tellDone sends the event of what was done in Cal.com. It does not wait for the status: when that cannot be written, the next
@@ -318,11 +299,11 @@ func (r *ManagedUserReconciler) tellDone(v *visit) {
 }
 
 // tell sends the event of a reason that is new.
-func (r *ManagedUserReconciler) tell(v *visit, p *problem) {
-	if p == nil || p.severity == resting || p.mute {
+func (r *ManagedUserReconciler) tell(v *visit, p *outcome.Problem) {
+	if p == nil || p.Severity == outcome.Resting || p.Mute {
 		return
 	}
-	kind := p.condition
+	kind := p.Condition
 	if !v.mu.DeletionTimestamp.IsZero() {
 		kind = v1alpha1.ConditionReady
 	}

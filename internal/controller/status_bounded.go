@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // patchBounded writes the status. When the API server refuses it for its size, or for a value in it, it is written
@@ -27,7 +29,7 @@ func (r *ManagedUserReconciler) patchBounded(ctx context.Context, v *visit, test
 		return nil
 	}
 	err := patchStatus(ctx, r.client, v.mu.DeepCopy(), &v.before.Status, status, tests...)
-	if !refusesContent(err) || !reduce(status.User) {
+	if !refusesContent(err) || !manageduser.Reduce(status.User) {
 		return err
 	}
 	noteTruncated(status)
@@ -70,6 +72,6 @@ func noteTruncated(status *v1alpha1.ManagedUserStatus) {
 	ready.Message, _, _ = strings.Cut(ready.Message, truncatedNote)
 	if status.User != nil && len(status.User.Truncated) > 0 {
 		note := truncatedNote + strings.Join(status.User.Truncated, ", ")
-		ready.Message = clip(ready.Message, maxMessage-len(note)) + note
+		ready.Message = outcome.Clip(ready.Message, outcome.MaxMessage-len(note)) + note
 	}
 }

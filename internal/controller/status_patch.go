@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // writeStatus writes what of the status differs from what was read. The patch takes no lock: the id of a user that
@@ -43,7 +45,7 @@ func (r *ManagedUserReconciler) writeStatus(ctx context.Context, v *visit) (err 
 // mirrorsStranger reports whether the status comes to show a user that the object merely observes. Should the object have got
 // its finalizer meanwhile, which this visit's copy does not show, that user would pass for the object's own.
 func mirrorsStranger(v *visit) bool {
-	return v.mu.Status.User != nil && !isBound(v.mu) && !equality.Semantic.DeepEqual(v.before.Status.User, v.mu.Status.User)
+	return v.mu.Status.User != nil && !manageduser.IsBound(v.mu) && !equality.Semantic.DeepEqual(v.before.Status.User, v.mu.Status.User)
 }
 
 // patchStatus writes the difference between two statuses of an object, which the answer overwrites, if some tests hold.

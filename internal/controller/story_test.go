@@ -35,6 +35,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 	"github.com/calcom-operator/calcom-operator/test/shapes"
 )
@@ -146,7 +147,7 @@ func (s *story) configure() {
 	allowed, err := ParseURLPrefixes("http://127.0.0.1,https://")
 	s.must(err)
 	s.config = Config{
-		OwnerID: "test-cluster", AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8, UnknownOutcomeGrace: UnknownOutcomeGrace,
+		OwnerID: "test-cluster", AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8, UnknownOutcomeGrace: manageduser.UnknownOutcomeGrace,
 		MaxConcurrentReconciles: 2, UserAgent: "calcom-operator/test", Transport: http.DefaultTransport,
 		Clock: s.clock, Jitter: func(time.Duration) time.Duration { return 0 },
 	}
@@ -245,28 +246,28 @@ func (s *story) request(mu *v1alpha1.ManagedUser, value string) {
 	s.must(s.client.Patch(s.Context(), mu, client.RawPatch(client.Merge.Type(), patch)))
 }
 
-// outcome is how one reconcile ended.
-type outcome struct {
+// ending is how one reconcile ended.
+type ending struct {
 	result ctrl.Result
 	err    error
 }
 
-func (o outcome) unpack() (ctrl.Result, error) { return o.result, o.err }
+func (o ending) unpack() (ctrl.Result, error) { return o.result, o.err }
 
 // reconcile calls the reconciler once, reloads the object and checks what has to hold for every status. An error is
 // what the queue would back off for.
-func (s *story) reconcile(mu *v1alpha1.ManagedUser) outcome {
+func (s *story) reconcile(mu *v1alpha1.ManagedUser) ending {
 	s.Helper()
 	result, err := s.reconciler.Reconcile(s.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(mu)})
 	if s.reload(mu) {
 		seen.Add(mu)
 		checkLegal(s.T, mu)
 	}
-	return outcome{result, err}
+	return ending{result, err}
 }
 
 // due lets the time until the next drift check pass, and reconciles as if the sweep had found something.
-func (s *story) due(mu *v1alpha1.ManagedUser) outcome {
+func (s *story) due(mu *v1alpha1.ManagedUser) ending {
 	s.Helper()
 	s.advance(resync + time.Minute)
 	s.reconciler.sweeper.demand(client.ObjectKeyFromObject(mu))
@@ -296,7 +297,7 @@ func (s *story) reload(mu *v1alpha1.ManagedUser) bool {
 }
 
 // delete asks for the object's deletion and reconciles once.
-func (s *story) delete(mu *v1alpha1.ManagedUser) outcome {
+func (s *story) delete(mu *v1alpha1.ManagedUser) ending {
 	s.Helper()
 	s.must(s.client.Delete(s.Context(), mu))
 	return s.reconcile(mu)

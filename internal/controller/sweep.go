@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/sweep"
 )
@@ -37,25 +38,25 @@ type Sweeper struct {
 	accounts *accounts
 
 	mu        sync.Mutex
-	swept     map[accountName]*swept
-	accountOf map[types.NamespacedName]accountName
+	swept     map[account.Name]*swept
+	accountOf map[types.NamespacedName]account.Name
 	// kept are the accounts, by OAuth client objects, that are swept though nobody may be a member: users may have leaked.
-	kept map[string]accountName
+	kept map[string]account.Name
 	// demands are the objects for which the sweep wants a look at Cal.com; the numbers tell one demand from the next.
 	demands    map[types.NamespacedName]uint64
 	lastDemand uint64
 	// missing is called with members that a list should have shown and did not, before they are woken.
-	missing  func(context.Context, accountName, []types.NamespacedName)
+	missing  func(context.Context, account.Name, []types.NamespacedName)
 	wake     func(types.NamespacedName)
 	schedule func(SweepRequest, time.Duration)
 }
 
 // SweepRequest asks for the next step of one OAuth client's round.
-type SweepRequest struct{ account accountName }
+type SweepRequest struct{ account account.Name }
 
 // swept is what the sweep knows of one OAuth client.
 type swept struct {
-	account accountName
+	account account.Name
 	members map[types.NamespacedName]*member
 	// keeps are the OAuth client objects that stand for it, and the reason why each has no secret key, if it has none.
 	keeps map[string]string
@@ -91,9 +92,9 @@ type member struct {
 func newSweeper(c client.Client, reader client.Reader, accounts *accounts, config Config) *Sweeper {
 	s := &Sweeper{
 		client: c, reader: reader, config: config, clock: config.Clock, accounts: accounts,
-		swept: make(map[accountName]*swept), kept: make(map[string]accountName),
-		accountOf: make(map[types.NamespacedName]accountName), demands: make(map[types.NamespacedName]uint64),
-		missing: func(context.Context, accountName, []types.NamespacedName) {},
+		swept: make(map[account.Name]*swept), kept: make(map[string]account.Name),
+		accountOf: make(map[types.NamespacedName]account.Name), demands: make(map[types.NamespacedName]uint64),
+		missing: func(context.Context, account.Name, []types.NamespacedName) {},
 		wake:    func(types.NamespacedName) {}, schedule: func(SweepRequest, time.Duration) {},
 	}
 	accounts.dropped = append(accounts.dropped, s.drop)
@@ -125,14 +126,14 @@ func (s *Sweeper) connectSteps(schedule func(SweepRequest, time.Duration)) {
 }
 
 // enroll makes a settled object a member of its account's sweep. looked says that its user was looked at right now.
-func (s *Sweeper) enroll(account accountName, name types.NamespacedName, mu *v1alpha1.ManagedUser, looked bool) {
+func (s *Sweeper) enroll(of account.Name, name types.NamespacedName, mu *v1alpha1.ManagedUser, looked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if was, ok := s.accountOf[name]; ok && was != account {
+	if was, ok := s.accountOf[name]; ok && was != of {
 		delete(s.swept[was].members, name)
 	}
-	s.accountOf[name] = account
-	sw, now := s.sweptOf(account), s.clock.Now()
+	s.accountOf[name] = of
+	sw, now := s.sweptOf(of), s.clock.Now()
 	m, ok := sw.members[name]
 	if !ok {
 		if !sw.isWatched() {
@@ -148,62 +149,62 @@ func (s *Sweeper) enroll(account accountName, name types.NamespacedName, mu *v1a
 		m = &member{}
 		sw.members[name] = m
 	}
-	m.id, m.address = mu.Status.User.ID, calcom.PlainEmail(mu.Status.User.Email, account.clientID)
+	m.id, m.address = mu.Status.User.ID, calcom.PlainEmail(mu.Status.User.Email, of.ClientID)
 	if looked {
 		m.seen, m.looked = now, now
 	}
-	s.begins(account, sw)
+	s.begins(of, sw)
 }
 
 // sweptOf returns what is known of an account, from now on. The lock is held.
-func (s *Sweeper) sweptOf(account accountName) *swept {
-	sw, ok := s.swept[account]
+func (s *Sweeper) sweptOf(of account.Name) *swept {
+	sw, ok := s.swept[of]
 	if !ok {
-		sw = &swept{account: account, members: make(map[types.NamespacedName]*member), keeps: make(map[string]string)}
-		s.swept[account] = sw
+		sw = &swept{account: of, members: make(map[types.NamespacedName]*member), keeps: make(map[string]string)}
+		s.swept[of] = sw
 	}
 	return sw
 }
 
 // begins schedules the next step of an account, unless it is. The lock is held.
-func (s *Sweeper) begins(account accountName, sw *swept) {
+func (s *Sweeper) begins(of account.Name, sw *swept) {
 	if !sw.scheduled {
 		sw.scheduled = true
-		s.schedule(SweepRequest{account}, max(0, sw.due.Sub(s.clock.Now())))
+		s.schedule(SweepRequest{of}, max(0, sw.due.Sub(s.clock.Now())))
 	}
 }
 
 // keep has an account swept for as long as an OAuth client object stands for it. lacks is why the object has no secret key.
-func (s *Sweeper) keep(object string, account accountName, lacks string) {
+func (s *Sweeper) keep(object string, of account.Name, lacks string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if was, ok := s.kept[object]; ok && was != account {
+	if was, ok := s.kept[object]; ok && was != of {
 		delete(s.swept[was].keeps, object)
 	}
-	sw := s.sweptOf(account)
+	sw := s.sweptOf(of)
 	if !sw.isWatched() {
 		sw.watched = s.clock.Now()
 	}
-	s.kept[object], sw.keeps[object] = account, lacks
-	s.begins(account, sw)
+	s.kept[object], sw.keeps[object] = of, lacks
+	s.begins(of, sw)
 }
 
 // unkeep ends what keep began.
 func (s *Sweeper) unkeep(object string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if account, ok := s.kept[object]; ok {
+	if of, ok := s.kept[object]; ok {
 		delete(s.kept, object)
-		delete(s.swept[account].keeps, object)
+		delete(s.swept[of].keeps, object)
 	}
 }
 
 // drop forgets an account that no object uses any more.
-func (s *Sweeper) drop(account accountName) {
+func (s *Sweeper) drop(of account.Name) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sw, ok := s.swept[account]; ok && !sw.isWatched() {
-		delete(s.swept, account)
+	if sw, ok := s.swept[of]; ok && !sw.isWatched() {
+		delete(s.swept, of)
 	}
 }
 
@@ -214,9 +215,9 @@ func (sw *swept) isWatched() bool { return len(sw.members)+len(sw.keeps) > 0 }
 func (s *Sweeper) withdraw(name types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if account, ok := s.accountOf[name]; ok {
+	if of, ok := s.accountOf[name]; ok {
 		delete(s.accountOf, name)
-		delete(s.swept[account].members, name)
+		delete(s.swept[of].members, name)
 	}
 }
 
@@ -265,7 +266,7 @@ func (s *Sweeper) setupWithManager(mgr ctrl.Manager) error {
 		WithLogConstructor(func(request *SweepRequest) logr.Logger {
 			logger := mgr.GetLogger().WithValues("controller", "drift-sweep")
 			if request != nil {
-				logger = logger.WithValues("apiURL", request.account.apiURL, "clientID", request.account.clientID)
+				logger = logger.WithValues("apiURL", request.account.APIURL, "clientID", request.account.ClientID)
 			}
 			return logger
 		}).

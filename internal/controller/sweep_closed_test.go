@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 )
 
 // A user whose own call is refused in the middle of a round closes the client for the sweep too: a round that nobody is left in has not
 // looked at anybody, and the sweep does not go on as if it had.
 func TestSweepOfAClosedClient(t *testing.T) {
 	s := newSweepStory(t, 520)
-	name := accountName{s.sandbox.URL(), s.clientID()}
+	name := account.Name{APIURL: s.sandbox.URL(), ClientID: s.clientID()}
 	s.reconciler.sweeper.keep("OAuthClient//team/acme", name, "")
 	s.round()
 	s.oneStep()
@@ -38,7 +39,7 @@ func TestSweepOfAClosedClient(t *testing.T) {
 // An OAuth client whose Secret is missing says so in its sweep's findings, which the alerts are made of.
 func TestSweepWithoutAKey(t *testing.T) {
 	s := newSweepStory(t, 0)
-	name := accountName{"https://api.cal.com/v2", "one"}
+	name := account.Name{APIURL: "https://api.cal.com/v2", ClientID: "one"}
 	s.reconciler.sweeper.keep("OAuthClient//team/acme", name, v1alpha1.ReasonSecretNotFound)
 	s.oneStep()
 	s.oneStep()

@@ -4,20 +4,17 @@
 package controller
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // cacheLag is how long the cache may take to hear of what a reconcile has just written.
@@ -111,52 +108,20 @@ func (s *Sweeper) wrong(sw *swept, pairs []pair, drifted []bool, at time.Time) (
 func (s *Sweeper) differs(ctx context.Context, p pair) bool {
 	var mu v1alpha1.ManagedUser
 	// It is read and not changed, so that a copy of each of ten thousand objects would be for nothing.
-	if err := s.client.Get(ctx, p.name, &mu, client.UnsafeDisableDeepCopy); err != nil || !isSettled(&mu, p.row.ClientID) {
+	if err := s.client.Get(ctx, p.name, &mu, client.UnsafeDisableDeepCopy); err != nil || !manageduser.IsSettled(&mu, p.row.ClientID) {
 		return false // A reconcile of its own is on the way.
 	}
-	if !mirrors(mu.Status.User, p.row) {
+	if !manageduser.Mirrors(mu.Status.User, p.row) {
 		return true
 	}
-	if policyOf(&mu) == v1alpha1.ReconcilePolicyObserve {
+	if manageduser.PolicyOf(&mu) == v1alpha1.ReconcilePolicyObserve {
 		return false
 	}
-	m := markOf(s.config.OwnerID, &mu)
-	if m.ownershipOf(*p.row) != ours {
+	m := manageduser.MarkOf(s.config.OwnerID, &mu)
+	if m.OwnershipOf(*p.row) != manageduser.Ours {
 		return true
 	}
-	return !diff(&mu, *p.row, m).empty()
-}
-
-// mirrors reports whether mirror would leave a status as it is. What is too large is compared as the status holds it.
-func mirrors(was *v1alpha1.CalcomUser, row *calcom.User) bool {
-	is := imageOf(*row)
-	metadata, whole := boundMetadata(row.Metadata.Reveal())
-	if !whole {
-		is.Truncated = append(is.Truncated, mirroredMetadata)
-	}
-	if isReduced(was) {
-		reduce(is)
-		metadata = markAlone(metadata)
-	}
-	plain := *was
-	plain.Metadata = nil
-	return equality.Semantic.DeepEqual(&plain, is) && sameMetadata(was.Metadata, metadata)
-}
-
-func sameMetadata(was *runtime.RawExtension, is calcom.Metadata) bool {
-	if was == nil || is == nil {
-		return was == nil && is == nil
-	}
-	var have calcom.Metadata
-	if json.Unmarshal(was.Raw, &have) != nil || len(have) != len(is) {
-		return false
-	}
-	for key, value := range is {
-		if old, ok := have[key]; !ok || !bytes.Equal(old, value) && !sameJSON(old, value) {
-			return false
-		}
-	}
-	return true
+	return !manageduser.Diff(&mu, *p.row, m).Empty()
 }
 
 // inspect looks at the mark of a user. It reports whether it is one of this cluster's, and notes the user if its object does
@@ -166,16 +131,16 @@ func (s *Sweeper) inspect(ctx context.Context, sw *swept, row *calcom.User) (our
 	if !ok {
 		return false
 	}
-	m, ok := parseMark(raw)
-	if !ok || m.ownerID != s.config.OwnerID || len(validation.IsDNS1123Label(m.namespace)) > 0 {
+	m, ok := manageduser.ParseMark(raw)
+	if !ok || m.OwnerID != s.config.OwnerID || len(validation.IsDNS1123Label(m.Namespace)) > 0 {
 		return false
 	}
-	object := types.NamespacedName{Namespace: m.namespace, Name: m.name}
+	object := types.NamespacedName{Namespace: m.Namespace, Name: m.Name}
 	// Of other namespaces it cannot be told whether the object exists.
-	if s.config.watches(m.namespace) && !s.isMemberWith(object, row.ID) {
+	if s.config.watches(m.Namespace) && !s.isMemberWith(object, row.ID) {
 		var mu v1alpha1.ManagedUser
 		err := s.client.Get(ctx, object, &mu, client.UnsafeDisableDeepCopy)
-		if apierrors.IsNotFound(err) || err == nil && hasAnother(&mu, row.ID) {
+		if apierrors.IsNotFound(err) || err == nil && manageduser.HasAnother(&mu, row.ID) {
 			sw.round.Suspect(row.ID, object)
 		}
 	}
@@ -186,13 +151,6 @@ func (s *Sweeper) inspect(ctx context.Context, sw *swept, row *calcom.User) (our
 func (s *Sweeper) isMemberWith(object types.NamespacedName, id int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	account, ok := s.accountOf[object]
-	return ok && s.swept[account].members[object].id == id
-}
-
-// hasAnother reports whether an object has a user, and that is not the one with an id. So it is after a restore from a backup that is
-// older than a change of the e-mail: under the old one the operator found nobody, and created a user anew.
-func hasAnother(mu *v1alpha1.ManagedUser, id int64) bool {
-	own, ok := identity(mu)
-	return ok && own != id && mu.Spec.UserID != id
+	of, ok := s.accountOf[object]
+	return ok && s.swept[of].members[object].id == id
 }

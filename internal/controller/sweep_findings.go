@@ -15,6 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/internal/metrics"
 	"github.com/calcom-operator/calcom-operator/internal/sweep"
 )
@@ -89,11 +91,11 @@ func (r *ManagedUserReconciler) Sweeps() []ClientSweep { return r.sweeper.sweeps
 // OnNews has a function called, with API URL and client id, whenever there is something new to say of an OAuth client: of its sweep,
 // or of its credentials. It must not block, and has to be set before the first reconcile.
 func (r *ManagedUserReconciler) OnNews(listener func(apiURL, clientID string)) {
-	r.accounts.listeners = append(r.accounts.listeners, func(name accountName) { listener(name.apiURL, name.clientID) })
+	r.accounts.listeners = append(r.accounts.listeners, func(name account.Name) { listener(name.APIURL, name.ClientID) })
 }
 
 // findings returns what the sweep of an account found; false before it has a member.
-func (s *Sweeper) findings(name accountName) (Findings, bool) {
+func (s *Sweeper) findings(name account.Name) (Findings, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sw, ok := s.swept[name]
@@ -114,7 +116,7 @@ func (s *Sweeper) sweeps() []ClientSweep {
 	all := make([]ClientSweep, 0, len(s.swept))
 	for _, name := range inOrder(s.swept) {
 		sw := s.swept[name]
-		all = append(all, ClientSweep{APIURL: name.apiURL, ClientID: name.clientID, Awaited: sw.awaited(), Findings: sw.findings.clone()})
+		all = append(all, ClientSweep{APIURL: name.APIURL, ClientID: name.ClientID, Awaited: sw.awaited(), Findings: sw.findings.clone()})
 	}
 	return all
 }
@@ -131,7 +133,7 @@ func (sw *swept) awaited() time.Time {
 }
 
 // complete ends a round: what it found counts from now on.
-func (s *Sweeper) complete(ctx context.Context, name accountName, sw *swept, now time.Time) {
+func (s *Sweeper) complete(ctx context.Context, name account.Name, sw *swept, now time.Time) {
 	round := sw.round
 	leaked := s.verifyLeaks(ctx, sw, sweep.Persisting(sw.suspects, round.Suspects()))
 	ids := slices.Sorted(maps.Keys(leaked))
@@ -159,7 +161,7 @@ func (s *Sweeper) verifyLeaks(ctx context.Context, sw *swept, ids []int64) map[i
 	for _, id := range ids {
 		var mu v1alpha1.ManagedUser
 		err := s.reader.Get(ctx, sw.round.Suspects()[id], &mu)
-		if apierrors.IsNotFound(err) || err == nil && hasAnother(&mu, id) || err != nil && sw.leaked[id] {
+		if apierrors.IsNotFound(err) || err == nil && manageduser.HasAnother(&mu, id) || err != nil && sw.leaked[id] {
 			leaked[id] = true
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/metrics"
 )
 
@@ -73,7 +74,7 @@ func TestSweepIsAwaited(t *testing.T) {
 	s.reconcile(user)
 	s.advance(time.Hour)
 	wantAwaited(time.Time{})
-	name := accountName{s.reconciler.Sweeps()[0].APIURL, s.reconciler.Sweeps()[0].ClientID}
+	name := account.Name{APIURL: s.reconciler.Sweeps()[0].APIURL, ClientID: s.reconciler.Sweeps()[0].ClientID}
 	s.reconciler.sweeper.keep("OAuthClient", name, "")
 	kept := s.clock.Now()
 	wantAwaited(kept)

@@ -16,7 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 	"github.com/calcom-operator/calcom-operator/internal/sweep"
 )
@@ -43,7 +45,7 @@ func (s *Sweeper) Reconcile(ctx context.Context, request SweepRequest) (ctrl.Res
 }
 
 // begin returns the account if a step is due, the time until one is, or nothing if there is nobody to look after.
-func (s *Sweeper) begin(name accountName) (*swept, time.Duration) {
+func (s *Sweeper) begin(name account.Name) (*swept, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sw, now := s.swept[name], s.clock.Now()
@@ -74,7 +76,7 @@ func (s *Sweeper) begin(name accountName) (*swept, time.Duration) {
 }
 
 // step makes one call and takes in its answer.
-func (s *Sweeper) step(ctx context.Context, name accountName, sw *swept) error {
+func (s *Sweeper) step(ctx context.Context, name account.Name, sw *swept) error {
 	login := s.accounts.sweepLogin(name)
 	if login == nil {
 		return s.lacksLogin(name)
@@ -100,7 +102,7 @@ func (s *Sweeper) step(ctx context.Context, name accountName, sw *swept) error {
 	if len(remaining) == 0 {
 		return s.deserted(sw, login)
 	}
-	asked := remaining[:sweep.Batch(addressesOf(remaining), sw.round.Most, sweep.Room(name.apiURL, name.clientID))]
+	asked := remaining[:sweep.Batch(addressesOf(remaining), sw.round.Most, sweep.Room(name.APIURL, name.ClientID))]
 	rows, err := cal.UsersByEmail(ctx, addressesOf(asked)...)
 	s.count(sw, cal)
 	s.noteOutage(ctx, name, cal, err)
@@ -128,17 +130,17 @@ func (s *Sweeper) deserted(sw *swept, login *login) error {
 }
 
 // lacksLogin is why there is no secret key to call with, as far as an OAuth client object knows.
-func (s *Sweeper) lacksLogin(name accountName) *problem {
+func (s *Sweeper) lacksLogin(name account.Name) *outcome.Problem {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := &problem{
-		condition: v1alpha1.ConditionCredentialsReady, reason: v1alpha1.ReasonProgressing, pace: later, after: noLoginRetry, silent: true,
-		message: "There is no secret key to call with",
+	p := &outcome.Problem{
+		Condition: v1alpha1.ConditionCredentialsReady, Reason: v1alpha1.ReasonProgressing, Pace: outcome.Later, After: noLoginRetry, Silent: true,
+		Message: "There is no secret key to call with",
 	}
 	if sw, ok := s.swept[name]; ok {
 		for _, lacks := range sw.keeps {
 			if lacks != "" {
-				p.reason, p.silent = lacks, false
+				p.Reason, p.Silent = lacks, false
 			}
 		}
 	}
@@ -160,7 +162,7 @@ type asked struct {
 
 // remaining returns the members that nobody has looked at since the round began: those first that nobody has looked at for
 // longest. A member whose address cannot stand in a list is asked for by its own reconcile instead.
-func (s *Sweeper) remaining(name accountName, sw *swept) []asked {
+func (s *Sweeper) remaining(name account.Name, sw *swept) []asked {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var remaining []asked
@@ -168,7 +170,7 @@ func (s *Sweeper) remaining(name accountName, sw *swept) []asked {
 	for object, m := range sw.members {
 		switch {
 		case !m.seen.Before(sw.round.Began):
-		case m.refused == m.address || !sweep.Askable(m.address, name.clientID):
+		case m.refused == m.address || !sweep.Askable(m.address, name.ClientID):
 			m.seen = s.clock.Now()
 			alone = append(alone, object)
 		default:
@@ -224,11 +226,11 @@ func isAboutTheQuestion(err error) bool {
 }
 
 // succeeded ends a step and, when nobody is left, the round.
-func (s *Sweeper) succeeded(ctx context.Context, name accountName, sw *swept) time.Duration {
+func (s *Sweeper) succeeded(ctx context.Context, name account.Name, sw *swept) time.Duration {
 	sw.failures = 0
 	s.tellRecovery(name, sw)
 	addresses := addressesOf(s.remaining(name, sw))
-	now, left := s.clock.Now(), sw.round.Left(addresses, sweep.Room(name.apiURL, name.clientID))
+	now, left := s.clock.Now(), sw.round.Left(addresses, sweep.Room(name.APIURL, name.ClientID))
 	wait := sweep.Wait(sw.round.Began, now, s.config.ResyncInterval, sw.round.Calls, left, sw.round.Planned)
 	if left == 0 {
 		s.complete(ctx, name, sw, now)
@@ -243,30 +245,30 @@ func (s *Sweeper) succeeded(ctx context.Context, name accountName, sw *swept) ti
 }
 
 // failed ends a step that came to nothing and says when it is tried again.
-func (s *Sweeper) failed(ctx context.Context, name accountName, sw *swept, err error) time.Duration {
-	now, p := s.clock.Now(), classify(err)
+func (s *Sweeper) failed(ctx context.Context, name account.Name, sw *swept, err error) time.Duration {
+	now, p := s.clock.Now(), outcome.Classify(err)
 	if p == nil { // Nothing but Cal.com is asked here.
-		p = &problem{reason: v1alpha1.ReasonUnexpectedResponse, message: "The sweep failed"}
+		p = &outcome.Problem{Reason: v1alpha1.ReasonUnexpectedResponse, Message: "The sweep failed"}
 	}
 	wait := min(firstBackOff<<min(sw.failures, 20), lastBackOff)
 	switch {
-	case !p.at.IsZero():
-		wait = p.at.Sub(now)
-	case p.pace == later:
-		wait = p.after + s.config.Jitter(max(time.Second, p.after/jitterShare))
-	case p.pace == slowly:
+	case !p.At.IsZero():
+		wait = p.At.Sub(now)
+	case p.Pace == outcome.Later:
+		wait = p.After + s.config.Jitter(max(time.Second, p.After/jitterShare))
+	case p.Pace == outcome.Slowly:
 		wait = s.config.ResyncInterval + s.config.Jitter(s.config.ResyncInterval/jitterShare)
 	default:
 		sw.failures++
 		wait += s.config.Jitter(wait / jitterShare)
 	}
-	if p.at.IsZero() && !p.silent {
+	if p.At.IsZero() && !p.Silent {
 		s.tell(ctx, name, sw, p)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sw.due = now.Add(wait)
-	if login := s.accounts.sweepLogin(name); p.condition == v1alpha1.ConditionCredentialsReady && login != nil && login.isRefused() {
+	if login := s.accounts.sweepLogin(name); p.Condition == v1alpha1.ConditionCredentialsReady && login != nil && login.isRefused() {
 		for object := range sw.members { // Each says it, and makes no call for it.
 			s.wake(object)
 		}
@@ -275,7 +277,7 @@ func (s *Sweeper) failed(ctx context.Context, name accountName, sw *swept, err e
 }
 
 // tellRecovery notes that the sweep is not held up any more.
-func (s *Sweeper) tellRecovery(name accountName, sw *swept) {
+func (s *Sweeper) tellRecovery(name account.Name, sw *swept) {
 	s.mu.Lock()
 	news := sw.findings.LastError != ""
 	sw.findings.LastError = ""
@@ -286,17 +288,17 @@ func (s *Sweeper) tellRecovery(name accountName, sw *swept) {
 }
 
 // tell notes what went wrong, and logs it when it is news.
-func (s *Sweeper) tell(ctx context.Context, name accountName, sw *swept, p *problem) {
+func (s *Sweeper) tell(ctx context.Context, name account.Name, sw *swept, p *outcome.Problem) {
 	s.mu.Lock()
-	news := sw.findings.LastError != p.reason
-	sw.findings.LastError = p.reason
+	news := sw.findings.LastError != p.Reason
+	sw.findings.LastError = p.Reason
 	s.mu.Unlock()
 	if news {
 		level := 0
-		if p.pace == backOff {
+		if p.Pace == outcome.BackOff {
 			level = 1 // The log has a line about the outage.
 		}
-		log.FromContext(ctx).V(level).Info("Sweeping failed and is tried again", "reason", p.reason, "message", p.message)
+		log.FromContext(ctx).V(level).Info("Sweeping failed and is tried again", "reason", p.Reason, "message", p.Message)
 		s.accounts.notify(name)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/sweep"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
@@ -155,7 +156,7 @@ func (s *sweepStory) findings() Findings {
 	if len(all) == 0 {
 		return Findings{}
 	}
-	f, ok := s.reconciler.sweeper.findings(accountName{all[0].APIURL, all[0].ClientID})
+	f, ok := s.reconciler.sweeper.findings(account.Name{APIURL: all[0].APIURL, ClientID: all[0].ClientID})
 	if d := cmp.Diff(all[0].Findings, f); d != "" || !ok {
 		s.Errorf("the findings of one client are not those of the list (-list +one):\n%s", d)
 	}

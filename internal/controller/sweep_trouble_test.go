@@ -14,6 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
@@ -310,8 +312,8 @@ func TestANewKeyIsTriedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	waits := func(err error) bool {
-		p := classify(err)
-		return p != nil && p.silent && p.pace == later && p.after == time.Second
+		p := outcome.Classify(err)
+		return p != nil && p.Silent && p.Pace == outcome.Later && p.After == time.Second
 	}
 	if err := second.reserve(1); !waits(err) {
 		t.Errorf("the second visit is told %v, want it to wait", err)
@@ -326,7 +328,7 @@ func TestANewKeyIsTriedOnce(t *testing.T) {
 		t.Error(err)
 	}
 	d.wantKnocks(map[string]int{"right": 1, "new": 2})
-	if l := d.accounts.sweepLogin(accountName{"https://api.cal.com/v2", "one"}); l != second.login {
+	if l := d.accounts.sweepLogin(account.Name{APIURL: "https://api.cal.com/v2", ClientID: "one"}); l != second.login {
 		t.Error("the sweep does not call with the key that was accepted last")
 	}
 }
@@ -334,7 +336,7 @@ func TestANewKeyIsTriedOnce(t *testing.T) {
 // A refused key is the sweep's last choice.
 func TestSweepChoosesALogin(t *testing.T) {
 	d := newDoor(t)
-	name := accountName{"https://api.cal.com/v2", "one"}
+	name := account.Name{APIURL: "https://api.cal.com/v2", ClientID: "one"}
 	if l := d.accounts.sweepLogin(name); l != nil {
 		t.Error("there is a login before anybody came")
 	}

@@ -14,6 +14,8 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 )
 
@@ -32,7 +34,7 @@ type tokensVisit struct {
 	// idle is set when nothing had to be done.
 	idle bool
 	// problem is what keeps the tokens from being as they should.
-	problem *problem
+	problem *outcome.Problem
 	// next is when they need the next look.
 	next time.Time
 	// lost is why there is no refresh token left that works, and ending is set once a call that ends all tokens may have been sent.
@@ -54,14 +56,14 @@ func (r *ManagedUserReconciler) tend(ctx context.Context, v *visit, synced error
 		r.tokens.forget(client.ObjectKeyFromObject(v.mu))
 		return nil
 	}
-	id, known := identity(v.mu)
-	if !known || isForeign(synced) {
+	id, known := manageduser.Identity(v.mu)
+	if !known || outcome.IsOfAnother(synced) {
 		return nil
 	}
 	if v.cal == nil && r.connect(ctx, v, nil) != nil {
 		return nil // The spec was at fault before the credentials were looked at; these are told of when it is mended.
 	}
-	if hasMoved(v.mu, v.account) {
+	if manageduser.HasMoved(v.mu, v.account) {
 		return nil // The tokens are another server's, and not to be shown to this one.
 	}
 	v.tokens = tokensVisit{userID: id, cal: v.cal}
@@ -84,23 +86,17 @@ func (r *ManagedUserReconciler) tended(v *visit, err, synced error) error {
 	if errors.Is(err, errLookFirst) && synced == nil {
 		return err
 	}
-	if p := classify(err); p != nil && p.condition == v1alpha1.ConditionCredentialsReady {
+	if p := outcome.Classify(err); p != nil && p.Condition == v1alpha1.ConditionCredentialsReady {
 		if synced == nil {
 			return p
 		}
 		return nil // Which told of it already.
 	}
 	v.tokens.tended, v.tokens.problem = true, r.tokensProblem(v, err)
-	if p, was := v.tokens.problem, classify(synced); p != nil && was != nil && was.severity == transient && errors.Is(err, errLookFirst) {
-		p.silent = true // The look only has to wait.
+	if p, was := v.tokens.problem, outcome.Classify(synced); p != nil && was != nil && was.Severity == outcome.Transient && errors.Is(err, errLookFirst) {
+		p.Silent = true // The look only has to wait.
 	}
 	return nil
-}
-
-// isForeign reports whether the user turned out to be somebody else's.
-func isForeign(synced error) bool {
-	p := classify(synced)
-	return p != nil && (p.reason == v1alpha1.ReasonOwnedElsewhere || p.reason == v1alpha1.ReasonAlreadyExists)
 }
 
 // tokensTicket tells the ticket for tokens from that of the object's other calls.
@@ -215,14 +211,14 @@ func (r *ManagedUserReconciler) isDue(v *visit, p *tokenPair, synced error) bool
 }
 
 // tokensProblem turns what went wrong with tokens into a problem of theirs.
-func (r *ManagedUserReconciler) tokensProblem(v *visit, err error) *problem {
+func (r *ManagedUserReconciler) tokensProblem(v *visit, err error) *outcome.Problem {
 	if err == nil {
 		return nil
 	}
 	if errors.Is(err, errLookFirst) {
-		return &problem{
-			condition: v1alpha1.ConditionTokensReady, reason: v1alpha1.ReasonRefreshFailed, severity: waiting, pace: slowly,
-			message: "The tokens are lost, and before all are ended for new ones, the user has to be found in Cal.com",
+		return &outcome.Problem{
+			Condition: v1alpha1.ConditionTokensReady, Reason: v1alpha1.ReasonRefreshFailed, Severity: outcome.Waiting, Pace: outcome.Slowly,
+			Message: "The tokens are lost, and before all are ended for new ones, the user has to be found in Cal.com",
 		}
 	}
 	valid := "; the published token ends at the time in status.tokens"
@@ -230,33 +226,33 @@ func (r *ManagedUserReconciler) tokensProblem(v *visit, err error) *problem {
 	if !published {
 		valid = "; no valid token is published"
 	}
-	was := classify(err)
-	if was != nil && was.condition == v1alpha1.ConditionTokensReady {
+	was := outcome.Classify(err)
+	if was != nil && was.Condition == v1alpha1.ConditionTokensReady {
 		return was
 	}
-	p := &problem{
-		condition: v1alpha1.ConditionTokensReady, reason: v1alpha1.ReasonRefreshFailed, severity: waiting, cause: err,
-		message: "The Secret with the tokens cannot be read or written" + valid,
+	p := &outcome.Problem{
+		Condition: v1alpha1.ConditionTokensReady, Reason: v1alpha1.ReasonRefreshFailed, Severity: outcome.Waiting, Cause: err,
+		Message: "The Secret with the tokens cannot be read or written" + valid,
 	}
 	if was != nil {
-		p.words = was.words
-		p.message, p.pace, p.at, p.after, p.silent = "The tokens are not renewed: "+was.message+valid, was.pace, was.at, was.after, was.silent
-		if was.reason == v1alpha1.ReasonRateLimited {
-			p.reason = was.reason
+		p.Words = was.Words
+		p.Message, p.Pace, p.At, p.After, p.Silent = "The tokens are not renewed: "+was.Message+valid, was.Pace, was.At, was.After, was.Silent
+		if was.Reason == v1alpha1.ReasonRateLimited {
+			p.Reason = was.Reason
 		}
 	}
 	if published {
-		p.severity = transient
-		p.quiet = !v.tokens.isLate(v, r.clock.Now()) && !asksAndFails(v, p)
-	} else if !p.at.IsZero() && meta.IsStatusConditionFalse(v.mu.Status.Conditions, v1alpha1.ConditionTokensReady) {
-		p.silent = true // Why there are none is said already, and a wait is no news.
+		p.Severity = outcome.Transient
+		p.Quiet = !v.tokens.isLate(v, r.clock.Now()) && !asksAndFails(v, p)
+	} else if !p.At.IsZero() && meta.IsStatusConditionFalse(v.mu.Status.Conditions, v1alpha1.ConditionTokensReady) {
+		p.Silent = true // Why there are none is said already, and a wait is no news.
 	}
 	return p
 }
 
 // asksAndFails reports whether a renewal failed that a request for a look asked for. A wait for the quota is no failure.
-func asksAndFails(v *visit, p *problem) bool {
-	return v.requested() && p.reason != v1alpha1.ReasonRateLimited
+func asksAndFails(v *visit, p *outcome.Problem) bool {
+	return v.requested() && p.Reason != v1alpha1.ReasonRateLimited
 }
 
 // isPublished reports whether the Secret holds a valid token, as far as the status and the last record tell.

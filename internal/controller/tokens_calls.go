@@ -14,6 +14,7 @@ import (
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/metrics"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // How long a call that is on record and is not this process's own may still be under way: the one who sent it waits 30 s for the
@@ -104,9 +105,9 @@ func (r *ManagedUserReconciler) waitForOthers(s tokensSecret, pending string, mo
 	if s.record.PendingAt.After(r.clock.Now()) || !until.After(r.clock.Now()) {
 		return nil // A record from the future is a mistake of some clock.
 	}
-	return &problem{
-		condition: v1alpha1.ConditionTokensReady, reason: v1alpha1.ReasonRefreshFailed, severity: transient, quiet: true, silent: true,
-		pace: later, at: until, message: "A call for new tokens is under way; looking again when it must have come to its end",
+	return &outcome.Problem{
+		Condition: v1alpha1.ConditionTokensReady, Reason: v1alpha1.ReasonRefreshFailed, Severity: outcome.Transient, Quiet: true, Silent: true,
+		Pace: outcome.Later, At: until, Message: "A call for new tokens is under way; looking again when it must have come to its end",
 	}
 }
 
@@ -120,9 +121,9 @@ func (r *ManagedUserReconciler) forceMayWait(s tokensSecret) error {
 	if s.record.ForcedAt.After(r.clock.Now()) || !until.After(r.clock.Now()) {
 		return nil
 	}
-	return &problem{
-		condition: v1alpha1.ConditionTokensReady, reason: v1alpha1.ReasonRefreshFailed, severity: waiting, pace: later, at: until,
-		message: "Somebody else uses or ends the tokens of this user, again and again; have whoever that is read the Secret instead. The operator gets new tokens only once in half of their life",
+	return &outcome.Problem{
+		Condition: v1alpha1.ConditionTokensReady, Reason: v1alpha1.ReasonRefreshFailed, Severity: outcome.Waiting, Pace: outcome.Later, At: until,
+		Message: "Somebody else uses or ends the tokens of this user, again and again; have whoever that is read the Secret instead. The operator gets new tokens only once in half of their life",
 	}
 }
 

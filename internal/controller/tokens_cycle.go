@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // longestCycle bounds the objects of which each waits for the Secret of the next.
@@ -79,9 +80,9 @@ func (r *ManagedUserReconciler) admitTokens(ctx context.Context, v *visit, s tok
 	if wait == 0 {
 		return nil
 	}
-	return &problem{
-		condition: v1alpha1.ConditionTokensReady, reason: v1alpha1.ReasonRefreshFailed, severity: r.lack(v), pace: later, after: wait,
-		message: fmt.Sprintf("Another writer changes Secret %s again and again; the tokens are written there after growing delays. "+
+	return &outcome.Problem{
+		Condition: v1alpha1.ConditionTokensReady, Reason: v1alpha1.ReasonRefreshFailed, Severity: r.lack(v), Pace: outcome.Later, After: wait,
+		Message: fmt.Sprintf("Another writer changes Secret %s again and again; the tokens are written there after growing delays. "+
 			"Configure that writer to leave the Secret alone", key.Name),
 	}
 }

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
@@ -36,11 +37,11 @@ func newJudged() *judged {
 	}
 	j := &judged{stored: pairOf("stored", pureNow), newer: pairOf("newer", pureNow.Add(time.Minute))}
 	j.mu, j.userID, j.due = mu, 7, func(*tokenPair) bool { return false }
-	j.want = calcom.Hide(tokensData(mu, accountName{}, 7, nil))
+	j.want = calcom.Hide(tokensData(mu, account.Name{}, 7, nil))
 	j.record = recordOf(mu.UID, j.stored)
 	j.secret = &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{Kind: "ManagedUser", UID: mu.UID, Controller: new(true)}}},
-		Type:       v1alpha1.TokensSecretType, Data: tokensData(mu, accountName{}, 7, j.stored),
+		Type:       v1alpha1.TokensSecretType, Data: tokensData(mu, account.Name{}, 7, j.stored),
 	}
 	mu.Status.Tokens = &v1alpha1.TokensStatus{SecretName: tokensName, AccessTokenExpiresAt: metav1.NewTime(j.stored.expires())}
 	return j

@@ -12,6 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/internal/metrics"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 	"github.com/calcom-operator/calcom-operator/internal/renewal"
@@ -27,8 +29,8 @@ type tokensMemory struct {
 	kept map[types.NamespacedName]*keptTokens
 	// plans are the calendars, one for each account, since these have quotas of their own, and planned says where each object's
 	// tokens are.
-	plans   map[accountName]*renewal.Calendar[types.NamespacedName]
-	planned map[types.NamespacedName]accountName
+	plans   map[account.Name]*renewal.Calendar[types.NamespacedName]
+	planned map[types.NamespacedName]account.Name
 }
 
 // keptTokens is what is remembered of one object's tokens.
@@ -55,8 +57,8 @@ const mostWritten = 3
 func newTokensMemory(config Config) *tokensMemory {
 	return &tokensMemory{
 		config: config, kept: make(map[types.NamespacedName]*keptTokens),
-		plans:   make(map[accountName]*renewal.Calendar[types.NamespacedName]),
-		planned: make(map[types.NamespacedName]accountName),
+		plans:   make(map[account.Name]*renewal.Calendar[types.NamespacedName]),
+		planned: make(map[types.NamespacedName]account.Name),
 	}
 }
 
@@ -90,14 +92,14 @@ func (m *tokensMemory) keepIssued(mu *v1alpha1.ManagedUser, p *tokenPair) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k := m.of(client.ObjectKeyFromObject(mu), mu.UID)
-	k.pair, k.met = p, requestOf(mu)
+	k.pair, k.met = p, manageduser.RequestOf(mu)
 }
 
 // hasMet reports whether a pair was issued for the object's request for a look.
 func (m *tokensMemory) hasMet(mu *v1alpha1.ManagedUser) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.of(client.ObjectKeyFromObject(mu), mu.UID).met == requestOf(mu)
+	return m.of(client.ObjectKeyFromObject(mu), mu.UID).met == manageduser.RequestOf(mu)
 }
 
 // lose remembers that a refresh token does not work any more.
@@ -162,40 +164,40 @@ func (m *tokensMemory) verifyAt(mu *v1alpha1.ManagedUser, version string, now ti
 }
 
 // dueAt returns when an object's tokens are to be renewed, and plans it if that is not done yet.
-func (m *tokensMemory) dueAt(mu *v1alpha1.ManagedUser, account accountName, life renewal.Life, most int, now time.Time) time.Time {
+func (m *tokensMemory) dueAt(mu *v1alpha1.ManagedUser, of account.Name, life renewal.Life, most int, now time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	name := client.ObjectKeyFromObject(mu)
-	if m.planned[name] == account {
-		calendar := m.calendar(account)
+	if m.planned[name] == of {
+		calendar := m.calendar(of)
 		if at, ok := calendar.At(name); ok && calendar.LifeOf(name) == life {
 			return at
 		}
 	}
 	m.drop(name)
-	m.planned[name] = account
-	return m.calendar(account).Plan(name, life, renewal.Phase(string(mu.UID)), most, now)
+	m.planned[name] = of
+	return m.calendar(of).Plan(name, life, renewal.Phase(string(mu.UID)), most, now)
 }
 
-func (m *tokensMemory) calendar(account accountName) *renewal.Calendar[types.NamespacedName] {
-	calendar, ok := m.plans[account]
+func (m *tokensMemory) calendar(of account.Name) *renewal.Calendar[types.NamespacedName] {
+	calendar, ok := m.plans[of]
 	if !ok {
 		window := m.config.QuotaWindow
 		if window == 0 {
 			window = quota.DefaultWindow
 		}
 		calendar = renewal.NewCalendar[types.NamespacedName](window)
-		m.plans[account] = calendar
+		m.plans[of] = calendar
 	}
 	return calendar
 }
 
 func (m *tokensMemory) drop(name types.NamespacedName) {
-	if account, ok := m.planned[name]; ok {
-		m.plans[account].Drop(name)
+	if of, ok := m.planned[name]; ok {
+		m.plans[of].Drop(name)
 		delete(m.planned, name)
-		if m.plans[account].Len() == 0 {
-			delete(m.plans, account)
+		if m.plans[of].Len() == 0 {
+			delete(m.plans, of)
 		}
 	}
 }

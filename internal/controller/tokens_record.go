@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/renewal"
 )
@@ -101,12 +102,12 @@ func fingerprint(uid types.UID, token calcom.Hidden[string]) string {
 }
 
 // tokensData is what the Secret holds. Without a pair, the tokens themselves are missing.
-func tokensData(mu *v1alpha1.ManagedUser, account accountName, userID int64, p *tokenPair) map[string][]byte {
+func tokensData(mu *v1alpha1.ManagedUser, of account.Name, userID int64, p *tokenPair) map[string][]byte {
 	data := map[string][]byte{
 		v1alpha1.TokensKeyUserID:   []byte(strconv.FormatInt(userID, 10)),
-		v1alpha1.TokensKeyEmail:    []byte(calcom.PlainEmail(mu.Status.User.Email, account.clientID)),
-		v1alpha1.TokensKeyClientID: []byte(account.clientID),
-		v1alpha1.TokensKeyAPIURL:   []byte(account.apiURL),
+		v1alpha1.TokensKeyEmail:    []byte(calcom.PlainEmail(mu.Status.User.Email, of.ClientID)),
+		v1alpha1.TokensKeyClientID: []byte(of.ClientID),
+		v1alpha1.TokensKeyAPIURL:   []byte(of.APIURL),
 	}
 	if p != nil {
 		data[v1alpha1.TokensKeyAccessToken] = []byte(p.AccessToken.Reveal())

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 const (
@@ -143,14 +144,14 @@ func (r *ManagedUserReconciler) createTokens(ctx context.Context, v *visit, data
 func (r *ManagedUserReconciler) refusedWrite(v *visit, err error) error {
 	switch {
 	case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err), apierrors.IsNotFound(err):
-		return &problem{
-			condition: v1alpha1.ConditionTokensReady, reason: v1alpha1.ReasonRefreshFailed, severity: r.lack(v), pace: later, after: r.again(v),
-			silent: true, message: "The Secret was written by somebody else at the same moment; looking at it again", cause: err,
+		return &outcome.Problem{
+			Condition: v1alpha1.ConditionTokensReady, Reason: v1alpha1.ReasonRefreshFailed, Severity: r.lack(v), Pace: outcome.Later, After: r.again(v),
+			Silent: true, Message: "The Secret was written by somebody else at the same moment; looking at it again", Cause: err,
 		}
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err):
-		return &problem{
-			condition: v1alpha1.ConditionTokensReady, reason: v1alpha1.ReasonRefreshFailed, severity: r.lack(v),
-			message: fmt.Sprintf("The API server does not let the operator write Secret %s (%s); see its rights, quotas and policies for secrets in this namespace",
+		return &outcome.Problem{
+			Condition: v1alpha1.ConditionTokensReady, Reason: v1alpha1.ReasonRefreshFailed, Severity: r.lack(v),
+			Message: fmt.Sprintf("The API server does not let the operator write Secret %s (%s); see its rights, quotas and policies for secrets in this namespace",
 				v.mu.Spec.Tokens.SecretName, apierrors.ReasonForError(err)),
 		}
 	}
@@ -158,22 +159,22 @@ func (r *ManagedUserReconciler) refusedWrite(v *visit, err error) error {
 }
 
 // lack says how much it matters that the Secret cannot be written: little while it holds a valid token.
-func (r *ManagedUserReconciler) lack(v *visit) severity {
+func (r *ManagedUserReconciler) lack(v *visit) outcome.Severity {
 	if r.isPublished(v) {
-		return transient
+		return outcome.Transient
 	}
-	return waiting
+	return outcome.Waiting
 }
 
 // secretConflict leaves a Secret alone that is not this object's.
 func (r *ManagedUserReconciler) secretConflict(v *visit, secret *corev1.Secret) error {
-	p := &problem{
-		condition: v1alpha1.ConditionTokensReady, reason: v1alpha1.ReasonSecretConflict, severity: stalled, pace: slowly,
-		message: fmt.Sprintf("Secret %s exists and is not this object's; it is left alone. Set tokens.secretName to another name, or delete that Secret", secret.Name),
+	p := &outcome.Problem{
+		Condition: v1alpha1.ConditionTokensReady, Reason: v1alpha1.ReasonSecretConflict, Severity: outcome.Stalled, Pace: outcome.Slowly,
+		Message: fmt.Sprintf("Secret %s exists and is not this object's; it is left alone. Set tokens.secretName to another name, or delete that Secret", secret.Name),
 	}
 	if owner := metav1.GetControllerOf(secret); owner != nil && owner.Name == v.mu.Name && owner.Kind == "ManagedUser" && owner.UID != v.mu.UID {
-		p.severity = waiting
-		p.message = fmt.Sprintf("Secret %s is that of the object that had this name before; waiting until Kubernetes has removed it", secret.Name)
+		p.Severity = outcome.Waiting
+		p.Message = fmt.Sprintf("Secret %s is that of the object that had this name before; waiting until Kubernetes has removed it", secret.Name)
 	}
 	return p
 }

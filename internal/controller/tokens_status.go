@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // wantsTokens reports whether the spec asks for tokens, or the status still tells of some.
@@ -23,28 +24,28 @@ func (v *visit) isIdle() bool { return v.rests && (v.tokens.idle || !v.wantsToke
 
 // blocks reports whether the user cannot be Ready for want of tokens.
 func (t *tokensVisit) blocks() bool {
-	return t.problem != nil && (t.problem.severity == waiting || t.problem.severity == stalled)
+	return t.problem != nil && (t.problem.Severity == outcome.Waiting || t.problem.Severity == outcome.Stalled)
 }
 
 // isTriedAgain reports whether the tokens could not be tended and are tried again by themselves. A request for a look asks for
 // their renewal too, and stays open until then.
 func (t *tokensVisit) isTriedAgain() bool {
-	return t.problem != nil && (t.problem.severity == transient || t.problem.severity == waiting)
+	return t.problem != nil && (t.problem.Severity == outcome.Transient || t.problem.Severity == outcome.Waiting)
 }
 
 // lackTokens writes the conditions of an object whose user equals the spec and whose tokens are not published.
 func (r *ManagedUserReconciler) lackTokens(v *visit) {
 	p := v.tokens.problem
 	ready := meta.FindStatusCondition(v.mu.Status.Conditions, v1alpha1.ConditionReady)
-	if p.silent && ready != nil && ready.ObservedGeneration != v.mu.Generation {
+	if p.Silent && ready != nil && ready.ObservedGeneration != v.mu.Generation {
 		return // Some conditions would be of another generation than the others.
 	}
 	r.set(v, v1alpha1.ConditionCredentialsReady, metav1.ConditionTrue, v1alpha1.ReasonVerified, "Cal.com accepts the credentials")
 	r.setSynced(v)
-	if p.silent && ready != nil {
+	if p.Silent && ready != nil {
 		return // What was said before still holds.
 	}
-	r.unready(v, p, p.reason, p.message)
+	r.unready(v, p, p.Reason, p.Message)
 }
 
 // tellTokens writes the condition of the tokens. What is not worth a write leaves it as it was.
@@ -75,8 +76,8 @@ func (r *ManagedUserReconciler) tokensCondition(v *visit) (status metav1.Conditi
 		return metav1.ConditionFalse, v1alpha1.ReasonSuspended, suspendedTokens(published)
 	}
 	switch {
-	case p != nil && !p.silent && !p.quiet && !isInLine(p):
-		return metav1.ConditionFalse, p.reason, p.message
+	case p != nil && !p.Silent && !p.Quiet && !outcome.IsInLine(p):
+		return metav1.ConditionFalse, p.Reason, p.Message
 	case v.tokens.tended && p == nil:
 		return metav1.ConditionTrue, v1alpha1.ReasonFresh, "The Secret holds the tokens that Cal.com issued last, as far as the operator knows, and they are renewed in time"
 	case meta.IsStatusConditionFalse(v.mu.Status.Conditions, v1alpha1.ConditionTokensReady):
@@ -105,7 +106,7 @@ func (r *ManagedUserReconciler) tellOfTokens(v *visit) {
 		}
 		r.recorder.Eventf(v.mu, nil, kind, v1alpha1.EventTokensForceRefreshed, "RefreshTokens", "%s", v.tokens.event())
 	}
-	if p := v.tokens.problem; p == nil || p.silent || p.quiet {
+	if p := v.tokens.problem; p == nil || p.Silent || p.Quiet {
 		return
 	}
 	was := meta.FindStatusCondition(v.told, v1alpha1.ConditionTokensReady)
@@ -117,15 +118,15 @@ func (r *ManagedUserReconciler) tellOfTokens(v *visit) {
 
 // settleTokensTicket gives up the place in line for tokens, unless the visit waits on.
 func (r *ManagedUserReconciler) settleTokensTicket(v *visit) {
-	if p := v.tokens.problem; v.wantsTokens() && (p == nil || p.pace != later) {
+	if p := v.tokens.problem; v.wantsTokens() && (p == nil || p.Pace != outcome.Later) {
 		r.accounts.forgetTicket(client.ObjectKeyFromObject(v.mu).String() + tokensTicket)
 	}
 }
 
 // resumeWithTokens says when to look again: for what is wrong with the user, or with its tokens, or when these are due.
-func (r *ManagedUserReconciler) resumeWithTokens(v *visit, p *problem) (ctrl.Result, error) {
-	if t := v.tokens.problem; t != nil && (p == nil || p.pace == slowly || p.pace == onChange) {
-		if also := plumbingIn(t); also != nil && t.pace != later && t.pace != inLine {
+func (r *ManagedUserReconciler) resumeWithTokens(v *visit, p *outcome.Problem) (ctrl.Result, error) {
+	if t := v.tokens.problem; t != nil && (p == nil || p.Pace == outcome.Slowly || p.Pace == outcome.OnChange) {
+		if also := plumbingIn(t); also != nil && t.Pace != outcome.Later && t.Pace != outcome.InLine {
 			return r.plumbing(v, also, nil)
 		}
 		p = t

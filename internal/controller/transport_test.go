@@ -16,7 +16,10 @@ import (
 	"k8s.io/utils/clock"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
@@ -127,7 +130,7 @@ func TestHostileAnswersInWords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			login, err := newAccounts(Config{
 				Clock: clock.RealClock{}, Transport: operatorTransport(t), RateLimitShare: 1,
-			}).login("ns/name", accountName{answeringBytes(t, answer) + "/v2", pureClientID}, calcom.Hide("canary-secret"))
+			}).login("ns/name", account.Name{APIURL: answeringBytes(t, answer) + "/v2", ClientID: pureClientID}, calcom.Hide("canary-secret"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -136,19 +139,19 @@ func TestHostileAnswersInWords(t *testing.T) {
 			for _, send := range []func() error{
 				func() error { _, err := s.User(t.Context(), 7); return err },
 				func() error { _, err := s.UsersByEmail(t.Context(), mu.Spec.Email); return err },
-				func() error { _, _, err := s.CreateUser(t.Context(), newUser(mu, pureMark)); return err },
+				func() error { _, _, err := s.CreateUser(t.Context(), manageduser.NewUser(mu, pureMark)); return err },
 				func() error { _, err := s.DeleteUser(t.Context(), 7); return err },
 			} {
 				err := send()
-				p := classify(err)
-				if p == nil || !slices.Contains([]string{v1alpha1.ReasonRemoteUnavailable, v1alpha1.ReasonUnexpectedResponse}, p.reason) {
+				p := outcome.Classify(err)
+				if p == nil || !slices.Contains([]string{v1alpha1.ReasonRemoteUnavailable, v1alpha1.ReasonUnexpectedResponse}, p.Reason) {
 					t.Fatalf("got %v of %v", p, err)
 				}
 				if isDenied(err) {
 					t.Errorf("%v would pass for a denial", err)
 				}
 				for _, text := range []string{p.Error(), err.Error()} {
-					if strings.Contains(strings.ToLower(text), "canary") || strings.ContainsAny(text, "@\n\x07\x1b") || len(text) > maxMessage {
+					if strings.Contains(strings.ToLower(text), "canary") || strings.ContainsAny(text, "@\n\x07\x1b") || len(text) > outcome.MaxMessage {
 						t.Errorf("users and logs read %q", text)
 					}
 				}

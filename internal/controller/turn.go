@@ -5,7 +5,6 @@ package controller
 
 import (
 	"cmp"
-	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -13,6 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 )
 
@@ -31,10 +33,10 @@ type turn struct {
 // turnOf says how urgent a visit is, by what it may have to do.
 func turnOf(v *visit) turn {
 	t := turn{class: quota.Drift, namespace: v.mu.Namespace, key: ticketKey(v.mu.Namespace, v.mu.Name), first: 1}
-	_, known := identity(v.mu)
+	_, known := manageduser.Identity(v.mu)
 	manages := v.policy() == v1alpha1.ReconcilePolicyManage
 	switch {
-	case isHeldForAbsence(v.mu) && !v.requested(): // Checked again now and then; there may be thousands of these.
+	case manageduser.IsHeldForAbsence(v.mu) && !v.requested(): // Checked again now and then; there may be thousands of these.
 	case !v.mu.DeletionTimestamp.IsZero():
 		t.class, t.first = quota.Delete, 2 // A look, and DELETE or PATCH.
 	case manages && !known:
@@ -54,32 +56,26 @@ func ticketKey(namespace, name string) string {
 }
 
 // waitForQuota is a visit that ends because others go first or the quota is used up.
-func waitForQuota(until time.Time) *problem {
-	return &problem{
-		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonRateLimited, pace: later, at: until, quiet: true,
-		message: "The operator's share of the OAuth client's quota is used up, and others go first; going on as soon as calls are free",
+func waitForQuota(until time.Time) *outcome.Problem {
+	return &outcome.Problem{
+		Condition: v1alpha1.ConditionSynced, Reason: v1alpha1.ReasonRateLimited, Pace: outcome.Later, At: until, Quiet: true,
+		Message: "The operator's share of the OAuth client's quota is used up, and others go first; going on as soon as calls are free",
 	}
 }
 
 // waitForTrial is a visit that ends because another one is just trying the secret key. Nobody is told: it takes as long as a call.
-func waitForTrial() *problem {
-	return &problem{
-		condition: v1alpha1.ConditionSynced, reason: v1alpha1.ReasonProgressing, pace: later, after: trialRetry, quiet: true, silent: true, mute: true,
-		message: "Another user is trying the secret key; going on as soon as Cal.com has answered",
+func waitForTrial() *outcome.Problem {
+	return &outcome.Problem{
+		Condition: v1alpha1.ConditionSynced, Reason: v1alpha1.ReasonProgressing, Pace: outcome.Later, After: trialRetry, Quiet: true, Silent: true, Mute: true,
+		Message: "Another user is trying the secret key; going on as soon as Cal.com has answered",
 	}
 }
 
 // trialRetry is when those look again who wait for another's attempt with a secret key.
 const trialRetry = time.Second
 
-// waitsForQuota reports whether an error is a wait for a promised moment.
-func waitsForQuota(err error) bool {
-	p, ok := errors.AsType[*problem](err)
-	return ok && !p.at.IsZero()
-}
-
 // quota returns the state of an account's quota, if the account was used since the start.
-func (a *accounts) quota(name accountName) (quota.Snapshot, bool) {
+func (a *accounts) quota(name account.Name) (quota.Snapshot, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	acc, ok := a.byName[name]
@@ -123,14 +119,14 @@ func (a *accounts) quotas() []ClientQuota {
 	defer a.mu.Unlock()
 	all := make([]ClientQuota, 0, len(a.byName))
 	for _, name := range inOrder(a.byName) {
-		all = append(all, ClientQuota{APIURL: name.apiURL, ClientID: name.clientID, Snapshot: a.byName[name].budget.Snapshot()})
+		all = append(all, ClientQuota{APIURL: name.APIURL, ClientID: name.ClientID, Snapshot: a.byName[name].budget.Snapshot()})
 	}
 	return all
 }
 
 // inOrder returns the accounts in a map in a fixed order.
-func inOrder[V any](accounts map[accountName]V) []accountName {
-	return slices.SortedFunc(maps.Keys(accounts), func(x, y accountName) int {
-		return cmp.Or(cmp.Compare(x.apiURL, y.apiURL), cmp.Compare(x.clientID, y.clientID))
+func inOrder[V any](accounts map[account.Name]V) []account.Name {
+	return slices.SortedFunc(maps.Keys(accounts), func(x, y account.Name) int {
+		return cmp.Or(cmp.Compare(x.APIURL, y.APIURL), cmp.Compare(x.ClientID, y.ClientID))
 	})
 }

@@ -17,7 +17,9 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
@@ -115,7 +117,7 @@ func (d *door) RoundTrip(request *http.Request) (*http.Response, error) {
 // session begins a visit.
 func (d *door) session(client, key, name string) *session {
 	d.Helper()
-	l, err := d.accounts.login(client+"/"+name+"/"+key, accountName{"https://api.cal.com/v2", client}, calcom.Hide(key))
+	l, err := d.accounts.login(client+"/"+name+"/"+key, account.Name{APIURL: "https://api.cal.com/v2", ClientID: client}, calcom.Hide(key))
 	if err != nil {
 		d.Fatal(err)
 	}
@@ -198,12 +200,12 @@ func TestAnAttemptIsNotLost(t *testing.T) {
 	d.advance(resync)
 	d.accounts.quotaOf("one").Observe(http.StatusTooManyRequests, calcom.RateLimit{Known: true, Limit: 500, Reset: time.Minute})
 	err := d.knock("one", "wrong", "a")
-	p, ok := errors.AsType[*problem](err)
-	if !ok || p.at.IsZero() {
+	p, ok := errors.AsType[*outcome.Problem](err)
+	if !ok || p.At.IsZero() {
 		t.Fatalf("an attempt without quota ends with %v, want a promise", err)
 	}
 	d.wantKnocks(map[string]int{"wrong": 1})
-	d.clock.SetTime(p.at)
+	d.clock.SetTime(p.At)
 
 	first, second := d.session("one", "wrong", "a"), d.session("one", "wrong", "b")
 	if err := first.reserve(1); err != nil {
@@ -225,7 +227,7 @@ func TestAnAttemptIsNotLost(t *testing.T) {
 // quotaOf returns the budget of a client.
 func (a *accounts) quotaOf(clientID string) *quota.Budget {
 	for name, acc := range a.byName {
-		if name.clientID == clientID {
+		if name.ClientID == clientID {
 			return acc.budget
 		}
 	}
@@ -241,7 +243,7 @@ func TestAVisitIsNotCutInTwo(t *testing.T) {
 	}
 	waiting := 0
 	for name := range strings.SplitSeq("bcdefghijklmnopq", "") {
-		if err := d.knock("one", "right", name); waitsForQuota(err) {
+		if err := d.knock("one", "right", name); outcome.WaitsForQuota(err) {
 			waiting++
 		}
 	}

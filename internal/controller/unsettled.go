@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // unsettledIntents are the create intents of this process whose outcome is not in any status yet. Until it is, the annotation
@@ -22,7 +23,7 @@ type unsettledIntents struct {
 
 type unsettledIntent struct {
 	uid    types.UID
-	intent intent
+	intent manageduser.Intent
 	// failed is when Cal.com answered that the call failed; zero while it did not. failures counts such answers, also to
 	// earlier calls for the object.
 	failed   time.Time
@@ -57,7 +58,7 @@ func (u *unsettledIntents) change(mu *v1alpha1.ManagedUser, change func(*unsettl
 }
 
 // keep notes the intent that an object has got. first: no earlier call for the object can have been sent.
-func (u *unsettledIntents) keep(mu *v1alpha1.ManagedUser, i intent, first bool) {
+func (u *unsettledIntents) keep(mu *v1alpha1.ManagedUser, i manageduser.Intent, first bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	key := client.ObjectKeyFromObject(mu)
@@ -72,7 +73,7 @@ func (u *unsettledIntents) keep(mu *v1alpha1.ManagedUser, i intent, first bool) 
 // first one for the object: so it has no user. Another process that found the record would not know.
 func (u *unsettledIntents) isUnsent(mu *v1alpha1.ManagedUser) bool {
 	kept, ok := u.of(mu)
-	return ok && kept.unsent && mu.Annotations[v1alpha1.CreateIntentAnnotation] == kept.intent.encode()
+	return ok && kept.unsent && mu.Annotations[v1alpha1.CreateIntentAnnotation] == kept.intent.Encode()
 }
 
 // send notes that the object's create call is about to be sent.
@@ -114,8 +115,8 @@ func (u *unsettledIntents) mayBeUnfinished(mu *v1alpha1.ManagedUser) bool {
 }
 
 // callOf returns what is known of the create calls for an object.
-func (u *unsettledIntents) callOf(mu *v1alpha1.ManagedUser) createCall {
-	c := createCall{Unsent: u.isUnsent(mu), Failed: u.hasFailed(mu), Unfinished: u.mayBeUnfinished(mu)}
+func (u *unsettledIntents) callOf(mu *v1alpha1.ManagedUser) manageduser.CreateCall {
+	c := manageduser.CreateCall{Unsent: u.isUnsent(mu), Failed: u.hasFailed(mu), Unfinished: u.mayBeUnfinished(mu)}
 	if i, ok := u.recall(mu); ok {
 		c.Intent = &i
 	}
@@ -134,16 +135,16 @@ func (u *unsettledIntents) failedUntil(mu *v1alpha1.ManagedUser, first time.Dura
 	if !ok || kept.failed.IsZero() {
 		return time.Time{}, false
 	}
-	if i, recorded := recordedIntent(mu); recorded && !i.Time.Equal(kept.intent.Time) {
+	if i, recorded := manageduser.RecordedIntent(mu); recorded && !i.Time.Equal(kept.intent.Time) {
 		return time.Time{}, false // Another process has sent a call since.
 	}
 	return kept.failed.Add(first << min(kept.failures-1, 5)), true
 }
 
 // recall returns the intent of this very object, if its call was sent and its outcome is not in the status.
-func (u *unsettledIntents) recall(mu *v1alpha1.ManagedUser) (intent, bool) {
+func (u *unsettledIntents) recall(mu *v1alpha1.ManagedUser) (manageduser.Intent, bool) {
 	kept, ok := u.of(mu)
-	return kept.intent, ok && !kept.unsent && !kept.intent.settled(mu)
+	return kept.intent, ok && !kept.unsent && !kept.intent.Settled(mu)
 }
 
 // settle drops the intent of an object whose stored status shows the outcome.
@@ -151,7 +152,7 @@ func (u *unsettledIntents) settle(mu *v1alpha1.ManagedUser) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	key := client.ObjectKeyFromObject(mu)
-	if kept, ok := u.byObject[key]; ok && kept.intent.settled(mu) {
+	if kept, ok := u.byObject[key]; ok && kept.intent.Settled(mu) {
 		delete(u.byObject, key)
 	}
 }

@@ -14,7 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
@@ -28,7 +30,7 @@ func TestRecordsOfTwoProcesses(t *testing.T) {
 		s.restart()
 		s.reload(mu)
 		copied := mu.DeepCopy()
-		v := &visit{mu: copied, before: copied.DeepCopy(), account: accountName{s.sandbox.URL(), s.clientID()}}
+		v := &visit{mu: copied, before: copied.DeepCopy(), account: account.Name{APIURL: s.sandbox.URL(), ClientID: s.clientID()}}
 		s.must(s.reconciler.recordIntent(t.Context(), v, true))
 		return s.reconciler, copied
 	}
@@ -39,7 +41,7 @@ func TestRecordsOfTwoProcesses(t *testing.T) {
 		t.Errorf("retracting ends with %v, want %v", err, errAgain)
 	}
 	s.wantRecords(mu, v1alpha1.CreateIntentAnnotation)
-	if !sameRecord(mu, current) {
+	if !manageduser.SameRecord(mu, current) {
 		t.Errorf("the record is %s, want that of the second process", mu.Annotations[v1alpha1.CreateIntentAnnotation])
 	}
 }
@@ -54,10 +56,10 @@ func TestCallOutlivesTheRecordOfAnotherProcess(t *testing.T) {
 	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Cut: true})
 	s.request(mu, "now")
 	s.reconcile(mu)
-	first := intent{
+	first := manageduser.Intent{
 		UID: mu.UID, Time: mu.CreationTimestamp.UTC(), Client: s.clientID(), APIURL: mu.Status.APIURL, Email: calcom.Hide(mu.Spec.Email),
 	}
-	setAnnotation(mu, v1alpha1.CreateIntentAnnotation, first.encode())
+	manageduser.SetAnnotation(mu, v1alpha1.CreateIntentAnnotation, first.Encode())
 	s.must(s.client.Update(t.Context(), mu))
 	s.sandbox.ResetCalls()
 	for range 4 {
@@ -68,10 +70,10 @@ func TestCallOutlivesTheRecordOfAnotherProcess(t *testing.T) {
 	if n := s.sandbox.Count(calcomtest.OpCreate); n != 0 {
 		t.Errorf("there were %d create calls within the grace", n)
 	}
-	if i, _ := recordedIntent(mu); i.Process != s.reconciler.process {
+	if i, _ := manageduser.RecordedIntent(mu); i.Process != s.reconciler.process {
 		t.Errorf("the record is %+v, want that of the call that was sent", i)
 	}
-	s.advance(UnknownOutcomeGrace)
+	s.advance(manageduser.UnknownOutcomeGrace)
 	s.request(mu, "at last")
 	s.reconcile(mu)
 	s.wantReady(mu, "Created")
@@ -96,7 +98,7 @@ func TestSecretOfACallWithoutRecord(t *testing.T) {
 	if !isInUse(secret) {
 		t.Error("the Secret is released")
 	}
-	s.advance(UnknownOutcomeGrace)
+	s.advance(manageduser.UnknownOutcomeGrace)
 	s.reconcile(mu)
 	s.reconcile(mu)
 	s.wantReady(mu, "InSync")
@@ -134,7 +136,7 @@ func TestPreparedObjectThatNamesAUser(t *testing.T) {
 	user := s.existing("")
 	mu := s.user()
 	s.must(s.client.Create(t.Context(), mu))
-	v := &visit{mu: mu, before: mu.DeepCopy(), account: accountName{s.sandbox.URL(), s.clientID()}}
+	v := &visit{mu: mu, before: mu.DeepCopy(), account: account.Name{APIURL: s.sandbox.URL(), ClientID: s.clientID()}}
 	s.must(s.reconciler.recordIntent(t.Context(), v, true))
 	s.edit(mu, func(spec *v1alpha1.ManagedUserSpec) { spec.UserID = user.ID })
 	s.reconcile(mu)
@@ -160,13 +162,13 @@ func TestUnknownOutcomeDuringAMassAbsence(t *testing.T) {
 		before := s.creations()
 		result, err := s.reconciler.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(mu)})
 		s.reload(mu)
-		if got := conditions(mu); err != nil || s.creations() != before || !isHeldForAbsence(mu) || !hasFinalizer(mu) {
+		if got := conditions(mu); err != nil || s.creations() != before || !manageduser.IsHeldForAbsence(mu) || !manageduser.HasFinalizer(mu) {
 			t.Fatalf("deleted %t: %v, %v, %d create calls, conditions %v, finalizers %v", deleted, result, err, s.creations()-before, got, mu.Finalizers)
 		}
 		s.proxy.on = false
 		s.advance(resync)
 		s.reconcile(mu)
-		if deleted && hasFinalizer(mu) || !deleted && !isAvailable(mu) {
+		if deleted && manageduser.HasFinalizer(mu) || !deleted && !isAvailable(mu) {
 			t.Errorf("deleted %t: in the end conditions are %v and finalizers %v", deleted, conditions(mu), mu.Finalizers)
 		}
 	}

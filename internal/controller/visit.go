@@ -9,9 +9,10 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/internal/metrics"
 )
 
@@ -23,14 +24,14 @@ type visit struct {
 	before *v1alpha1.ManagedUser
 	// told are the conditions as they were read, whose reasons have had their events.
 	told []metav1.Condition
-	mark mark
+	mark manageduser.Mark
 	// needs is the metadata of what the user's deletion will need: the object that it refers to for its OAuth client, if it
 	// does, and the credentials Secret. Set by connect.
 	needs []*metav1.PartialObjectMetadata
 	// cal is the way to Cal.com, once connect has found the credentials good.
 	cal *session
 	// account is whose quota and whose deletions count; set with cal.
-	account accountName
+	account account.Name
 	// permit is the right to delete the user, until it is used.
 	permit *permit
 	// did is what was done in Cal.com: a reason of Synced and a sentence. Empty when nothing was.
@@ -40,7 +41,7 @@ type visit struct {
 	// cut is how many calls the visit before lacked, if it was cut in two.
 	cut int
 	// evidence are the answers of Cal.com so far.
-	evidence evidence
+	evidence manageduser.Evidence
 	// demanded is set when the renewal of tokens demands a comparison with Cal.com.
 	demanded bool
 	// rests is set when nothing has to be done, but for tokens.
@@ -70,35 +71,11 @@ func (v *visit) Format(f fmt.State, _ rune) {
 }
 
 // policy is the object's reconcilePolicy, Manage when absent.
-func (v *visit) policy() v1alpha1.ReconcilePolicy { return policyOf(v.mu) }
-
-func policyOf(mu *v1alpha1.ManagedUser) v1alpha1.ReconcilePolicy {
-	if mu.Spec.ReconcilePolicy == "" {
-		return v1alpha1.ReconcilePolicyManage
-	}
-	return mu.Spec.ReconcilePolicy
-}
-
-// deletionPolicy returns the policy in force: without one in the spec, Delete for a user that this object created
-// and Orphan for one that it adopted.
-func deletionPolicy(mu *v1alpha1.ManagedUser) v1alpha1.DeletionPolicy {
-	if mu.Spec.DeletionPolicy != "" {
-		return mu.Spec.DeletionPolicy
-	}
-	if originOf(mu) == v1alpha1.OriginAdopted {
-		return v1alpha1.DeletionPolicyOrphan
-	}
-	return v1alpha1.DeletionPolicyDelete
-}
+func (v *visit) policy() v1alpha1.ReconcilePolicy { return manageduser.PolicyOf(v.mu) }
 
 // requested reports whether somebody asked, by the annotation, for a look at Cal.com that has not happened yet.
 func (v *visit) requested() bool {
-	return requestedLook(v.mu, v.mu.Status.LastHandledReconcileAt)
-}
-
-func requestedLook(object client.Object, handled string) bool {
-	request := requestOf(object)
-	return request != "" && request != handled
+	return manageduser.RequestedLook(v.mu, v.mu.Status.LastHandledReconcileAt)
 }
 
 // record notes what was done in Cal.com, for the conditions and the event.
@@ -115,4 +92,8 @@ func (v *visit) recordUpdate(fields []string) {
 		return
 	}
 	v.record(v1alpha1.ReasonDriftCorrected, "Set "+list+" back to the spec")
+}
+
+func (r *ManagedUserReconciler) markOf(mu *v1alpha1.ManagedUser) manageduser.Mark {
+	return manageduser.MarkOf(r.config.OwnerID, mu)
 }

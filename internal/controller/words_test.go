@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
-	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // varyingBodies answers each call with an error whose texts differ from one answer to the next: NUMBER in the body is a counter.
@@ -175,29 +175,10 @@ func (s *story) judged(c *v1alpha1.OAuthClient) *metav1.Condition {
 	clients := s.reconciler.OAuthClients(v1alpha1.KindOAuthClient)
 	v := &clientVisit{oauthClient: asOAuthClient(c), key: client.ObjectKeyFromObject(c)}
 	_, err := clients.verify(s.Context(), v)
-	clients.judge(v, classify(err))
+	clients.judge(v, outcome.Classify(err))
 	ready := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady)
 	if ready == nil {
 		s.Fatalf("there is no condition Ready: %v", c.Status.Conditions)
 	}
 	return ready
-}
-
-func TestInFull(t *testing.T) {
-	e := &calcom.Error{Operation: calcom.OpList, Status: 401, Code: "UnauthorizedException", Message: "Invalid client secret."}
-	p := classify(e)
-	if strings.Contains(p.message, "Invalid") || !strings.Contains(p.inFull().message, "(status 401 UnauthorizedException: Invalid client secret); put") {
-		t.Errorf("got %q and in full %q", p.message, p.inFull().message)
-	}
-	other := *e
-	other.Code, other.Message = "Other", "Another request."
-	told := []metav1.Condition{{
-		Type: v1alpha1.ConditionCredentialsReady, Status: metav1.ConditionFalse, Reason: p.reason, ObservedGeneration: 3, Message: p.inFull().message,
-	}}
-	if got := classify(&other).inFull().stable(told, 3, v1alpha1.ConditionCredentialsReady).message; got != told[0].Message {
-		t.Errorf("the words of another answer are written: %q", got)
-	}
-	if got := classify(&other).inFull().stable(told, 4, v1alpha1.ConditionCredentialsReady).message; got == told[0].Message {
-		t.Errorf("those of an older generation are kept: %q", got)
-	}
 }

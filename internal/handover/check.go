@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
-	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // protectionLabel keeps an object from being deleted where the policies against accidents are installed.
@@ -52,10 +52,10 @@ func (m *Move) checkHere(a *v1alpha1.ManagedUser) error {
 	if !a.DeletionTimestamp.IsZero() && (!begun || a.Spec.DeletionPolicy != v1alpha1.DeletionPolicyOrphan) {
 		return refuse("let the deletion end, with reconcilePolicy Manage", "it is being deleted")
 	}
-	if _, certain := controller.UserIDOf(a); !certain {
+	if _, certain := manageduser.UserIDOf(a); !certain {
 		return outcomeUnknown(a)
 	}
-	if nested := controller.NestedMetadata(a); owns(a) && nested != "" {
+	if nested := manageduser.NestedMetadata(a); owns(a) && nested != "" {
 		return refuse("remove them in Cal.com", "its metadata in Cal.com has nested values, which writing the mark would erase (%s)", nested)
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
-	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // Drain lets go of users: their objects go, and they stay in Cal.com, without a mark where the operator could take it off.
@@ -149,7 +149,7 @@ func Restorable(mu *v1alpha1.ManagedUser) *v1alpha1.ManagedUser {
 		r = policiesOf(mu)
 	}
 	if r.DeletionPolicy == "" && owns(mu) { // It came to own one after the record was made.
-		r.DeletionPolicy = controller.DeletionPolicyInForce(mu)
+		r.DeletionPolicy = manageduser.DeletionPolicyInForce(mu)
 	}
 	kept.Spec.ReconcilePolicy, kept.Spec.DeletionPolicy = r.ReconcilePolicy, r.DeletionPolicy
 	return kept

@@ -23,7 +23,7 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
-	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // Cluster is a cluster and what is to be known of the operator in it.
@@ -81,16 +81,16 @@ type record struct {
 // the spec: which one it would have is not decided before it creates or adopts one.
 func policiesOf(mu *v1alpha1.ManagedUser) record {
 	r := record{ReconcilePolicy: mu.Spec.ReconcilePolicy, DeletionPolicy: mu.Spec.DeletionPolicy}
-	r.UserID, _ = controller.UserIDOf(mu)
+	r.UserID, _ = manageduser.UserIDOf(mu)
 	if owns(mu) {
-		r.DeletionPolicy = controller.DeletionPolicyInForce(mu)
+		r.DeletionPolicy = manageduser.DeletionPolicyInForce(mu)
 	}
 	return r
 }
 
 // userOf returns the id of the user that an object stands for, 0 without one.
 func userOf(mu *v1alpha1.ManagedUser) int64 {
-	if id, _ := controller.UserIDOf(mu); id != 0 {
+	if id, _ := manageduser.UserIDOf(mu); id != 0 {
 		return id
 	}
 	r, _ := recordOf(mu)

@@ -14,7 +14,7 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
-	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // Move hands users over from the operator in one cluster to the operator in another. At any moment at most one of the two may write:
@@ -114,7 +114,7 @@ func (m *Move) suspend(ctx context.Context, a *v1alpha1.ManagedUser) error {
 	if err := m.Here.await(ctx, a, "to suspend it", isSuspended); err != nil {
 		return err
 	}
-	if _, certain := controller.UserIDOf(a); !certain { // A create call went out just before.
+	if _, certain := manageduser.UserIDOf(a); !certain { // A create call went out just before.
 		return m.undo(ctx, a, nil, outcomeUnknown(a))
 	}
 	return nil
@@ -202,12 +202,12 @@ func (m *Move) handOver(ctx context.Context, a, b *v1alpha1.ManagedUser) error {
 	if err != nil {
 		return fmt.Errorf("reading the user: %w", err)
 	}
-	there := controller.OwnerOf(m.There.OwnerID, b)
-	owner, marked := controller.MarkedOwner(user)
+	there := manageduser.OwnerOf(m.There.OwnerID, b)
+	owner, marked := manageduser.MarkedOwner(user)
 	if owner == there {
 		return nil
 	}
-	ours := owner.SameObject(there) || owner.SameObject(controller.OwnerOf(m.Here.OwnerID, a)) || !marked && isInStatus(a, user)
+	ours := owner.SameObject(there) || owner.SameObject(manageduser.OwnerOf(m.Here.OwnerID, a)) || !marked && isInStatus(a, user)
 	if !ours {
 		return m.undo(ctx, a, b, refuse("see who owns it, by kubectl calcom status", "user %d in Cal.com is not marked as this object's", id))
 	}
@@ -230,12 +230,12 @@ func (m *Move) stillSuspended(ctx context.Context, a *v1alpha1.ManagedUser) erro
 }
 
 // writeMark makes a user the owner's, and sees that it is.
-func writeMark(ctx context.Context, cal Remote, id int64, update calcom.UserFields, owner controller.Owner) error {
+func writeMark(ctx context.Context, cal Remote, id int64, update calcom.UserFields, owner manageduser.Owner) error {
 	user, err := cal.UpdateUser(ctx, id, update)
 	if err != nil {
 		return fmt.Errorf("writing the mark: %w", err)
 	}
-	if kept, _ := controller.MarkedOwner(user); kept != owner {
+	if kept, _ := manageduser.MarkedOwner(user); kept != owner {
 		return refuse("start again, and if that does not help ask Cal.com's support", "Cal.com took the mark of user %d and did not keep it", id)
 	}
 	return nil
@@ -336,6 +336,6 @@ func (m *Move) isTheirs(ctx context.Context, a, b *v1alpha1.ManagedUser) (bool, 
 	if err != nil {
 		return false, fmt.Errorf("reading the user: %w", err)
 	}
-	owner, _ := controller.MarkedOwner(user)
-	return owner.SameObject(controller.OwnerOf(m.There.OwnerID, b)), nil
+	owner, _ := manageduser.MarkedOwner(user)
+	return owner.SameObject(manageduser.OwnerOf(m.There.OwnerID, b)), nil
 }

@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
-	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // Kinds of what is needed.
@@ -80,7 +80,7 @@ func (r *Release) needs(ctx context.Context) (*needs, error) {
 	}
 	n := &needs{users: make(map[needed]client.ObjectKey), shared: make(map[string]client.ObjectKey)}
 	for i := range users.Items {
-		if mu := &users.Items[i]; controller.IsBound(mu) {
+		if mu := &users.Items[i]; manageduser.IsBound(mu) {
 			r.add(n, mu, secrets)
 		}
 	}

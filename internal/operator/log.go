@@ -18,7 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/clock"
 
-	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 const (
@@ -70,7 +70,7 @@ func (s *logSink) isQuiet(err error) bool {
 		fails := status.Code >= http.StatusInternalServerError || status.Code == http.StatusTooManyRequests
 		return isOfEndingNamespace(err, status.Details) || fails && !s.outage.take()
 	}
-	if controller.IsTold(err) {
+	if outcome.IsTold(err) {
 		return true
 	}
 	var unreachable net.Error

@@ -26,6 +26,7 @@ import (
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
 // Users are the users of one OAuth client, to be read. *calcom.Client is one.
@@ -147,7 +148,7 @@ func (r *Rehearsal) Reconcile(ctx context.Context, key client.ObjectKey) (*Outco
 			return nil, failure
 		}
 		o.Next, o.BacksOff = result.RequeueAfter, err != nil
-		if err != nil && !controller.IsTold(err) {
+		if err != nil && !outcome.IsTold(err) {
 			return nil, fmt.Errorf("rehearsing the operator: %w", err)
 		}
 		if err != nil {

@@ -35,6 +35,7 @@ import (
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/internal/plan"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
@@ -107,7 +108,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		random: rand.New(rand.NewPCG(seed, seed)), //nolint:gosec // It guards nothing, and has to be repeatable.
 		config: controller.Config{
 			OwnerID: "test-cluster", AllowedAPIURLs: allowed, ResyncInterval: 10 * time.Minute, RateLimitShare: 0.8,
-			UnknownOutcomeGrace: controller.UnknownOutcomeGrace, MaxConcurrentReconciles: 1, ProtectSecrets: true, ClusterClients: true,
+			UnknownOutcomeGrace: manageduser.UnknownOutcomeGrace, MaxConcurrentReconciles: 1, ProtectSecrets: true, ClusterClients: true,
 			MassDeleteLimit: 3, UserAgent: "test", Transport: http.DefaultTransport, Clock: clock,
 			Jitter: func(time.Duration) time.Duration { return 0 },
 		},

@@ -14,6 +14,7 @@ import (
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
 // Hooks are the places where a saboteur can stand. None is set in a fair run.
@@ -69,9 +70,9 @@ func (w *World) configOf(p *process) controller.Config {
 		panic("simulation: " + err.Error())
 	}
 	config := controller.Config{
-		OwnerID: p.cluster.ownerID, AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8,
+		OwnerID: p.cluster.ownerID, Process: p.name, AllowedAPIURLs: allowed, ResyncInterval: resync, RateLimitShare: 0.8,
 		ProtectSecrets: true, MassDeleteLimit: w.massLimit, MassAbsenceLimit: w.disasters.limit, Namespace: "operator",
-		UnknownOutcomeGrace: controller.UnknownOutcomeGrace, MaxConcurrentReconciles: w.workers, UserAgent: "simulation",
+		UnknownOutcomeGrace: manageduser.UnknownOutcomeGrace, MaxConcurrentReconciles: w.workers, UserAgent: "simulation",
 		Transport: &transport{process: p}, Clock: w.clock,
 		Jitter: func(d time.Duration) time.Duration { return time.Duration(w.random.Int64N(int64(d) + 1)) },
 	}

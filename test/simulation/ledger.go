@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
-	"github.com/calcom-operator/calcom-operator/internal/controller"
+	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
@@ -214,7 +214,7 @@ func (l *ledger) creatingAgain(t *task, last *post) {
 	if !last.lookedUp {
 		w.violate("%s creates again without a look-up", t.key.Name)
 	}
-	since, least := w.now().Sub(last.at), controller.UnknownOutcomeGrace-freshness
+	since, least := w.now().Sub(last.at), manageduser.UnknownOutcomeGrace-freshness
 	if !last.failedAt.IsZero() {
 		since, least = w.now().Sub(last.failedAt), failureGrace
 	}
