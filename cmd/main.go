@@ -27,17 +27,18 @@ const gracefulStop = 35 * time.Second
 // gracefulMargin is what the manager of probes and metrics waits longer for the other one.
 const gracefulMargin = 2 * time.Second
 
-// The leader's lease. A replica that waits takes over no later than 20 s after the last sign of a leader that was killed, and at
-// once from one that was told to stop. A leader that cannot reach the API server gives up after 10 s, well before anybody
-// can take over; a restart costs little. It is one write every two seconds.
+// The leader's lease. A replica that waits takes over no later than 20 s after the last sign of a leader that was
+// killed, and at once from one that was told to stop. A leader that cannot reach the API server gives up after 10 s,
+// well before anybody can take over; a restart costs little. It is one write every two seconds.
 const (
 	leaseDuration = 15 * time.Second
 	renewDeadline = 10 * time.Second
 	retryPeriod   = 2 * time.Second
 )
 
-// gcPercent is how much garbage there may be for what is in use. Most of what is in use are caches that stay; with Go's 100 they would
-// take half as much memory again, and the operator has little to do most of the time. The variable GOGC wins.
+// gcPercent is how much garbage there may be for what is in use. Most of what is in use are caches that stay; with Go's
+// 100 they would take half as much memory again, and the operator has little to do most of the time. The variable GOGC
+// wins.
 const gcPercent = 40
 
 func main() {

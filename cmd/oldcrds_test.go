@@ -70,8 +70,8 @@ func (o *options) serveUnchecked(ctx context.Context, config *rest.Config, _ clo
 	return mgr.Start(ctx)
 }
 
-// An operator that starts while a CRD is old writes nothing and calls nobody, whatever there is to do: a new object, an edited one, and
-// one that is being deleted. The same objects keep an operator busy that does not check.
+// An operator that starts while a CRD is old writes nothing and calls nobody, whatever there is to do: a new object, an
+// edited one, and one that is being deleted. The same objects keep an operator busy that does not check.
 func TestOldCRDsLeaveAllAsItIs(t *testing.T) {
 	i := start(t, crd.Objects())
 	i.serve(i.config, (*options).serveUnchecked)

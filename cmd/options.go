@@ -38,12 +38,12 @@ type options struct {
 	operator                        operator.Options
 }
 
-// bodyLevel is the level of detail at which k8s.io/client-go logs the bodies of its requests and answers, with the logger of
-// whoever asks.
+// bodyLevel is the level of detail at which k8s.io/client-go logs the bodies of its requests and answers, with the
+// logger of whoever asks.
 const bodyLevel = 8
 
-// defaultWorkers leaves one OAuth client 24 places for calls, of which four are for create calls. On two cores shared with the
-// API server, more workers create users no faster: the CPU of the API server is used up.
+// defaultWorkers leaves one OAuth client 24 places for calls, of which four are for create calls. On two cores shared
+// with the API server, more workers create users no faster: the CPU of the API server is used up.
 const defaultWorkers = 48
 
 func parseOptions(args []string) (*options, error) {
@@ -121,8 +121,8 @@ func (o *options) check(rest []string) error {
 	return o.parseNamespaces()
 }
 
-// parseNamespaces refuses what can be no namespace. The operator would watch it all the same, and nothing would ever happen there:
-// a mistyped name would look like an operator that does nothing.
+// parseNamespaces refuses what can be no namespace. The operator would watch it all the same, and nothing would ever
+// happen there: a mistyped name would look like an operator that does nothing.
 func (o *options) parseNamespaces() error {
 	if o.watchNamespaces == "" {
 		return nil

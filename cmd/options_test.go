@@ -74,7 +74,8 @@ func TestManagerOptions(t *testing.T) {
 	}
 }
 
-// Two replicas must never lead at once: the leader gives up before its lease ends, and it tries often enough to keep it.
+// Two replicas must never lead at once: the leader gives up before its lease ends, and it tries often enough to keep
+// it.
 func TestLeaseTimes(t *testing.T) {
 	o, err := parseOptions([]string{"--leader-elect"})
 	if err != nil {

@@ -20,7 +20,8 @@ import (
 //go:embed bases/*.yaml
 var FS embed.FS
 
-// Objects returns the definitions of all kinds, in the order of their names, read anew by each call: the caller may change them.
+// Objects returns the definitions of all kinds, in the order of their names, read anew by each call: the caller may
+// change them.
 func Objects() []*apiextensionsv1.CustomResourceDefinition {
 	files, err := fs.Glob(FS, "bases/*.yaml")
 	if err != nil {

@@ -29,7 +29,8 @@ type definition struct {
 	}
 }
 
-// schema holds every keyword of OpenAPI that the CRDs use. One that is not here is an error, so that no rule is left out.
+// schema holds every keyword of OpenAPI that the CRDs use. One that is not here is an error, so that no rule is left
+// out.
 type schema struct {
 	Description          string            `json:"description"`
 	Type                 string            `json:"type"`
@@ -135,7 +136,8 @@ func rank(required []string, name string) int {
 	return 1
 }
 
-// isKubernetes reports whether a schema is one of Kubernetes' own: conditions and label selectors are described elsewhere.
+// isKubernetes reports whether a schema is one of Kubernetes' own: conditions and label selectors are described
+// elsewhere.
 func isKubernetes(s *schema) bool {
 	_, selector := s.Properties["matchExpressions"]
 	_, condition := s.Properties["lastTransitionTime"]

@@ -1,8 +1,8 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Bench measures the operator with many users on this machine: see package test/bench. It ends with 1 where a count misses
-// its target, and never for a time.
+// Bench measures the operator with many users on this machine: see package test/bench. It ends with 1 where a count
+// misses its target, and never for a time.
 package main
 
 import (

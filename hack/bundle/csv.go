@@ -66,7 +66,8 @@ func build(objects []object, o options) (csv object, rest []object, err error) {
 	return p.csv, rest, nil
 }
 
-// strategy returns what the lifecycle manager makes itself: the Deployment and its rights. It notes the roles that it used.
+// strategy returns what the lifecycle manager makes itself: the Deployment and its rights. It notes the roles that it
+// used.
 func (p *parts) strategy(reference string, used map[string]bool) (strategy object, err error) {
 	strategy = object{}
 	if strategy["clusterPermissions"], err = p.permissions("ClusterRole", used); err != nil {

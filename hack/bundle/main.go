@@ -1,8 +1,8 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command bundle makes the bundle for the Operator Lifecycle Manager from what `kustomize build config/manifests` prints, as
-// `operator-sdk generate bundle` would: nothing is said in the bundle that config does not say.
+// Command bundle makes the bundle for the Operator Lifecycle Manager from what `kustomize build config/manifests`
+// prints, as `operator-sdk generate bundle` would: nothing is said in the bundle that config does not say.
 //
 //	kustomize build config/manifests | go run ./hack/bundle [-version v1.2.3] [-image name:tag] [-out folder]
 package main

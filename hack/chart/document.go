@@ -138,8 +138,8 @@ func compare(schema, values map[string]any, path []string) error {
 	return errors.Join(errs...)
 }
 
-// require has the schema refuse the null that takes a default away, wherever the templates need a value and would read false or zero
-// otherwise: crds.keep is one of these.
+// require has the schema refuse the null that takes a default away, wherever the templates need a value and would read
+// false or zero otherwise: crds.keep is one of these.
 func require(schema, values map[string]any) {
 	properties, _ := schema["properties"].(map[string]any)
 	var required []string

@@ -1,8 +1,9 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command chart copies into the Helm chart what config says already, so that no rule is written twice: CRDs, RBAC rules, policies, alerts
-// and the dashboard. And it makes the table of values and the descriptions of the schema from the comments in values.yaml.
+// Command chart copies into the Helm chart what config says already, so that no rule is written twice: CRDs, RBAC
+// rules, policies, alerts and the dashboard. And it makes the table of values and the descriptions of the schema from
+// the comments in values.yaml.
 package main
 
 import (
@@ -125,8 +126,8 @@ func read(elements ...string) ([]object, error) {
 	return objects, nil
 }
 
-// addRoles writes the rules of each role into a file, those of the operator itself into three: what it needs in every namespace that it
-// watches, what it needs for ClusterOAuthClients, and what about namespaces.
+// addRoles writes the rules of each role into a file, those of the operator itself into three: what it needs in every
+// namespace that it watches, what it needs for ClusterOAuthClients, and what about namespaces.
 func addRoles(made map[string][]byte) error {
 	roles, err := read(config, "rbac", "*.yaml")
 	if err != nil {

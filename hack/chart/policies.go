@@ -11,7 +11,8 @@ import (
 	"strings"
 )
 
-// addPolicies copies the policies with a placeholder wherever config/policy fills in a setting, and for the beginning of names.
+// addPolicies copies the policies with a placeholder wherever config/policy fills in a setting, and for the beginning
+// of names.
 func addPolicies(made map[string][]byte) error {
 	settings, err := read(config, "policy", "default", "settings.yaml")
 	if err != nil {

@@ -17,7 +17,8 @@ type Name struct {
 	ClientID string
 }
 
-// RecordKey returns the account's key in a ConfigMap: the client's id and, since one id may exist on two servers, a hash.
+// RecordKey returns the account's key in a ConfigMap: the client's id and, since one id may exist on two servers, a
+// hash.
 func (n Name) RecordKey() string {
 	hash := sha256.Sum256([]byte(n.APIURL))
 	return fmt.Sprintf("%s.%x", n.ClientID, hash[:4])

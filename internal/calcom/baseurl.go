@@ -15,13 +15,14 @@ import (
 	"unicode/utf8"
 )
 
-// BaseURL returns the canonical form of an API's address: with /v2 at its end, and the same text for every spelling of one
-// server that RFC 3986, section 6.2.2 and 6.2.3, calls equivalent. That is the case of scheme, host and percent-encoding, encoded
-// letters and digits, the default port, dot segments and the forms of an IPv6 address; beyond the RFC, empty segments of the path
-// and the dot at the end of a host name. A host name that is not ASCII stays in its own script.
+// BaseURL returns the canonical form of an API's address: with /v2 at its end, and the same text for every spelling of
+// one server that RFC 3986, section 6.2.2 and 6.2.3, calls equivalent. That is the case of scheme, host and
+// percent-encoding, encoded letters and digits, the default port, dot segments and the forms of an IPv6 address; beyond
+// the RFC, empty segments of the path and the dot at the end of a host name. A host name that is not ASCII stays in its
+// own script.
 //
-// Accounts, quotas, limits and permissions are keyed by this form. It is an error, which does not show the URL, when servers could
-// read the URL in different ways.
+// Accounts, quotas, limits and permissions are keyed by this form. It is an error, which does not show the URL, when
+// servers could read the URL in different ways.
 func BaseURL(s string) (string, error) {
 	u, err := parseBaseURL(s)
 	if err != nil {
@@ -97,8 +98,8 @@ func joinHostPort(host, port string) string {
 	return host
 }
 
-// CanonicalAuthority returns the canonical host of a URL, an IPv6 address without brackets, and the canonical port, which is empty when
-// the URL names none. A URL without a host has an empty one.
+// CanonicalAuthority returns the canonical host of a URL, an IPv6 address without brackets, and the canonical port,
+// which is empty when the URL names none. A URL without a host has an empty one.
 func CanonicalAuthority(u *url.URL) (host, port string, err error) {
 	if host, err = canonicalHost(u.Hostname()); err != nil {
 		return "", "", err
@@ -137,7 +138,8 @@ func canonicalHost(host string) (string, error) {
 	return name, nil
 }
 
-// isNumber reports whether the last label of a host name is a number, by which resolvers take the whole for an IPv4 address.
+// isNumber reports whether the last label of a host name is a number, by which resolvers take the whole for an IPv4
+// address.
 func isNumber(label string) bool {
 	digits, hex := strings.CutPrefix(label, "0x")
 	if hex {
@@ -171,8 +173,8 @@ func CanonicalPath(u *url.URL) (string, error) {
 	return "/" + strings.Join(segments, "/"), nil
 }
 
-// hidesDots reports whether a segment holds a dot segment for a server that decodes slashes before it resolves these, or that takes a
-// backslash for a slash.
+// hidesDots reports whether a segment holds a dot segment for a server that decodes slashes before it resolves these,
+// or that takes a backslash for a slash.
 func hidesDots(segment string) bool {
 	decoded, err := url.PathUnescape(segment)
 	if err != nil {
@@ -182,7 +184,8 @@ func hidesDots(segment string) bool {
 	return slices.Contains(parts, ".") || slices.Contains(parts, "..")
 }
 
-// canonicalEscapes encodes each byte of a path that has to be, decodes those that need not be, and writes the codes in upper case.
+// canonicalEscapes encodes each byte of a path that has to be, decodes those that need not be, and writes the codes in
+// upper case.
 func canonicalEscapes(path string) string {
 	var b strings.Builder
 	for i := 0; i < len(path); i++ {

@@ -12,7 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// spellings are ways to write one API URL, by its canonical form. Those of different forms are near misses of each other.
+// spellings are ways to write one API URL, by its canonical form. Those of different forms are near misses of each
+// other.
 var spellings = map[string][]string{
 	"https://api.cal.com/v2": {
 		"https://api.cal.com", "https://api.cal.com/", "https://api.cal.com/v2", "https://api.cal.com/v2/", "https://api.cal.com/v2///",

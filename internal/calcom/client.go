@@ -34,8 +34,8 @@ const (
 	// maxBody bounds what is read of an answer, in bytes.
 	maxBody = 1 << 20
 
-	// maxRow is what each user that is asked for adds to that bound in a list. A full page is about 100 kB as a rule; the
-	// metadata of one user may be 30 kB.
+	// maxRow is what each user that is asked for adds to that bound in a list. A full page is about 100 kB as a rule;
+	// the metadata of one user may be 30 kB.
 	maxRow = 32 << 10
 )
 
@@ -53,8 +53,8 @@ type Config struct {
 	Transport http.RoundTripper
 	// OnResponse, when set, is told of the rate limit headers and the status of every answer.
 	OnResponse func(status int, limit RateLimit)
-	// OnDone, when set, is told of every call that was made, once its answer was read: the status, 0 when there was no answer, and how
-	// long it took.
+	// OnDone, when set, is told of every call that was made, once its answer was read: the status, 0 when there was no
+	// answer, and how long it took.
 	OnDone func(operation Operation, status int, took time.Duration)
 	// Now tells the time for OnDone; time.Now when nil.
 	Now func() time.Time

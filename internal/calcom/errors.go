@@ -28,11 +28,11 @@ type Error struct {
 	Status int
 	// Code is the server's error.code: the name of an exception class or a constant, no stable enumeration.
 	Code string
-	// Message is the server's error.message with addresses, tokens, keys and whatever looks like one, and what the request
-	// held masked. The text of the error leaves it out all the same.
+	// Message is the server's error.message with addresses, tokens, keys and whatever looks like one, and what the
+	// request held masked. The text of the error leaves it out all the same.
 	Message string
-	// KeyForm says, for a 401, what the secret key looks like if it looks like something else: words that go on after "the secret
-	// key" and quote nothing of it. Empty for all others.
+	// KeyForm says, for a 401, what the secret key looks like if it looks like something else: words that go on after
+	// "the secret key" and quote nothing of it. Empty for all others.
 	KeyForm string
 	// Constraints are the validation rules that the request broke.
 	Constraints []Constraint
@@ -116,8 +116,9 @@ func (e *Error) OutcomeUnknown() bool {
 	return e.Status == http.StatusRequestTimeout || e.Status == http.StatusTooEarly
 }
 
-// HandlerEnded reports a 500 of Cal.com's own, after which the call can have no effect that is still to come: the server answers
-// when its handler has ended. Another status, or another body, can be that of a proxy which gave up waiting.
+// HandlerEnded reports a 500 of Cal.com's own, after which the call can have no effect that is still to come: the
+// server answers when its handler has ended. Another status, or another body, can be that of a proxy which gave up
+// waiting.
 func (e *Error) HandlerEnded() bool {
 	return e.Status == http.StatusInternalServerError && e.FromServer
 }
@@ -153,8 +154,8 @@ func IsForbidden(err error) bool { return hasStatus(err, http.StatusForbidden) }
 // IsRateLimited reports whether err is a 429.
 func IsRateLimited(err error) bool { return hasStatus(err, http.StatusTooManyRequests) }
 
-// IsInvalidRefreshToken reports whether err proves that a refresh token is used up, or was never one: the 400 that the server
-// answers to a refresh, word for word (recorded). No other 400 proves it.
+// IsInvalidRefreshToken reports whether err proves that a refresh token is used up, or was never one: the 400 that the
+// server answers to a refresh, word for word (recorded). No other 400 proves it.
 func IsInvalidRefreshToken(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Operation == OpRefresh && e.Status == http.StatusBadRequest && e.Message == "Invalid refresh token"
@@ -180,8 +181,8 @@ func (c *Client) transportError(call call, err error) error {
 	return &Error{Operation: call.name, NotSent: neverSent(err), err: c.maskFor(call).cause(err)}
 }
 
-// cause returns what may be said of an error of net/http. It names what went wrong and on which side, and nothing that the
-// server had a say in beyond the names in a certificate, masked like its other words.
+// cause returns what may be said of an error of net/http. It names what went wrong and on which side, and nothing that
+// the server had a say in beyond the names in a certificate, masked like its other words.
 func (m *mask) cause(err error) error {
 	if urlError, ok := errors.AsType[*url.Error](err); ok {
 		err = urlError.Err

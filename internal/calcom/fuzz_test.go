@@ -56,8 +56,8 @@ func fuzzCalls() map[Operation]func(context.Context, *Client) ([]User, error) {
 	}
 }
 
-// FuzzAnswers gives any answer to every call. What comes back is a user that fits the call, or an error that shows nothing
-// of the request, says nothing that the status does not say, and knows whether the outcome is known.
+// FuzzAnswers gives any answer to every call. What comes back is a user that fits the call, or an error that shows
+// nothing of the request, says nothing that the status does not say, and knows whether the outcome is known.
 func FuzzAnswers(f *testing.F) {
 	for _, seed := range []struct {
 		status       int

@@ -50,8 +50,8 @@ func (Hidden[T]) GoString() string { return hiddenText }
 // MarshalLog is what github.com/go-logr/logr shows.
 func (Hidden[T]) MarshalLog() any { return hiddenText }
 
-// MarshalJSON hides the value from encoders too, since structured loggers, log/slog among them, write JSON. What goes to the server is
-// built from revealed values, as userBody is.
+// MarshalJSON hides the value from encoders too, since structured loggers, log/slog among them, write JSON. What goes
+// to the server is built from revealed values, as userBody is.
 func (Hidden[T]) MarshalJSON() ([]byte, error) { return json.Marshal(hiddenText) }
 
 // UnmarshalJSON reads the value itself.

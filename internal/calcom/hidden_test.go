@@ -147,7 +147,8 @@ type panicking struct{}
 
 func (panicking) RoundTrip(r *http.Request) (*http.Response, error) { panic(r.Header.Get("Accept")) }
 
-// TestPanic lets a process die of each value, and of a panic in a call that holds them, and reads what it leaves behind.
+// TestPanic lets a process die of each value, and of a panic in a call that holds them, and reads what it leaves
+// behind.
 func TestPanic(t *testing.T) {
 	const variable = "CALCOM_TEST_PANIC"
 	places := hidingPlaces(t)

@@ -18,8 +18,8 @@ import (
 // MaxListed is the largest page that the server lists; a larger limit is refused.
 const MaxListed = 250
 
-// MaxOffset is the farthest that the server pages; a larger offset is refused. So a list without a filter reaches no more than
-// MaxOffset + MaxListed users (packages/platform/types/pagination).
+// MaxOffset is the farthest that the server pages; a larger offset is refused. So a list without a filter reaches no
+// more than MaxOffset + MaxListed users (packages/platform/types/pagination).
 const MaxOffset = 250
 
 // User is a managed user as the server returns it. Nil stands for null or absent.
@@ -63,8 +63,8 @@ type UserFields struct {
 	Metadata   Hidden[Metadata]
 }
 
-// userBody is UserFields as it is sent, revealed, in the order of the custom resource. It is made, encoded and dropped in
-// Client.request and the mask, and kept nowhere.
+// userBody is UserFields as it is sent, revealed, in the order of the custom resource. It is made, encoded and dropped
+// in Client.request and the mask, and kept nowhere.
 type userBody struct {
 	Email      *string  `json:"email,omitempty"`
 	Name       *string  `json:"name,omitempty"`
@@ -169,8 +169,9 @@ func (c *Client) UsersByEmail(ctx context.Context, emails ...string) ([]User, er
 	return users, nil
 }
 
-// Users returns one page of all the client's users: limit of them, 1 to MaxListed, after the first offset, 0 to MaxOffset. The
-// server's pages are in no certain order: two of them may share users and leave others out. It tells no total.
+// Users returns one page of all the client's users: limit of them, 1 to MaxListed, after the first offset, 0 to
+// MaxOffset. The server's pages are in no certain order: two of them may share users and leave others out. It tells no
+// total.
 func (c *Client) Users(ctx context.Context, limit, offset int) ([]User, error) {
 	call := call{name: OpList, method: http.MethodGet, path: c.usersPath(), query: Hide(url.Values{
 		"limit":  {strconv.Itoa(limit)},
@@ -218,12 +219,12 @@ func (c *Client) one(ctx context.Context, id int64, call call) (User, error) {
 	return user, nil
 }
 
-// maxID is the largest id that the server, a JavaScript program, can tell from the next one. A larger one was rounded, by
-// the server or by somebody in between.
+// maxID is the largest id that the server, a JavaScript program, can tell from the next one. A larger one was rounded,
+// by the server or by somebody in between.
 const maxID = 1<<53 - 1
 
-// accept notes whose a user is, and where, and refuses a success that is none: without an id nothing could ever be done with the user
-// again.
+// accept notes whose a user is, and where, and refuses a success that is none: without an id nothing could ever be done
+// with the user again.
 func (c *Client) accept(call call, user *User) error {
 	user.ClientID, user.APIURL = c.clientID, c.apiURL
 	switch {

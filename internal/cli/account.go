@@ -160,8 +160,8 @@ func (s *session) secretKey(ctx context.Context, of oauthClient) (calcom.Hidden[
 	return calcom.Hide(string(key)), nil
 }
 
-// account is an OAuth client in Cal.com as a command calls it: within the quota, and in no hurry. A command is somebody's who
-// waits, so that unlike a worker of the operator it may sleep.
+// account is an OAuth client in Cal.com as a command calls it: within the quota, and in no hurry. A command is
+// somebody's who waits, so that unlike a worker of the operator it may sleep.
 type account struct {
 	oauthClient
 	client *calcom.Client
@@ -212,9 +212,9 @@ func newAccount(of oauthClient, key calcom.Hidden[string], share float64, transp
 // attempts is how often a call is made that fails for a reason which passes.
 const attempts = 5
 
-// call makes one call to Cal.com when the quota lets it. It must be one that may be repeated: a GET, or an update that says the
-// same however often it comes. What is refused for the quota's sake is repeated until it is not; other failures that pass are
-// repeated a few times.
+// call makes one call to Cal.com when the quota lets it. It must be one that may be repeated: a GET, or an update that
+// says the same however often it comes. What is refused for the quota's sake is repeated until it is not; other
+// failures that pass are repeated a few times.
 func call[T any](ctx context.Context, a *account, do func(context.Context) (T, error)) (T, error) {
 	pause := time.Second
 	for failures := 0; ; {

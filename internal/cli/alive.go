@@ -18,16 +18,17 @@ const (
 	// leaseName is the operator's unless its flag --leader-election-id says otherwise.
 	leaseName = "calcom-operator.platform.cal.com"
 
-	// leaseAge is how old the last sign of a leader may be: as long as another one takes to step in its place, and some more.
+	// leaseAge is how old the last sign of a leader may be: as long as another one takes to step in its place, and some
+	// more.
 	leaseAge = 30 * time.Second
 
-	// signPeriod is longer than the time between two signs of a leader. The clocks of this machine and the cluster may differ, so that a
-	// sign that looks old is old only if none follows.
+	// signPeriod is longer than the time between two signs of a leader. The clocks of this machine and the cluster may
+	// differ, so that a sign that looks old is old only if none follows.
 	signPeriod = 5 * time.Second
 )
 
-// requireOperator returns an error when the operator is known not to run: a command would wait for it in vain. Where nobody can
-// tell, the command goes on, and its waits have an end.
+// requireOperator returns an error when the operator is known not to run: a command would wait for it in vain. Where
+// nobody can tell, the command goes on, and its waits have an end.
 func (s *session) requireOperator(ctx context.Context) (operator, error) {
 	o, err := s.operator(ctx)
 	if err != nil || o.args == nil {

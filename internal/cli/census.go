@@ -56,8 +56,8 @@ func (c *census) join(other *census) {
 // rereads is how often the pages are read again that do not fit together.
 const rereads = 3
 
-// readAll reads every user that the list shows without an address: two pages of 250. They are in no certain order, so that one may
-// show what the other did, and hide somebody else; then they are read again.
+// readAll reads every user that the list shows without an address: two pages of 250. They are in no certain order, so
+// that one may show what the other did, and hide somebody else; then they are read again.
 func readAll(ctx context.Context, a *account) (*census, error) {
 	c := &census{users: make(map[int64]calcom.User)}
 	for range 1 + rereads {
@@ -86,7 +86,8 @@ func readAll(ctx context.Context, a *account) (*census, error) {
 	return c, nil
 }
 
-// readByEmail reads the users with the given addresses. One that nobody has as it is written is looked for in lower case.
+// readByEmail reads the users with the given addresses. One that nobody has as it is written is looked for in lower
+// case.
 func readByEmail(ctx context.Context, a *account, lines []line, seen func(n int)) (*census, error) {
 	c := &census{users: make(map[int64]calcom.User)}
 	missing, err := c.ask(ctx, a, lines, seen)
@@ -141,8 +142,9 @@ func (c *census) ask(ctx context.Context, a *account, lines []line, seen func(n 
 	return missing, nil
 }
 
-// addresses reads the file, or the standard input for "-", that holds one address in each line: alone, or in the first column of a
-// table with commas, semicolons or tabs. Empty lines and those that begin with # do not count, and neither does a heading.
+// addresses reads the file, or the standard input for "-", that holds one address in each line: alone, or in the first
+// column of a table with commas, semicolons or tabs. Empty lines and those that begin with # do not count, and neither
+// does a heading.
 func (s *session) addresses(ctx context.Context, path, clientID string) ([]line, error) {
 	in := io.NopCloser(s.input(ctx))
 	if path != "-" {

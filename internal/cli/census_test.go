@@ -56,7 +56,8 @@ func TestReadAll(t *testing.T) {
 	}
 }
 
-// Users are asked for by as many addresses as a call takes; who wrote capitals where Cal.com has none finds the user all the same.
+// Users are asked for by as many addresses as a call takes; who wrote capitals where Cal.com has none finds the user
+// all the same.
 func TestReadByEmail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sandbox := calcomtest.NewHandler(calcomtest.Options{})

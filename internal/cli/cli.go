@@ -1,11 +1,13 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli is the kubectl plugin: one file for each command, thin, over what they share. session.go is the way to the cluster,
-// operator.go what is known of the operator there, account.go the way to Cal.com, progress.go and output.go what a person sees.
+// Package cli is the kubectl plugin: one file for each command, thin, over what they share. session.go is the way to
+// the cluster, operator.go what is known of the operator there, account.go the way to Cal.com, progress.go and
+// output.go what a person sees.
 //
-// A command that writes says what it is about to do, can be asked to only say it (--dry-run), and can be interrupted: started
-// again, it goes on from what it finds. Nothing secret is printed, and nobody's address but where it was asked for.
+// A command that writes says what it is about to do, can be asked to only say it (--dry-run), and can be interrupted:
+// started again, it goes on from what it finds. Nothing secret is printed, and nobody's address but where it was asked
+// for.
 package cli
 
 import (
@@ -33,8 +35,8 @@ const (
 // errDifferent ends a command that compared and found differences. They have been printed already.
 var errDifferent = errors.New("there are differences")
 
-// Run runs the plugin with the arguments after its name and returns the exit code: 0 on success, 1 when a comparison found
-// differences, 2 on any failure.
+// Run runs the plugin with the arguments after its name and returns the exit code: 0 on success, 1 when a comparison
+// found differences, 2 on any failure.
 func Run(ctx context.Context, streams genericiooptions.IOStreams, args []string) int {
 	ctrllog.SetLogger(logr.Discard()) // What libraries log is not for who asked a question.
 	root := NewCommand(streams)

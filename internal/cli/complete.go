@@ -31,7 +31,8 @@ func (s *session) completeUsers(cmd *cobra.Command, args []string, _ string) ([]
 	return s.userNames(cmd.Context(), args), cobra.ShellCompDirectiveNoFileComp
 }
 
-// userNames lists the users of the session's namespace, but for those that are named already. Whatever fails, there is nothing to complete.
+// userNames lists the users of the session's namespace, but for those that are named already. Whatever fails, there is
+// nothing to complete.
 func (s *session) userNames(ctx context.Context, but []string) []cobra.Completion {
 	ctx, cancel := context.WithTimeout(ctx, completionPatience)
 	defer cancel()

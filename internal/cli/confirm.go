@@ -34,7 +34,8 @@ func (s *session) confirm(ctx context.Context, question string, yes bool) error 
 	return nil
 }
 
-// confirmNumber has a person type how many things a command is about to do away with. A program gives the number beforehand.
+// confirmNumber has a person type how many things a command is about to do away with. A program gives the number
+// beforehand.
 func (s *session) confirmNumber(ctx context.Context, given, want int, what string) error {
 	if given != 0 {
 		if given != want {

@@ -17,8 +17,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/handover"
 )
 
-// releaseSecrets takes the in-use finalizer off Secrets and OAuth clients that no user needs, where no operator does it. It asks for no
-// operator: as a rule there is none.
+// releaseSecrets takes the in-use finalizer off Secrets and OAuth clients that no user needs, where no operator does
+// it. It asks for no operator: as a rule there is none.
 func (s *session) releaseSecrets(ctx context.Context, o *drainOptions) error {
 	if o.clients || o.client != "" || o.selector != "" || o.inventory != "" {
 		return complain("--release-secrets excludes --clients, --client, --selector and --inventory",
@@ -51,7 +51,8 @@ func (s *session) releaseSecrets(ctx context.Context, o *drainOptions) error {
 	return s.releaseHeld(ctx, r, unneeded)
 }
 
-// newRelease returns the release for a namespace, or for all when it is empty, and says if an operator does the same there.
+// newRelease returns the release for a namespace, or for all when it is empty, and says if an operator does the same
+// there.
 func (s *session) newRelease(ctx context.Context, namespace string) (*handover.Release, error) {
 	c, err := s.kube()
 	if err != nil {
@@ -120,8 +121,8 @@ func (s *session) tellNeeded(held []handover.Held) (unneeded []handover.Held) {
 	return unneeded
 }
 
-// releaseHeld takes the finalizers off. A user may come to need an object at the same moment, so each gets a sign first, and then
-// it is looked again who needs what: see handover.Release.
+// releaseHeld takes the finalizers off. A user may come to need an object at the same moment, so each gets a sign
+// first, and then it is looked again who needs what: see handover.Release.
 func (s *session) releaseHeld(ctx context.Context, r *handover.Release, held []handover.Held) error {
 	unprepared, prepared, err := s.step(ctx, "Preparing", held, r.Begin)
 	if err != nil {

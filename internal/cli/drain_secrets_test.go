@@ -179,7 +179,8 @@ func TestReleaseSecrets(t *testing.T) {
 	}
 }
 
-// A user that comes to need a Secret while the command runs keeps it, whether its list shows the user or only the operator's answer does.
+// A user that comes to need a Secret while the command runs keeps it, whether its list shows the user or only the
+// operator's answer does.
 func TestReleaseSecretsLosesNoRace(t *testing.T) {
 	for name, arrive := range map[string]func(*session) error{
 		"UserIsListed": func(s *session) error { return s.cluster.Create(t.Context(), boundUser("team", "late", "calcom")) },

@@ -23,8 +23,8 @@ import (
 // workers is how many objects a command works on at once. Most of the time it waits for an operator.
 const workers = 8
 
-// each does something with all objects, some at a time, and shows how far it is. What fails is told and does not keep the others from
-// being done. It returns the number of failures, and an error only when the command was interrupted.
+// each does something with all objects, some at a time, and shows how far it is. What fails is told and does not keep
+// the others from being done. It returns the number of failures, and an error only when the command was interrupted.
 func (s *session) each(ctx context.Context, what string, objects []client.Object, do func(context.Context, client.Object) error) (failed int, err error) {
 	p := s.progressOfMany(what, len(objects))
 	defer p.end()
@@ -87,8 +87,8 @@ func (r status) short() string {
 // fewObjects is how many objects are read one by one while they are waited for; more are listed.
 const fewObjects = 20
 
-// await waits until something holds for all objects, which are read anew meanwhile, and tells how far they are. It returns those for
-// which it did not come to hold in time.
+// await waits until something holds for all objects, which are read anew meanwhile, and tells how far they are. It
+// returns those for which it did not come to hold in time.
 func (s *session) await(ctx context.Context, what string, objects []client.Object, within time.Duration, holds func(client.Object) bool) (late []client.Object, err error) {
 	c, err := s.kube()
 	if err != nil {

@@ -92,8 +92,8 @@ func remedyForTrouble(err error) string {
 	return ""
 }
 
-// plainly is the text of an error without what libraries add to it: cobra's block of suggestions, and the step of its own at which
-// client-go failed.
+// plainly is the text of an error without what libraries add to it: cobra's block of suggestions, and the step of its
+// own at which client-go failed.
 func plainly(err error) string {
 	text := strings.ReplaceAll(err.Error(), "failed to get server groups: ", "")
 	if command, suggested, ok := strings.Cut(text, "\n\nDid you mean this?\n"); ok {

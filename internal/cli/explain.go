@@ -67,7 +67,8 @@ func exactlyOne(what string) cobra.PositionalArgs {
 type explanation struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
-	// AtRest is set when the operator does nothing before something changes or the drift sweep comes by; Steps are then those of a look.
+	// AtRest is set when the operator does nothing before something changes or the drift sweep comes by; Steps are then
+	// those of a look.
 	AtRest bool        `json:"atRest"`
 	Steps  []plan.Step `json:"steps"`
 	// Gone is set when the object would not be there any more afterwards.

@@ -12,7 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// manager returns the GitOps tool's object that manages another object, and how to pause it. It is empty for an object that none does.
+// manager returns the GitOps tool's object that manages another object, and how to pause it. It is empty for an object
+// that none does.
 func manager(object client.Object) (name, pause string) {
 	labels := object.GetLabels()
 	if id := object.GetAnnotations()["argocd.argoproj.io/tracking-id"]; id != "" {
@@ -34,8 +35,8 @@ func manager(object client.Object) (name, pause string) {
 	return "", ""
 }
 
-// refuseManaged returns an error when GitOps tools manage some of the objects: they would set back what the command does, or
-// make anew what it deletes.
+// refuseManaged returns an error when GitOps tools manage some of the objects: they would set back what the command
+// does, or make anew what it deletes.
 func refuseManaged(objects []client.Object) error {
 	pauses := make(map[string]string)
 	managed := 0

@@ -22,8 +22,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/version"
 )
 
-// writeInventory writes manifests of all objects that are about to go, to a file that was not there before: the inventory of a
-// run that was interrupted has users that this one does not find any more. It says where.
+// writeInventory writes manifests of all objects that are about to go, to a file that was not there before: the
+// inventory of a run that was interrupted has users that this one does not find any more. It says where.
 func (s *session) writeInventory(path, ownerID string, users, clients []client.Object) error {
 	text, err := inventory(ownerID, time.Now().UTC(), users, clients)
 	if err != nil {

@@ -32,7 +32,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// testSession is a session with a cluster of the given objects, in namespace team. What refuse returns an error for is refused.
+// testSession is a session with a cluster of the given objects, in namespace team. What refuse returns an error for is
+// refused.
 func testSession(t *testing.T, refuse func(verb string, o client.Object) error, objects ...client.Object) (*session, *bytes.Buffer) {
 	t.Helper()
 	var out bytes.Buffer

@@ -19,7 +19,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/sweep"
 )
 
-// tellMarks asks Cal.com whose marks have stayed, and tells it. That nobody can be asked is told too, and is no failure.
+// tellMarks asks Cal.com whose marks have stayed, and tells it. That nobody can be asked is told too, and is no
+// failure.
 func (s *session) tellMarks(ctx context.Context, operator operator, released []client.Object) {
 	remotes := s.remotes()
 	groups := make(map[*remote][]*v1alpha1.ManagedUser)

@@ -131,7 +131,8 @@ func (s *session) moveAll(ctx context.Context, m *handover.Move, there *session,
 	return failures(failed+of-len(can), of, "start it again for those; it goes on from where it stopped")
 }
 
-// toMove returns the users that can be moved, for whom all that they need is there or may be made, and of how many. Of the others it has told why.
+// toMove returns the users that can be moved, for whom all that they need is there or may be made, and of how many. Of
+// the others it has told why.
 func (s *session) toMove(ctx context.Context, o *moveOptions, m *handover.Move, clients *clientMove, args []string) (can []client.Object, of int, err error) {
 	objects, err := s.moving(ctx, o, m, args)
 	if err != nil {
@@ -170,7 +171,8 @@ func (o *moveOptions) checkObjects(objects []client.Object) error {
 	return nil
 }
 
-// moving returns what the command is about: what is selected here, and what is in the middle of a move from there to here and has not come.
+// moving returns what the command is about: what is selected here, and what is in the middle of a move from there to
+// here and has not come.
 func (s *session) moving(ctx context.Context, o *moveOptions, m *handover.Move, args []string) ([]client.Object, error) {
 	if o.named() {
 		var objects []client.Object
@@ -206,7 +208,8 @@ func (s *session) moving(ctx context.Context, o *moveOptions, m *handover.Move, 
 	return objects, nil
 }
 
-// coming returns the users there, or the one that is named, that are in the middle of a move to here, as they would be here.
+// coming returns the users there, or the one that is named, that are in the middle of a move to here, as they would be
+// here.
 func (s *session) coming(ctx context.Context, o *moveOptions, m *handover.Move, name string) ([]client.Object, error) {
 	namespace := ""
 	var err error

@@ -23,8 +23,8 @@ type operator struct {
 	deployment string
 	// ownerID begins the marks of its users.
 	ownerID string
-	// sure is set when ownerID was given or read off the operator's Deployment. Otherwise it is what an operator takes that was
-	// started without --owner-id.
+	// sure is set when ownerID was given or read off the operator's Deployment. Otherwise it is what an operator takes
+	// that was started without --owner-id.
 	sure bool
 	// available is how many replicas of it are ready, as its Deployment says.
 	available int32
@@ -72,8 +72,8 @@ func findOperator(ctx context.Context, c client.Reader, namespace, ownerID strin
 	return o, nil
 }
 
-// deployedOperators returns what the Deployments of operators tell, in a namespace, or in all when it is empty; nothing to a
-// person who may not read them.
+// deployedOperators returns what the Deployments of operators tell, in a namespace, or in all when it is empty; nothing
+// to a person who may not read them.
 func deployedOperators(ctx context.Context, c client.Reader, namespace string) ([]operator, error) {
 	var deployments appsv1.DeploymentList
 	err := c.List(ctx, &deployments, operatorLabels, client.InNamespace(namespace))

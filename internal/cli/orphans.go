@@ -93,7 +93,8 @@ type orphan struct {
 	Namespace   string `json:"namespace"` // Of the object that the mark names.
 	Name        string `json:"name"`
 	CreatedDate string `json:"createdDate"`
-	// WantedBy is an object, as namespace/name, that another one's mark keeps from having the user: it names the user's address.
+	// WantedBy is an object, as namespace/name, that another one's mark keeps from having the user: it names the user's
+	// address.
 	WantedBy string `json:"wantedBy,omitempty"`
 
 	user calcom.User
@@ -211,7 +212,8 @@ func (m *roster) orphansAmong(read *census) []orphan {
 	return all
 }
 
-// lacks reports whether no object has a user, or is to have it. The mark names one, but that may be gone, or have another user.
+// lacks reports whether no object has a user, or is to have it. The mark names one, but that may be gone, or have
+// another user.
 func (m *roster) lacks(user calcom.User, named types.NamespacedName) bool {
 	if m.byUser[user.ID] != nil || !m.everywhere && named.Namespace != m.namespace {
 		return false
@@ -225,7 +227,8 @@ func (m *roster) lacksIn(mu *v1alpha1.ManagedUser, user calcom.User) bool {
 	return mu.Status.User != nil && mu.Status.OAuthClientID == m.clientID && mu.Status.User.ID != user.ID && mu.Spec.UserID != user.ID
 }
 
-// lost returns the objects whose users are gone: the list does not show them, by their addresses, and their ids answer 404.
+// lost returns the objects whose users are gone: the list does not show them, by their addresses, and their ids answer
+// 404.
 func (m *roster) lost(ctx context.Context, a *account, read *census) ([]lostUser, error) {
 	var lines []line
 	byLine := make(map[int]*v1alpha1.ManagedUser)

@@ -92,7 +92,8 @@ const (
 type planned struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
-	// Action is create, adopt, change, delete, unchanged, wait (for what heals by itself) or conflict (which a person has to end).
+	// Action is create, adopt, change, delete, unchanged, wait (for what heals by itself) or conflict (which a person
+	// has to end).
 	Action string `json:"action"`
 	// UserID in Cal.com; absent for one that does not exist yet.
 	UserID int64 `json:"userID,omitempty"`
@@ -154,7 +155,8 @@ func (s *session) planSettings(ctx context.Context, m *manifests) (*settings, er
 	return config, nil
 }
 
-// rehearseAll makes the plan, a user after the other, in the order of their names: what one would do, the next one finds done.
+// rehearseAll makes the plan, a user after the other, in the order of their names: what one would do, the next one
+// finds done.
 func (s *session) rehearseAll(ctx context.Context, r *plan.Rehearsal, m *manifests, config *settings, report *planReport) error {
 	for _, mu := range m.users {
 		p := planned{Namespace: mu.Namespace, Name: mu.Name}

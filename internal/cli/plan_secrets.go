@@ -21,8 +21,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/plan"
 )
 
-// credentialsOf returns the credentials that a user would be reached by, with the namespace of the Secret, as far as the rehearsal knows
-// its OAuth client.
+// credentialsOf returns the credentials that a user would be reached by, with the namespace of the Secret, as far as
+// the rehearsal knows its OAuth client.
 func credentialsOf(ctx context.Context, r *plan.Rehearsal, config *settings, mu *v1alpha1.ManagedUser) (v1alpha1.OAuthClientCredentials, string, bool) {
 	var none v1alpha1.OAuthClientCredentials
 	ref := mu.Spec.OAuthClientRef

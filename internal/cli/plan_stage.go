@@ -70,7 +70,8 @@ func (s *session) stageManifests(ctx context.Context, r *plan.Rehearsal, m *mani
 	return nil
 }
 
-// liveUsers lists the users that exist in the namespaces of the manifests, and tells whether the cluster knows such objects at all.
+// liveUsers lists the users that exist in the namespaces of the manifests, and tells whether the cluster knows such
+// objects at all.
 func liveUsers(ctx context.Context, c client.Reader, m *manifests) (live map[client.ObjectKey]*v1alpha1.ManagedUser, installed bool, err error) {
 	live = make(map[client.ObjectKey]*v1alpha1.ManagedUser)
 	listed := make(map[string]bool)
@@ -94,9 +95,9 @@ func liveUsers(ctx context.Context, c client.Reader, m *manifests) (live map[cli
 	return live, true, nil
 }
 
-// apply returns what a user would be if its manifest were applied, by the API server's word: with the manifest's spec as the whole
-// spec, as a tool leaves it that owns the object. Without an object, why says what the API server has against it; with one, why it was
-// not asked.
+// apply returns what a user would be if its manifest were applied, by the API server's word: with the manifest's spec
+// as the whole spec, as a tool leaves it that owns the object. Without an object, why says what the API server has
+// against it; with one, why it was not asked.
 func apply(
 	ctx context.Context, c client.Client, mu, live *v1alpha1.ManagedUser, installed bool,
 ) (applied *v1alpha1.ManagedUser, why string, err error) {
@@ -229,7 +230,8 @@ func stageOthers(ctx context.Context, c client.Reader, r *plan.Rehearsal, m *man
 	return nil
 }
 
-// stageOver puts an object into a rehearsal as its manifest changes it. Where nobody may read what there is, the manifest is all.
+// stageOver puts an object into a rehearsal as its manifest changes it. Where nobody may read what there is, the
+// manifest is all.
 func stageOver[P client.Object](ctx context.Context, c client.Reader, r *plan.Rehearsal, manifest, live P, change func(P)) error {
 	err := c.Get(ctx, client.ObjectKeyFromObject(manifest), live)
 	switch {

@@ -119,8 +119,8 @@ func (s *session) settings(ctx context.Context) (*settings, error) {
 	return o.settings()
 }
 
-// rehearsal returns one that reads from the session's cluster, and from Cal.com within the session's share of the quota. fetch, if it is
-// not nil, says whom to ask for in lists, when the first call of an account is about to be made.
+// rehearsal returns one that reads from the session's cluster, and from Cal.com within the session's share of the
+// quota. fetch, if it is not nil, says whom to ask for in lists, when the first call of an account is about to be made.
 func (s *session) rehearsal(config *settings, fetch func(context.Context, plan.Account) []string) (*plan.Rehearsal, error) {
 	c, err := s.kube()
 	if err != nil {

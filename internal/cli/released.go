@@ -17,10 +17,12 @@ import (
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
 
-// releasePatience is how long the operator may take to let go of what nobody needs any more; as a rule it takes a second or two.
+// releasePatience is how long the operator may take to let go of what nobody needs any more; as a rule it takes a
+// second or two.
 const releasePatience = 30 * time.Second
 
-// needs returns the metadata of the Secrets, and of the OAuth clients, that users need and the operator protects for that long.
+// needs returns the metadata of the Secrets, and of the OAuth clients, that users need and the operator protects for
+// that long.
 func (s *session) needs(ctx context.Context, users []client.Object, everywhere bool) []*metav1.PartialObjectMetadata {
 	seen := make(map[remoteKey]bool)
 	var needed []*metav1.PartialObjectMetadata
@@ -58,8 +60,8 @@ func (s *session) needs(ctx context.Context, users []client.Object, everywhere b
 	return needed
 }
 
-// awaitReleased waits until the operator has let go of what the released users needed. Uninstalled before that, it would leave
-// finalizers that nobody takes off, and no namespace could go.
+// awaitReleased waits until the operator has let go of what the released users needed. Uninstalled before that, it
+// would leave finalizers that nobody takes off, and no namespace could go.
 func (s *session) awaitReleased(ctx context.Context, needed []*metav1.PartialObjectMetadata) error {
 	c, err := s.kube()
 	if err != nil {

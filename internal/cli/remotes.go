@@ -13,7 +13,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/handover"
 )
 
-// remotes are the ways to Cal.com of a command that works on many users at once: one for each OAuth client, whose quota they share.
+// remotes are the ways to Cal.com of a command that works on many users at once: one for each OAuth client, whose quota
+// they share.
 type remotes struct {
 	session *session
 	mu      sync.Mutex
@@ -97,7 +98,8 @@ func inTurn[T any](ctx context.Context, r *remote, do func() (T, error)) (T, err
 
 var _ handover.Remote = (*remote)(nil)
 
-// canonicalURL returns one text for all spellings of an apiURL, which may be absent. One that is not usable stays as it is.
+// canonicalURL returns one text for all spellings of an apiURL, which may be absent. One that is not usable stays as it
+// is.
 func canonicalURL(apiURL string) string {
 	canonical, err := calcom.BaseURL(cmp.Or(apiURL, v1alpha1.DefaultAPIURL))
 	if err != nil {

@@ -63,7 +63,8 @@ type roster struct {
 	ownerID  string
 	clientID string
 	objects  map[types.NamespacedName]*v1alpha1.ManagedUser
-	// byUser are the objects by the ids of their users, and byAddress by the addresses that they want, of the OAuth client alone.
+	// byUser are the objects by the ids of their users, and byAddress by the addresses that they want, of the OAuth
+	// client alone.
 	byUser    map[int64]*v1alpha1.ManagedUser
 	byAddress map[string]*v1alpha1.ManagedUser
 	// everywhere is set when all namespaces could be looked at, and not only this one.
@@ -118,8 +119,8 @@ func (m *roster) take(mu *v1alpha1.ManagedUser) {
 	}
 }
 
-// have reports whether a user has an object: one that names it, or that has it, or that its mark names and that is not known to have
-// another.
+// have reports whether a user has an object: one that names it, or that has it, or that its mark names and that is not
+// known to have another.
 func (m *roster) have(user calcom.User) bool {
 	if m.byUser[user.ID] != nil {
 		return true

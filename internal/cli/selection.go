@@ -17,8 +17,8 @@ import (
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
 
-// selection is which objects a command is about: those that are named, or all of a namespace or cluster, with -l those of them that
-// have some labels.
+// selection is which objects a command is about: those that are named, or all of a namespace or cluster, with -l those
+// of them that have some labels.
 type selection struct {
 	all, everywhere bool
 	selector        string

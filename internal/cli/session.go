@@ -88,7 +88,8 @@ func (s *session) namespace() (string, error) {
 	return name, nil
 }
 
-// printf writes to the standard output, and tell to the standard error, where it is in nobody's way who reads the output with a program.
+// printf writes to the standard output, and tell to the standard error, where it is in nobody's way who reads the
+// output with a program.
 func (s *session) printf(format string, args ...any) { _, _ = fmt.Fprintf(s.Out, format, args...) }
 
 func (s *session) tell(format string, args ...any) {

@@ -9,7 +9,8 @@ import (
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
 
-// Users whose objects write one server's URL in different ways share one way to Cal.com; those of different servers do not.
+// Users whose objects write one server's URL in different ways share one way to Cal.com; those of different servers do
+// not.
 func TestClientKeyOfEachSpelling(t *testing.T) {
 	key := func(apiURL string) remoteKey {
 		mu := &v1alpha1.ManagedUser{}

@@ -191,8 +191,8 @@ func (s *session) listAll(ctx context.Context, o *statusOptions) ([]v1alpha1.Man
 	return users.Items, clients, err
 }
 
-// listClients lists the OAuth clients of a namespace, or of all, and those of the cluster. To call these, their Secrets' namespace has
-// to be known.
+// listClients lists the OAuth clients of a namespace, or of all, and those of the cluster. To call these, their
+// Secrets' namespace has to be known.
 func (s *session) listClients(ctx context.Context, c client.Reader, namespace string, call bool) ([]clientRow, error) {
 	var own v1alpha1.OAuthClientList
 	if err := c.List(ctx, &own, client.InNamespace(namespace)); err != nil {
@@ -222,7 +222,8 @@ func (s *session) listClients(ctx context.Context, c client.Reader, namespace st
 	return rows, nil
 }
 
-// askQuotas makes a call for each OAuth client, and takes what its answer says of the quota. Where that fails, the rest is shown all the same.
+// askQuotas makes a call for each OAuth client, and takes what its answer says of the quota. Where that fails, the rest
+// is shown all the same.
 func (s *session) askQuotas(ctx context.Context, clients []clientRow) {
 	for i := range clients {
 		c := &clients[i]
@@ -260,8 +261,8 @@ func newUserRow(mu *v1alpha1.ManagedUser, now time.Time) userRow {
 	return row
 }
 
-// remedyNow says what to do about a reason for which a user is not Ready. One that was left in the middle of being handed over is
-// suspended for that, and resuming it by hand, the remedy otherwise, would get in the way.
+// remedyNow says what to do about a reason for which a user is not Ready. One that was left in the middle of being
+// handed over is suspended for that, and resuming it by hand, the remedy otherwise, would get in the way.
 func remedyNow(mu *v1alpha1.ManagedUser) func(reason string) string {
 	if _, begun := mu.Annotations[v1alpha1.HandoverAnnotation]; begun {
 		return func(string) string {

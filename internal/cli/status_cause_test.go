@@ -26,7 +26,8 @@ func testOperator(args ...string) *appsv1.Deployment {
 	return deployment
 }
 
-// The conditions of a user stay as they are when the operator comes not to look after it; what keeps it from that is said then.
+// The conditions of a user stay as they are when the operator comes not to look after it; what keeps it from that is
+// said then.
 func TestStatusTellsWhyConditionsAreOld(t *testing.T) {
 	const allowed = "--allowed-api-urls=https://,http://127.0.0.1"
 	type setup struct {

@@ -99,8 +99,8 @@ func incomparable(mu *v1alpha1.ManagedUser) string {
 	return ""
 }
 
-// compare finds out how Cal.com differs from the spec: by a rehearsal of what the operator would write. It is of a copy that leaves out
-// what has no part in that, the tokens, and that a suspended user is not compared.
+// compare finds out how Cal.com differs from the spec: by a rehearsal of what the operator would write. It is of a copy
+// that leaves out what has no part in that, the tokens, and that a suspended user is not compared.
 func (s *session) compare(ctx context.Context, mu *v1alpha1.ManagedUser, d *detail, config *settings, offline bool) error {
 	d.Notes = append(d.Notes, config.notes...)
 	copied := mu.DeepCopy()
@@ -158,7 +158,8 @@ func (s *session) compareLive(ctx context.Context, mu *v1alpha1.ManagedUser, con
 	return r.Look(ctx, client.ObjectKeyFromObject(mu))
 }
 
-// compareStatus compares with what the status shows of Cal.com. Nobody is called, so that no secret key is needed and any client will do.
+// compareStatus compares with what the status shows of Cal.com. Nobody is called, so that no secret key is needed and
+// any client will do.
 func (s *session) compareStatus(ctx context.Context, mu *v1alpha1.ManagedUser, config *settings) (*plan.Outcome, error) {
 	c, err := s.kube()
 	if err != nil {

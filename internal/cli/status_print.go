@@ -134,7 +134,8 @@ func clientFlag(client string) string {
 	return strings.TrimPrefix(client, strings.ToLower(v1alpha1.KindOAuthClient)+"/")
 }
 
-// table writes rows that fit the terminal: where they do not, the first column, which holds names, goes on a line of its own.
+// table writes rows that fit the terminal: where they do not, the first column, which holds names, goes on a line of
+// its own.
 func (s *session) table(header []string, rows [][]string) error {
 	widths := make([]int, len(header))
 	for _, row := range append([][]string{header}, rows...) {

@@ -129,7 +129,8 @@ func onlyUsers(objects []client.Object) error {
 	return nil
 }
 
-// writePolicy writes a change, locked: it depends on the policy that it replaces. Whoever wrote at the same moment goes first.
+// writePolicy writes a change, locked: it depends on the policy that it replaces. Whoever wrote at the same moment goes
+// first.
 func (s *session) writePolicy(ctx context.Context, p *policyChange, object client.Object) error {
 	c, err := s.kube()
 	if err != nil {

@@ -34,13 +34,14 @@ func (s *session) width() int {
 	return narrow
 }
 
-// paragraph writes a text in lines that begin with an indent; the first one with a label instead, which has to be as long.
+// paragraph writes a text in lines that begin with an indent; the first one with a label instead, which has to be as
+// long.
 func (s *session) paragraph(label, indent, text string) {
 	s.printf("%s\n", wrap(text, label, indent, s.width()))
 }
 
-// shown is a value as a person may see it: quoted where it could be taken for something else, or act upon the terminal, and not too
-// long. Nil is no value.
+// shown is a value as a person may see it: quoted where it could be taken for something else, or act upon the terminal,
+// and not too long. Nil is no value.
 func shown(value *string) string {
 	if value == nil {
 		return "(none)"
@@ -58,7 +59,8 @@ func shown(value *string) string {
 	return strconv.QuoteToGraphic(text)
 }
 
-// addresses says whether e-mail addresses may be shown: they are somebody's, and shown only where one user was asked for.
+// addresses says whether e-mail addresses may be shown: they are somebody's, and shown only where one user was asked
+// for.
 type addresses bool
 
 // change is a change in one line: the field, what it is and what it is to be.

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// wrap breaks a text into lines that are no longer than width, if their words are not, and begin with an indent; the first one with
-// a label instead, which has to be as long.
+// wrap breaks a text into lines that are no longer than width, if their words are not, and begin with an indent; the
+// first one with a label instead, which has to be as long.
 func wrap(text, label, indent string, width int) string {
 	var lines []string
 	line, empty := label, true

@@ -28,8 +28,9 @@ import (
 // absencesPrefix begins the keys of absences in the record. No OAuth client's id contains a slash or begins so.
 const absencesPrefix = "absences."
 
-// absences holds up what follows from a user that is gone, its creation anew or the release of its object, when many users of an
-// OAuth client are gone at once: a wiped database, or a proxy in front of another tenant, answers so for all of them.
+// absences holds up what follows from a user that is gone, its creation anew or the release of its object, when many
+// users of an OAuth client are gone at once: a wiped database, or a proxy in front of another tenant, answers so for
+// all of them.
 type absences struct {
 	limit  int
 	hold   time.Duration
@@ -43,10 +44,11 @@ type absences struct {
 
 	// What follows is under the record's lock.
 	byAccount map[account.Name]*accountAbsences
-	// deleted are the objects for which a DELETE call was sent that may have had its effect: their users are not absent by accident.
+	// deleted are the objects for which a DELETE call was sent that may have had its effect: their users are not absent
+	// by accident.
 	deleted map[client.ObjectKey]types.UID
-	// cutOff is how many deletions the process before may have left in their middle: as many of one OAuth client as are under way
-	// at a time, less those that were accounted for. Their users are gone, by no accident.
+	// cutOff is how many deletions the process before may have left in their middle: as many of one OAuth client as are
+	// under way at a time, less those that were accounted for. Their users are gone, by no accident.
 	cutOff int
 }
 
@@ -100,8 +102,8 @@ func (a *absences) state(of account.Name) *accountAbsences {
 	return state
 }
 
-// use runs a function with the lock held and, if the operator may read it, the record read. An operator without the rights counts in
-// memory.
+// use runs a function with the lock held and, if the operator may read it, the record read. An operator without the
+// rights counts in memory.
 func (a *absences) use(ctx context.Context, f func() error) error {
 	if !a.unrecorded.Load() {
 		err := a.record.use(ctx, f)
@@ -121,7 +123,8 @@ func (a *absences) mayBeCutOff(mu *v1alpha1.ManagedUser) bool {
 	return !mu.DeletionTimestamp.IsZero() && mu.DeletionTimestamp.Time.Before(a.started)
 }
 
-// accountFor reports whether an object's user is one that the process before is taken to have deleted. During a hold none is.
+// accountFor reports whether an object's user is one that the process before is taken to have deleted. During a hold
+// none is.
 func (a *absences) accountFor(of account.Name, mu *v1alpha1.ManagedUser) bool {
 	a.record.mu.Lock()
 	defer a.record.mu.Unlock()
@@ -132,7 +135,8 @@ func (a *absences) accountFor(of account.Name, mu *v1alpha1.ManagedUser) bool {
 	return true
 }
 
-// admit reports whether an object must wait whose user is proved to be gone. It is an error when that cannot be recorded.
+// admit reports whether an object must wait whose user is proved to be gone. It is an error when that cannot be
+// recorded.
 func (a *absences) admit(ctx context.Context, of account.Name, key string) (held bool, err error) {
 	err = a.use(ctx, func() error {
 		now, state := a.clock.Now(), a.state(of)
@@ -173,8 +177,8 @@ func (a *absences) isHeld(ctx context.Context, of account.Name, _ string) (held 
 	return held, err
 }
 
-// suspect notes that the users of some objects were not where they were last seen. When these are many, a hold begins before
-// any of the objects is reconciled.
+// suspect notes that the users of some objects were not where they were last seen. When these are many, a hold begins
+// before any of the objects is reconciled.
 func (a *absences) suspect(ctx context.Context, of account.Name, objects []types.NamespacedName) {
 	if a.limit == 0 || len(objects) == 0 {
 		return

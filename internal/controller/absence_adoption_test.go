@@ -10,8 +10,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// An object whose own user seems to be gone adopts another one with its address only within the limit: a wrong tenant can have
-// such users too, and the object would lose its own.
+// An object whose own user seems to be gone adopts another one with its address only within the limit: a wrong tenant
+// can have such users too, and the object would lose its own.
 func TestAdoptionInPlaceOfAnAbsentUserIsHeld(t *testing.T) {
 	s := newAbsenceStory(t, 6, 3)
 	for _, mu := range s.users {

@@ -32,9 +32,9 @@ type peer struct {
 	address string
 }
 
-// compareOthers asks for the users of other objects of the OAuth client, by one call, before the first user that is gone is taken for
-// one that was removed. Where the server shows none of them, that is seen before anything is done, and not only once the limit is used
-// up. Objects that were held before a restart count as they stand in their status.
+// compareOthers asks for the users of other objects of the OAuth client, by one call, before the first user that is
+// gone is taken for one that was removed. Where the server shows none of them, that is seen before anything is done,
+// and not only once the limit is used up. Objects that were held before a restart count as they stand in their status.
 func (r *ManagedUserReconciler) compareOthers(ctx context.Context, v *visit) error {
 	if !r.absences.comparesNow(v.account) {
 		return nil
@@ -63,7 +63,8 @@ func (a *absences) comparesNow(of account.Name) bool {
 	return !state.Held(now) && now.Sub(state.compared) >= comparedFor
 }
 
-// startsHeld takes over what the statuses say of a hold when nothing is known of the account yet. It reports whether there is a hold.
+// startsHeld takes over what the statuses say of a hold when nothing is known of the account yet. It reports whether
+// there is a hold.
 func (a *absences) startsHeld(ctx context.Context, of account.Name, held []types.NamespacedName) bool {
 	a.record.mu.Lock()
 	state := a.state(of)
@@ -84,8 +85,8 @@ func (a *absences) noteCompared(of account.Name) {
 	a.state(of).compared = a.clock.Now()
 }
 
-// peers returns other objects of the account whose users are known, and those objects that were held. The newest users come first: a
-// database that was restored to an earlier state lacks those.
+// peers returns other objects of the account whose users are known, and those objects that were held. The newest users
+// come first: a database that was restored to an earlier state lacks those.
 func (r *ManagedUserReconciler) peers(ctx context.Context, v *visit) (peers []peer, held []types.NamespacedName, err error) {
 	var list v1alpha1.ManagedUserList
 	if err := r.client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
@@ -114,7 +115,8 @@ func (r *ManagedUserReconciler) peers(ctx context.Context, v *visit) (peers []pe
 	return peers, held, nil
 }
 
-// missingOf asks for some of the peers by one call and returns those that Cal.com does not show, neither by id nor by address.
+// missingOf asks for some of the peers by one call and returns those that Cal.com does not show, neither by id nor by
+// address.
 func (r *ManagedUserReconciler) missingOf(ctx context.Context, v *visit, peers []peer) ([]types.NamespacedName, error) {
 	peers = spread(peers, calcom.MaxListed)
 	addresses := make([]string, len(peers))

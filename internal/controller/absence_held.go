@@ -17,9 +17,10 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
-// admitAbsence decides, for an object whose user is proved to be gone, whether what follows from that may happen now. A user that
-// was never known to exist does not count, nor one that the object had deleted itself. But after a create call of unknown outcome
-// the object has to wait too while many users are gone: the server does not show what the call made either.
+// admitAbsence decides, for an object whose user is proved to be gone, whether what follows from that may happen now. A
+// user that was never known to exist does not count, nor one that the object had deleted itself. But after a create
+// call of unknown outcome the object has to wait too while many users are gone: the server does not show what the call
+// made either.
 func (r *ManagedUserReconciler) admitAbsence(ctx context.Context, v *visit) error {
 	name, known := client.ObjectKeyFromObject(v.mu), manageduser.LostID(v.mu) != 0
 	if r.config.MassAbsenceLimit == 0 || !known && !r.isUnresolved(v.mu) || r.absences.wasDeleted(name, v.mu.UID) {
@@ -97,8 +98,8 @@ func (r *ManagedUserReconciler) massAbsence(mu *v1alpha1.ManagedUser) *outcome.P
 	}
 }
 
-// allowsMassAbsence reports whether a person has said that the users are really gone: on the object, its OAuth client or its
-// namespace, where the operator may read namespaces.
+// allowsMassAbsence reports whether a person has said that the users are really gone: on the object, its OAuth client
+// or its namespace, where the operator may read namespaces.
 func (r *ManagedUserReconciler) allowsMassAbsence(ctx context.Context, mu *v1alpha1.ManagedUser) (bool, error) {
 	const annotation = v1alpha1.AllowMassAbsenceAnnotation
 	if mu.Annotations[annotation] == "true" {
@@ -119,7 +120,8 @@ func changesClient() predicate.Predicate {
 	return predicate.Or(predicate.GenerationChangedPredicate{}, annotationChanges(v1alpha1.AllowMassAbsenceAnnotation))
 }
 
-// readsNamespaces reports whether the operator reads the annotations of namespaces, which takes a right in the whole cluster.
+// readsNamespaces reports whether the operator reads the annotations of namespaces, which takes a right in the whole
+// cluster.
 func (c *Config) readsNamespaces() bool { return c.ClusterClients || c.MassDeleteLimit > 0 }
 
 // clientObject returns the OAuthClient or ClusterOAuthClient that a user refers to; nil when there is none.

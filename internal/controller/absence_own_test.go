@@ -57,7 +57,8 @@ func TestOwnDeletionsAreNoEvidence(t *testing.T) {
 	s.wantReady(s.users[3], "Created")
 }
 
-// Objects whose statuses have an older spelling of the server's URL are evidence like others: the first user that is gone is held.
+// Objects whose statuses have an older spelling of the server's URL are evidence like others: the first user that is
+// gone is held.
 func TestEvidenceOfOlderSpellings(t *testing.T) {
 	s := newAbsenceStory(t, 4, 1)
 	for _, mu := range s.users {

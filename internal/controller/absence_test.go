@@ -24,8 +24,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// wrongTenant is a proxy that can lead to another tenant, where no user of the story exists: a GET is answered by 404 and a list
-// is empty. All else reaches the right one.
+// wrongTenant is a proxy that can lead to another tenant, where no user of the story exists: a GET is answered by 404
+// and a list is empty. All else reaches the right one.
 type wrongTenant struct{ on bool }
 
 func (w *wrongTenant) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -147,8 +147,8 @@ func TestWipedDatabaseIsHeld(t *testing.T) {
 	s.wantEvents()
 }
 
-// A proxy to another tenant is noticed with the first object that is deleted, and not once the limit is used up. Afterwards all goes
-// on by itself.
+// A proxy to another tenant is noticed with the first object that is deleted, and not once the limit is used up.
+// Afterwards all goes on by itself.
 func TestWrongTenantReleasesNothing(t *testing.T) {
 	s := newAbsenceStory(t, 20, 10)
 	s.advance(time.Minute)
@@ -198,7 +198,8 @@ func TestWrongTenantWithoutMembers(t *testing.T) {
 	s.wantHeld(s.users...)
 }
 
-// Users that were removed by hand, no more than the limit, are created anew at once; that costs one call to ask for others.
+// Users that were removed by hand, no more than the limit, are created anew at once; that costs one call to ask for
+// others.
 func TestFewAbsencesAreNoAccident(t *testing.T) {
 	s := newAbsenceStory(t, 8, 3)
 	s.wipe(0, 3)
@@ -354,8 +355,8 @@ func TestOwnDeletionIsNoAbsence(t *testing.T) {
 	}
 }
 
-// A process that is killed leaves as many deletions in their middle as it has places for. The next one takes them for what they are, and no
-// more than these.
+// A process that is killed leaves as many deletions in their middle as it has places for. The next one takes them for
+// what they are, and no more than these.
 func TestDeletionsThatWereCutOffAreNoAbsences(t *testing.T) {
 	s := newAbsenceStory(t, 8, 1)
 	for _, mu := range s.users[:4] {

@@ -39,16 +39,19 @@ type accounts struct {
 	config Config
 	clock  clock.PassiveClock
 
-	// listeners are told of accounts of which there is something new to say. They are all there before the first account is.
+	// listeners are told of accounts of which there is something new to say. They are all there before the first
+	// account is.
 	listeners []func(account.Name)
-	// dropped are called with each account that is dropped, without the lock. They are all there before the first account is.
+	// dropped are called with each account that is dropped, without the lock. They are all there before the first
+	// account is.
 	dropped []func(account.Name)
 	// queue takes objects and checks that the gates of the accounts want done.
 	queue paceQueue
 
 	mu     sync.Mutex
 	byName map[account.Name]*clientAccount
-	// users are the accounts that objects use, and keys their secret keys. unused are the accounts that may have to be dropped.
+	// users are the accounts that objects use, and keys their secret keys. unused are the accounts that may have to be
+	// dropped.
 	users  references[account.Name]
 	keys   references[loginKey]
 	unused []account.Name
@@ -256,8 +259,8 @@ func (s *session) isUntried() bool {
 	return s.refusal == nil && !s.verified && (!s.trusted || s.cautious)
 }
 
-// claim makes this visit the one that tries a secret key that is new or was refused, or returns what stands against it if
-// another was faster.
+// claim makes this visit the one that tries a secret key that is new or was refused, or returns what stands against it
+// if another was faster.
 func (s *session) claim() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -313,8 +316,8 @@ func (s *session) learned(err error) bool {
 	return false
 }
 
-// isRefusal reports whether Cal.com refuses every call with these credentials: by 401, or by a 403 of its own, which is about
-// the OAuth client's organization. A 403 of something in between may be about one request.
+// isRefusal reports whether Cal.com refuses every call with these credentials: by 401, or by a 403 of its own, which is
+// about the OAuth client's organization. A 403 of something in between may be about one request.
 func isRefusal(err error) bool {
 	e, ok := errors.AsType[*calcom.Error](err)
 	return ok && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden && e.Code != "")

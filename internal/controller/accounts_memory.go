@@ -18,8 +18,8 @@ type loginKey struct {
 	fingerprint [sha256.Size]byte
 }
 
-// use notes that an object has to do with an account: a user by its namespaced name, an OAuth client by its ticket. An account that no
-// object uses any more is dropped.
+// use notes that an object has to do with an account: a user by its namespaced name, an OAuth client by its ticket. An
+// account that no object uses any more is dropped.
 func (a *accounts) use(object string, name account.Name) {
 	a.mu.Lock()
 	if was, ok := a.users.of[object]; ok && was != name {
@@ -35,7 +35,8 @@ func (a *accounts) use(object string, name account.Name) {
 	a.prune()
 }
 
-// useLogin notes which login an object uses. A secret key that no object uses any more does not stay in memory. a.mu must be held.
+// useLogin notes which login an object uses. A secret key that no object uses any more does not stay in memory. a.mu
+// must be held.
 func (a *accounts) useLogin(object string, key loginKey) {
 	if unused, ok := a.keys.set(object, key); ok {
 		a.dropLogin(unused)
@@ -86,8 +87,8 @@ func (a *accounts) forgetTicket(key string) {
 	}
 }
 
-// prune drops the accounts that no object uses, in the order in which they became so. One whose latest calls still count against the
-// quota is kept until they do not: made anew, it would not know of them.
+// prune drops the accounts that no object uses, in the order in which they became so. One whose latest calls still
+// count against the quota is kept until they do not: made anew, it would not know of them.
 func (a *accounts) prune() {
 	for _, name := range a.takeUnused() {
 		for _, drop := range a.dropped {

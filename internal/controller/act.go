@@ -21,12 +21,12 @@ import (
 )
 
 const (
-	// mostActions bounds the actions of one reconcile. The longest known way, a create call that meets a conflict after an
-	// unfinished user was deleted, has twelve.
+	// mostActions bounds the actions of one reconcile. The longest known way, a create call that meets a conflict after
+	// an unfinished user was deleted, has twelve.
 	mostActions = 32
 
-	// unmarkTimeout bounds the attempt to remove the mark from a user that is to stay. The release does not wait for a server
-	// that does not answer.
+	// unmarkTimeout bounds the attempt to remove the mark from a user that is to stay. The release does not wait for a
+	// server that does not answer.
 	unmarkTimeout = 10 * time.Second
 )
 
@@ -124,7 +124,8 @@ func (v *visit) beginQuestion(a *manageduser.Action) {
 	v.cal.cautious = v.cal.cautious || a.Cautious
 }
 
-// isDenied reports whether Cal.com says that there is no such user, which proves little, and not that it has no such API.
+// isDenied reports whether Cal.com says that there is no such user, which proves little, and not that it has no such
+// API.
 func isDenied(err error) bool { return calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) }
 
 // settleIntent replaces the record of a create call for a user that was taken for gone and is there after all.
@@ -148,9 +149,9 @@ func (r *ManagedUserReconciler) forgetObserved(ctx context.Context, v *visit, _ 
 	return errAgain
 }
 
-// claimUser records that the object owns a user whose id is not in the status yet. It writes the id there before the first
-// update: that one may change the address by which the user was found, and with its answer lost nothing else would lead to the
-// user.
+// claimUser records that the object owns a user whose id is not in the status yet. It writes the id there before the
+// first update: that one may change the address by which the user was found, and with its answer lost nothing else
+// would lead to the user.
 func (r *ManagedUserReconciler) claimUser(ctx context.Context, v *visit, a *manageduser.Action) error {
 	if err := r.protect(ctx, v); err != nil {
 		return err
@@ -250,8 +251,8 @@ func (r *ManagedUserReconciler) createFailed(ctx context.Context, v *visit, err 
 	return errors.Join(err, r.retractIntent(ctx, v.mu))
 }
 
-// deleteUnfinished deletes a user whose creation Cal.com did not finish. The deletion is not one that the limit of mass deletions
-// counts: no object loses its user.
+// deleteUnfinished deletes a user whose creation Cal.com did not finish. The deletion is not one that the limit of mass
+// deletions counts: no object loses its user.
 func (r *ManagedUserReconciler) deleteUnfinished(ctx context.Context, v *visit, a *manageduser.Action) error {
 	if err := v.cal.enter(gate.Create); err != nil {
 		return err
@@ -259,7 +260,8 @@ func (r *ManagedUserReconciler) deleteUnfinished(ctx context.Context, v *visit, 
 	if err := v.cal.reserve(2); err != nil {
 		return err
 	}
-	// The optimistic lock makes sure that no status names the user by now, which a stale copy of the object would not show.
+	// The optimistic lock makes sure that no status names the user by now, which a stale copy of the object would not
+	// show.
 	err := r.patchMetadata(ctx, v.mu, "recording that the user is created anew", func(mu *v1alpha1.ManagedUser) {
 		i, _ := manageduser.RecordedIntent(mu)
 		i.Recreates = a.UserID

@@ -23,8 +23,8 @@ type urlPrefix struct {
 	scheme, host, port, path string
 }
 
-// ParseURLPrefixes reads a comma-separated list, as "https://" or "https://api.cal.com,http://calcom.cal.svc/prefix". The spelling of
-// a prefix does not matter, as that of a URL does not; see calcom.BaseURL.
+// ParseURLPrefixes reads a comma-separated list, as "https://" or "https://api.cal.com,http://calcom.cal.svc/prefix".
+// The spelling of a prefix does not matter, as that of a URL does not; see calcom.BaseURL.
 func ParseURLPrefixes(list string) (URLPrefixes, error) {
 	var prefixes URLPrefixes
 	for text := range strings.SplitSeq(list, ",") {
@@ -75,9 +75,9 @@ func (p urlPrefix) String() string {
 	return u.String() + p.path
 }
 
-// allow reports whether a URL begins with one of the prefixes, however either is written. The host and each element of the path
-// count as a whole: https://api.cal.com allows neither https://api.cal.com.example.org nor https://api.cal.community. A prefix without
-// a port allows every port of its host.
+// allow reports whether a URL begins with one of the prefixes, however either is written. The host and each element of
+// the path count as a whole: https://api.cal.com allows neither https://api.cal.com.example.org nor
+// https://api.cal.community. A prefix without a port allows every port of its host.
 func (p URLPrefixes) allow(apiURL string) bool {
 	u, err := url.Parse(apiURL)
 	if err != nil || u.User != nil || u.Hostname() == "" || hasDots(u) {

@@ -120,8 +120,8 @@ func TestURLPrefixesAllow(t *testing.T) {
 	}
 }
 
-// FuzzURLPrefixes has any list and any URL. A URL that is allowed leads to a host that is on the list, the host that net/http
-// would connect to, and to no other scheme or port.
+// FuzzURLPrefixes has any list and any URL. A URL that is allowed leads to a host that is on the list, the host that
+// net/http would connect to, and to no other scheme or port.
 func FuzzURLPrefixes(f *testing.F) {
 	for _, seed := range []string{
 		"https://api.cal.com/v2", "https://api.cal.com@evil.org/", `https://evil.org\@api.cal.com/`, "https://api.cal.com.evil.org", "https://API.cal.com.",

@@ -19,8 +19,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// A Secret or an OAuth client that is missing may be applied a moment later: the object is Reconciling. After two minutes it
-// is Stalled, also across restarts, and goes on at once when what is missing is applied.
+// A Secret or an OAuth client that is missing may be applied a moment later: the object is Reconciling. After two
+// minutes it is Stalled, also across restarts, and goes on at once when what is missing is applied.
 func TestMissingCredentialsStallAfterTwoMinutes(t *testing.T) {
 	for name, test := range map[string]struct {
 		reason string

@@ -125,8 +125,8 @@ func namespaceMetadata() *metav1.PartialObjectMetadata {
 	return namespace
 }
 
-// checkSameClient holds an object back whose OAuth client has become another one, as when somebody deleted the OAuthClient by
-// force and made it anew with another id: under the new id the user would seem to be gone.
+// checkSameClient holds an object back whose OAuth client has become another one, as when somebody deleted the
+// OAuthClient by force and made it anew with another id: under the new id the user would seem to be gone.
 func checkSameClient(mu *v1alpha1.ManagedUser, c oauthClient) error {
 	recorded := mu.Status.OAuthClientID
 	if i, ok := manageduser.RecordedIntent(mu); ok && i.Client != "" && recorded == "" {
@@ -169,7 +169,8 @@ type oauthClient struct {
 	object      client.Object
 	credentials *v1alpha1.OAuthClientCredentials
 	status      *v1alpha1.OAuthClientStatus
-	// allowed are the namespaces that may use a ClusterOAuthClient; nil for an OAuthClient, which only its own can name.
+	// allowed are the namespaces that may use a ClusterOAuthClient; nil for an OAuthClient, which only its own can
+	// name.
 	allowed *v1alpha1.NamespaceSelection
 }
 

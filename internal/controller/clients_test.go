@@ -324,8 +324,8 @@ func clientConditions(status *v1alpha1.OAuthClientStatus) []string {
 	return conditions(&v1alpha1.ManagedUser{Status: v1alpha1.ManagedUserStatus{Conditions: status.Conditions}})
 }
 
-// The life of a client under a manager: its Secret is wrong and is corrected, which wakes its users; it is verified by one call
-// each time; it counts its users; and it stays, with its Secret, until the last of them has gone.
+// The life of a client under a manager: its Secret is wrong and is corrected, which wakes its users; it is verified by
+// one call each time; it counts its users; and it stays, with its Secret, until the last of them has gone.
 func TestLifeOfAnOAuthClient(t *testing.T) {
 	for _, kind := range []string{v1alpha1.KindOAuthClient, v1alpha1.KindClusterOAuthClient} {
 		t.Run(kind, func(t *testing.T) {
@@ -440,7 +440,8 @@ func TestClientIsVerifiedOnce(t *testing.T) {
 	s.wantCalls(calcomtest.OpList)
 }
 
-// A client that nobody refers to is swept all the same: its users may have leaked. They are told of once, and not touched.
+// A client that nobody refers to is swept all the same: its users may have leaked. They are told of once, and not
+// touched.
 func TestLeakOfAClientWithoutUsers(t *testing.T) {
 	s := newStory(t)
 	s.config.ResyncInterval = 200 * time.Millisecond

@@ -23,20 +23,21 @@ type Config struct {
 	Process string
 	// AllowedAPIURLs are the beginnings of the API URLs that may be called.
 	AllowedAPIURLs URLPrefixes
-	// ResyncInterval is the time in which the drift sweep looks at every settled user once, and the pace at which the others
-	// are looked at again.
+	// ResyncInterval is the time in which the drift sweep looks at every settled user once, and the pace at which the
+	// others are looked at again.
 	ResyncInterval time.Duration
 	// RateLimitShare is the part of an OAuth client's quota that the operator uses, above 0 and up to 1.
 	RateLimitShare float64
-	// QuotaWindow is the time over which Cal.com counts calls, 60 s when zero. Only a server whose time is scaled needs another.
+	// QuotaWindow is the time over which Cal.com counts calls, 60 s when zero. Only a server whose time is scaled needs
+	// another.
 	QuotaWindow time.Duration
 	// UnknownOutcomeGrace is how long an absent user proves nothing after a create call of unknown outcome, neither for
 	// a second call nor for a deletion; see the constant of that name.
 	UnknownOutcomeGrace time.Duration
 	// MassDeleteLimit is how many users of one OAuth client are deleted in any ten minutes; 0 means any number.
 	MassDeleteLimit int
-	// MassAbsenceLimit is how many users of one OAuth client may be gone in any ten minutes before none is created anew, and no object
-	// released, because of that; 0 means any number. Without a Namespace it counts in memory.
+	// MassAbsenceLimit is how many users of one OAuth client may be gone in any ten minutes before none is created
+	// anew, and no object released, because of that; 0 means any number. Without a Namespace it counts in memory.
 	MassAbsenceLimit int
 	// Namespace is the operator's own, where it keeps its records.
 	Namespace string
@@ -60,7 +61,8 @@ type Config struct {
 	Metrics *metrics.Metrics
 }
 
-// watches reports whether the client shows the objects of a namespace. Secrets are shown of the operator's own namespace as well.
+// watches reports whether the client shows the objects of a namespace. Secrets are shown of the operator's own
+// namespace as well.
 func (c *Config) watches(namespace string) bool {
 	return len(c.WatchNamespaces) == 0 || slices.Contains(c.WatchNamespaces, namespace)
 }

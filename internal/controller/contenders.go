@@ -18,8 +18,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
-// Two objects can want one address, or two addresses of which Cal.com makes one username. The second one is in conflict. When
-// the first one goes, or its user gets another address, the second one is reconciled at once.
+// Two objects can want one address, or two addresses of which Cal.com makes one username. The second one is in
+// conflict. When the first one goes, or its user gets another address, the second one is reconciled at once.
 
 // byUsername is the index from the username that Cal.com makes of an address to the users whose spec names the address.
 const byUsername = "username(email)"
@@ -32,8 +32,8 @@ func usernameOf(object client.Object) []string {
 	return []string{manageduser.UsernameKey(mu.Spec.Email)}
 }
 
-// lifted are the objects whose conflict may have ended: the next reconcile sends a call that Cal.com refused before. It is safe
-// for concurrent use.
+// lifted are the objects whose conflict may have ended: the next reconcile sends a call that Cal.com refused before. It
+// is safe for concurrent use.
 type lifted struct{ conflicts sync.Map }
 
 // note lets an object send the call again.

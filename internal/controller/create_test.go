@@ -219,8 +219,8 @@ func TestCreateFinishedLate(t *testing.T) {
 	}
 }
 
-// The answer is lost; the address is edited and the update's answer is lost too; the address is edited again. The id is on
-// record before the first address is given up.
+// The answer is lost; the address is edited and the update's answer is lost too; the address is edited again. The id is
+// on record before the first address is given up.
 func TestCreateWithLostAnswersAndEditedAddresses(t *testing.T) {
 	s := newStory(t)
 	s.sandbox.Inject(
@@ -482,7 +482,8 @@ func TestQuotaIsKept(t *testing.T) {
 	}
 }
 
-// Somebody new whose credentials are refused costs no write at each attempt, neither to the object nor to what it would need.
+// Somebody new whose credentials are refused costs no write at each attempt, neither to the object nor to what it would
+// need.
 func TestRefusedCredentialsCostNoWrites(t *testing.T) {
 	s := newStory(t)
 	s.config.ProtectSecrets = true

@@ -19,7 +19,8 @@ import (
 
 func zoned(spec *v1alpha1.ManagedUserSpec) { spec.TimeZone = "Europe/Rome" }
 
-// converge reconciles until the object is Ready or a quarter of an hour has passed. At no time is an unfinished user Available.
+// converge reconciles until the object is Ready or a quarter of an hour has passed. At no time is an unfinished user
+// Available.
 func (s *story) converge(mu *v1alpha1.ManagedUser) {
 	s.Helper()
 	for range 60 {
@@ -35,8 +36,8 @@ func (s *story) converge(mu *v1alpha1.ManagedUser) {
 	s.Errorf("not Ready after a quarter of an hour:\n%s", show(mu))
 }
 
-// The server dies, or answers an error, after each step of the create. The user ends up finished, there is one, and nothing is
-// left when the object is deleted.
+// The server dies, or answers an error, after each step of the create. The user ends up finished, there is one, and
+// nothing is left when the object is deleted.
 func TestCreateThatStops(t *testing.T) {
 	for step := calcomtest.StepLink; step <= calcomtest.StepSchedule; step++ {
 		for name, fault := range map[string]calcomtest.Fault{"dies": {Cut: true}, "answers 500": {}} {

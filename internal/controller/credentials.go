@@ -20,8 +20,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
-// connect finds the object's OAuth client, reads the credentials and readies the visit's session with Cal.com. It makes no
-// call there.
+// connect finds the object's OAuth client, reads the credentials and readies the visit's session with Cal.com. It makes
+// no call there.
 func (r *ManagedUserReconciler) connect(ctx context.Context, v *visit, _ *manageduser.Action) error {
 	t, err := r.clientOf(ctx, v.mu)
 	if err != nil {
@@ -92,8 +92,8 @@ func (c *credentials) login(ctx context.Context, object string, t target) (*logi
 	return login, secret, nil
 }
 
-// secretKey reads a secret key. Secrets are watched without their data, so that is read from the API server itself, once for
-// each version of the Secret.
+// secretKey reads a secret key. Secrets are watched without their data, so that is read from the API server itself,
+// once for each version of the Secret.
 func (c *credentials) secretKey(ctx context.Context, t target) (calcom.Hidden[string], *metav1.PartialObjectMetadata, error) {
 	cached := secretMetadata(metav1.ObjectMeta{})
 	if err := c.client.Get(ctx, t.secret.secret, cached); err == nil {
@@ -189,7 +189,8 @@ func (c *credentials) leave(object string) {
 	}
 }
 
-// changed forgets the keys of a Secret that were read from another version of it than the one of an event. A deletion is a version too.
+// changed forgets the keys of a Secret that were read from another version of it than the one of an event. A deletion
+// is a version too.
 func (c *credentials) changed(secret client.Object) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -382,7 +382,8 @@ func TestOrphanThatIsTakenBack(t *testing.T) {
 	s.wantConditions(mu, "Ready=False/Suspended", "Synced=True/Created", "CredentialsReady=True/Verified")
 }
 
-// deletedInTheCache asks for the deletion of an object, and leaves the operator with a cache that knows that, and nothing later.
+// deletedInTheCache asks for the deletion of an object, and leaves the operator with a cache that knows that, and
+// nothing later.
 func (s *story) deletedInTheCache(mu *v1alpha1.ManagedUser) *staleReads {
 	s.Helper()
 	s.must(s.client.Delete(s.Context(), mu))

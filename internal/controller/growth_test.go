@@ -26,8 +26,8 @@ import (
 // module is the beginning of the packages whose memory is measured.
 const module = "github.com/calcom-operator/calcom-operator/internal/"
 
-// held returns how many entries there are in each map, and in each slice of structs or pointers, that can be reached from values.
-// What belongs to other modules, such as the client and its cache, is left out, but for sync.Map.
+// held returns how many entries there are in each map, and in each slice of structs or pointers, that can be reached
+// from values. What belongs to other modules, such as the client and its cache, is left out, but for sync.Map.
 func held(roots ...any) map[string]int {
 	sizes, seen := make(map[string]int), make(map[uintptr]bool)
 	var walk func(path string, v reflect.Value)
@@ -82,8 +82,8 @@ type crowd struct {
 	keeper *OAuthClientReconciler
 }
 
-// generation creates, uses and deletes some objects of all kinds, each namespace with a Secret and an OAuth client of its own, and
-// each spelled for another server.
+// generation creates, uses and deletes some objects of all kinds, each namespace with a Secret and an OAuth client of
+// its own, and each spelled for another server.
 func (c *crowd) generation(number, users int) {
 	c.Helper()
 	c.namespace = fmt.Sprint("team-", number)

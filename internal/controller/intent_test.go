@@ -31,9 +31,9 @@ func (c *slowWrites) Patch(ctx context.Context, object client.Object, patch clie
 	return err
 }
 
-// A create call is not sent when its record has grown old meanwhile: whoever else found the record may have waited as long as it
-// demands, and created the user, perhaps under another address. The process that did not send it records it anew, which the API
-// server refuses if somebody else has; another process waits for an outcome.
+// A create call is not sent when its record has grown old meanwhile: whoever else found the record may have waited as
+// long as it demands, and created the user, perhaps under another address. The process that did not send it records it
+// anew, which the API server refuses if somebody else has; another process waits for an outcome.
 func TestCreateCallDoesNotOutliveItsRecord(t *testing.T) {
 	for _, restarts := range []bool{false, true} {
 		t.Run(map[bool]string{false: "SameProcess", true: "AnotherProcess"}[restarts], func(t *testing.T) {

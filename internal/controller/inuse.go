@@ -28,12 +28,12 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
-// What is needed to delete a user, its credentials Secret and the OAuthClient that it refers to, stays for as long as there may be
-// a user: that is what the in-use finalizer on it says. A user needs its client, and a client that is in use needs its Secret;
-// each release looks one step up.
+// What is needed to delete a user, its credentials Secret and the OAuthClient that it refers to, stays for as long as
+// there may be a user: that is what the in-use finalizer on it says. A user needs its client, and a client that is in
+// use needs its Secret; each release looks one step up.
 
-// protect keeps what the user needs from going before it. It comes before the record of intent, so that no user can come to
-// exist whose deletion lacks its credentials. Nobody is created with what is on its way out.
+// protect keeps what the user needs from going before it. It comes before the record of intent, so that no user can
+// come to exist whose deletion lacks its credentials. Nobody is created with what is on its way out.
 func (r *ManagedUserReconciler) protect(ctx context.Context, v *visit) error {
 	if !r.config.ProtectSecrets {
 		return nil
@@ -96,8 +96,9 @@ func unused(object *metav1.PartialObjectMetadata) {
 	delete(object.Annotations, v1alpha1.ReleasingAnnotation)
 }
 
-// patchInUse writes a change of an object's metadata, if it is one, and takes over the answer. The patch is of metadata only, and
-// locked: it replaces the list of finalizers, and a release must not overtake an object that comes to need this one.
+// patchInUse writes a change of an object's metadata, if it is one, and takes over the answer. The patch is of metadata
+// only, and locked: it replaces the list of finalizers, and a release must not overtake an object that comes to need
+// this one.
 func patchInUse(ctx context.Context, c client.Client, object *metav1.PartialObjectMetadata, change func(*metav1.PartialObjectMetadata)) error {
 	changed := object.DeepCopy()
 	change(changed)
@@ -123,12 +124,13 @@ type protector struct {
 	protect bool
 }
 
-// neededBy returns one of the objects that need another, as "Kind name", or nothing: from the cache, or from the API server
-// itself.
+// neededBy returns one of the objects that need another, as "Kind name", or nothing: from the cache, or from the API
+// server itself.
 type neededBy func(ctx context.Context, live bool) (string, error)
 
-// protectOrRelease brings an object's in-use finalizer into step with the objects that need it. A finalizer that another
-// writer removes again and again is put back after growing delays; wait is the time until the next attempt, or 0.
+// protectOrRelease brings an object's in-use finalizer into step with the objects that need it. A finalizer that
+// another writer removes again and again is put back after growing delays; wait is the time until the next attempt, or
+// 0.
 func (p *protector) protectOrRelease(ctx context.Context, object *metav1.PartialObjectMetadata, needed neededBy) (wait time.Duration, err error) {
 	by := ""
 	if p.protect {
@@ -153,8 +155,8 @@ func (p *protector) protectOrRelease(ctx context.Context, object *metav1.Partial
 	return 0, p.marks.mark(ctx, p.client, object)
 }
 
-// release removes the in-use finalizer of an object that the cache shows as unneeded. The cache may not have heard of an object
-// that came to need this one a moment ago: see confirm.
+// release removes the in-use finalizer of an object that the cache shows as unneeded. The cache may not have heard of
+// an object that came to need this one a moment ago: see confirm.
 func (p *protector) release(ctx context.Context, object *metav1.PartialObjectMetadata, needed neededBy) error {
 	if !p.protect {
 		return patchInUse(ctx, p.client, object, unused)
@@ -210,8 +212,8 @@ func secretMetadata(meta metav1.ObjectMeta) *metav1.PartialObjectMetadata {
 	return secret
 }
 
-// gatherFor is how long news of objects is gathered before what they need is looked at: ten thousand may be applied at once. It
-// was protected when they got their finalizers, and to be let go can wait.
+// gatherFor is how long news of objects is gathered before what they need is looked at: ten thousand may be applied at
+// once. It was protected when they got their finalizers, and to be let go can wait.
 const gatherFor = time.Second
 
 // gather looks a little later at what objects need, or at once when an object comes to name something else.
@@ -236,8 +238,9 @@ func gather(requestsOf handler.MapFunc, nameOf func(client.Object) string) handl
 	}
 }
 
-// BeginRelease writes the sign that the in-use finalizer of an object may soon be gone. An object that comes to need it meanwhile takes
-// the sign off again, so that EndRelease ends with a conflict. Who needs the object has to be looked up between the two.
+// BeginRelease writes the sign that the in-use finalizer of an object may soon be gone. An object that comes to need it
+// meanwhile takes the sign off again, so that EndRelease ends with a conflict. Who needs the object has to be looked up
+// between the two.
 func BeginRelease(ctx context.Context, c client.Client, object *metav1.PartialObjectMetadata) error {
 	return patchInUse(ctx, c, object, releasing)
 }

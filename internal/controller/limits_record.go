@@ -16,12 +16,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// limitsName is the ConfigMap, in the operator's namespace, in which it is recorded what the limits allowed. It has the name of its
-// first use.
+// limitsName is the ConfigMap, in the operator's namespace, in which it is recorded what the limits allowed. It has the
+// name of its first use.
 const limitsName = "calcom-operator-deletions"
 
-// limitsRecord is the ConfigMap that the limits share, with keys of their own. What a limit allows is stored before it is used, so
-// that neither a restart nor a second leader allows it again.
+// limitsRecord is the ConfigMap that the limits share, with keys of their own. What a limit allows is stored before it
+// is used, so that neither a restart nor a second leader allows it again.
 type limitsRecord struct {
 	// name is without a namespace when nothing can be stored: then the limits count in memory.
 	name   client.ObjectKey
@@ -34,7 +34,8 @@ type limitsRecord struct {
 	onLost []func()
 
 	mu sync.Mutex
-	// busy is set while the ConfigMap is read or written. No reconcile waits for that; one that needs it meanwhile is repeated.
+	// busy is set while the ConfigMap is read or written. No reconcile waits for that; one that needs it meanwhile is
+	// repeated.
 	busy bool
 	// stored is the ConfigMap as it was last read or written, nil when it has to be read.
 	stored *corev1.ConfigMap

@@ -3,10 +3,10 @@
 
 // Package controller reconciles ManagedUser objects with the managed users of Cal.com.
 //
-// The way from an object to a call: Reconcile reads the object and repeats two steps until an action ends it. Decide (decide.go)
-// returns the next action, a value, from what is known so far (facts.go). The reconciler carries it out (act.go): it asks
-// Cal.com, writes to Kubernetes, or changes the user, each call through the session of accounts.go, which asks the quota first.
-// status.go then writes how it went.
+// The way from an object to a call: Reconcile reads the object and repeats two steps until an action ends it. Decide
+// (decide.go) returns the next action, a value, from what is known so far (facts.go). The reconciler carries it out
+// (act.go): it asks Cal.com, writes to Kubernetes, or changes the user, each call through the session of accounts.go,
+// which asks the quota first. status.go then writes how it went.
 package controller
 
 import (
@@ -55,8 +55,8 @@ type ManagedUserReconciler struct {
 	writes   *ownWrites
 	held     *heldDeletions
 	lifted   *lifted
-	// gone are the UIDs, by name, of objects that were let go and that the cache has not heard of yet. Another look at one of them
-	// would only find out once more that its user is gone.
+	// gone are the UIDs, by name, of objects that were let go and that the cache has not heard of yet. Another look at
+	// one of them would only find out once more that its user is gone.
 	gone sync.Map
 	// retries spaces out the reconciles that end in conflicts.
 	retries *retries

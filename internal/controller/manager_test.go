@@ -61,8 +61,8 @@ func (s *story) startManager() (stop func()) {
 	}
 }
 
-// eventually waits until the condition holds for the object, whose latest state it leaves in mu, and until the manager's cache
-// has heard of that state: else a reconcile that another object causes next would work on an older one.
+// eventually waits until the condition holds for the object, whose latest state it leaves in mu, and until the
+// manager's cache has heard of that state: else a reconcile that another object causes next would work on an older one.
 func (s *story) eventually(mu *v1alpha1.ManagedUser, what string, holds func(exists bool) bool) {
 	s.Helper()
 	err := wait.PollUntilContextTimeout(s.Context(), 20*time.Millisecond, patience, true, func(context.Context) (bool, error) {

@@ -12,13 +12,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// ownMarks tells the operator's own writes of in-use finalizers from those of others, when the watch reports them. Such a write
-// has an optimistic lock, so the version that it replaces identifies it: no other write from that version can have succeeded.
-// It is safe for concurrent use.
+// ownMarks tells the operator's own writes of in-use finalizers from those of others, when the watch reports them. Such
+// a write has an optimistic lock, so the version that it replaces identifies it: no other write from that version can
+// have succeeded. It is safe for concurrent use.
 type ownMarks struct {
 	mu sync.Mutex
-	// from is the version that the last write to an object replaced, or is about to replace. Several watches ask for it, so it
-	// stays until the object is deleted.
+	// from is the version that the last write to an object replaced, or is about to replace. Several watches ask for
+	// it, so it stays until the object is deleted.
 	from map[types.UID]string
 }
 

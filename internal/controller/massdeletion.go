@@ -116,7 +116,8 @@ func (d *deletions) limiter(of account.Name) *limits.Limiter {
 	return limiter
 }
 
-// parse reads an entry. Of one that was edited and cannot be read, the most careful reading is that everything was just allowed.
+// parse reads an entry. Of one that was edited and cannot be read, the most careful reading is that everything was just
+// allowed.
 func (d *deletions) parse(text string, now time.Time) []limits.Grant {
 	var given []limits.Grant
 	if text != "" && json.Unmarshal([]byte(text), &given) != nil {

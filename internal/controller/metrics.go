@@ -21,11 +21,12 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 )
 
-// scrapeTimeout bounds the reading of the cache at a scrape. It answers at once, but for the moments in which it is being filled.
+// scrapeTimeout bounds the reading of the cache at a scrape. It answers at once, but for the moments in which it is
+// being filled.
 const scrapeTimeout = time.Second
 
-// Collectors returns the metrics that are read off the reconciler and its cache at each scrape. leading reports whether this replica
-// is the one that works: each object is to be counted by one replica only.
+// Collectors returns the metrics that are read off the reconciler and its cache at each scrape. leading reports whether
+// this replica is the one that works: each object is to be counted by one replica only.
 func (r *ManagedUserReconciler) Collectors(ctx context.Context, leading func() bool) []prometheus.Collector {
 	return []prometheus.Collector{
 		metrics.NewQuotas(r.snapshots, r.clock.Now),
@@ -90,8 +91,8 @@ func (r *ManagedUserReconciler) beginningOf(mu *v1alpha1.ManagedUser) beginning 
 	}
 }
 
-// isOpen reports whether a create call was sent for an object longer ago than it can take, and nothing tells what became of it. One
-// that waits for a person, or is suspended, is not worked on.
+// isOpen reports whether a create call was sent for an object longer ago than it can take, and nothing tells what
+// became of it. One that waits for a person, or is suspended, is not worked on.
 func (r *ManagedUserReconciler) isOpen(mu *v1alpha1.ManagedUser) bool {
 	conditions := mu.Status.Conditions
 	if meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionSynced) || meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionStalled) ||
@@ -108,8 +109,8 @@ func isAvailable(mu *v1alpha1.ManagedUser) bool {
 	return ready != nil && ready.Status == metav1.ConditionTrue && ready.Reason == v1alpha1.ReasonAvailable
 }
 
-// resolve notes what became of a create call of unknown outcome, if there was one: its user was found, or not. The first verdict
-// counts.
+// resolve notes what became of a create call of unknown outcome, if there was one: its user was found, or not. The
+// first verdict counts.
 func (v *visit) resolve(found bool) {
 	switch {
 	case !v.began.unresolved || v.resolved != "":
@@ -120,7 +121,8 @@ func (v *visit) resolve(found bool) {
 	}
 }
 
-// measureCreate notes how a create call ended. One that was refused leaves an earlier one's outcome as unknown as it was.
+// measureCreate notes how a create call ended. One that was refused leaves an earlier one's outcome as unknown as it
+// was.
 func (r *ManagedUserReconciler) measureCreate(v *visit, err error) {
 	e, ok := errors.AsType[*calcom.Error](err)
 	unknown := ok && e.OutcomeUnknown()
@@ -133,7 +135,8 @@ func (r *ManagedUserReconciler) measureCreate(v *visit, err error) {
 	}
 }
 
-// measure counts what a visit came to. What will be found again, because the status could not be written, is left for then.
+// measure counts what a visit came to. What will be found again, because the status could not be written, is left for
+// then.
 func (r *ManagedUserReconciler) measure(v *visit) {
 	m := r.config.Metrics
 	switch {
@@ -153,8 +156,8 @@ func (r *ManagedUserReconciler) measure(v *visit) {
 	}
 }
 
-// isFirstReady reports whether the object has become Ready, and cannot have been before. One that had a user and whose spec was
-// dealt with can.
+// isFirstReady reports whether the object has become Ready, and cannot have been before. One that had a user and whose
+// spec was dealt with can.
 func (v *visit) isFirstReady() bool {
 	return v.stored && isAvailable(v.mu) && !v.began.ready && (!v.began.mirrored || !v.began.handled)
 }

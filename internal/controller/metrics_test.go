@@ -52,7 +52,8 @@ func (s *measured) look(mu *v1alpha1.ManagedUser) {
 	s.reconcile(mu)
 }
 
-// scrape returns the metrics as they are served. A restart keeps those that count and asks the new reconciler for the others.
+// scrape returns the metrics as they are served. A restart keeps those that count and asks the new reconciler for the
+// others.
 func (s *measured) scrape() map[string]*dto.MetricFamily {
 	s.Helper()
 	registry := prometheus.NewPedanticRegistry()

@@ -14,8 +14,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// An OAuthClient that was made anew with the URL of another server proves nothing about the users of the first: none is created
-// there, none counts as deleted, and no token is shown to it.
+// An OAuthClient that was made anew with the URL of another server proves nothing about the users of the first: none is
+// created there, none counts as deleted, and no token is shown to it.
 func TestClientThatMovesToAnotherServer(t *testing.T) {
 	for name, tc := range map[string]struct {
 		spec     func(*v1alpha1.ManagedUserSpec)

@@ -14,7 +14,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// A value that Cal.com accepts and does not store is sent once for each generation and each state of the user, after restarts too.
+// A value that Cal.com accepts and does not store is sent once for each generation and each state of the user, after
+// restarts too.
 func TestValueThatIsNotStored(t *testing.T) {
 	for name, tc := range map[string]struct {
 		spec  func(*v1alpha1.ManagedUserSpec)

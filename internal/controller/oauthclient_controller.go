@@ -27,8 +27,8 @@ import (
 // +kubebuilder:rbac:groups=platform.cal.com,resources=oauthclients;clusteroauthclients,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=platform.cal.com,resources=oauthclients/status;clusteroauthclients/status,verbs=patch
 
-// OAuthClientReconciler tells in the status of OAuthClients, or of ClusterOAuthClients, whether they can be used and how they are
-// used, and keeps those that are needed from going.
+// OAuthClientReconciler tells in the status of OAuthClients, or of ClusterOAuthClients, whether they can be used and
+// how they are used, and keeps those that are needed from going.
 type OAuthClientReconciler struct {
 	kind string
 	// users is the reconciler of the users, whose logins and quotas these are.
@@ -106,8 +106,8 @@ func (r *OAuthClientReconciler) forget(key client.ObjectKey) {
 	delete(r.answered, key)
 }
 
-// hold brings the in-use finalizer into step with the users that need the client, and reports whether it is there. wait is the
-// time until the next attempt to put it back, if another writer removes it again and again.
+// hold brings the in-use finalizer into step with the users that need the client, and reports whether it is there. wait
+// is the time until the next attempt to put it back, if another writer removes it again and again.
 func (r *OAuthClientReconciler) hold(ctx context.Context, v *clientVisit) (held bool, wait time.Duration, err error) {
 	object := v.metadata()
 	wait, err = r.users.protector().protectOrRelease(ctx, object, func(ctx context.Context, live bool) (string, error) {
@@ -124,8 +124,8 @@ func (r *OAuthClientReconciler) hold(ctx context.Context, v *clientVisit) (held 
 	return isInUse(object), wait, err
 }
 
-// boundUsers returns users that refer to a client and, if there is one, one at least that may have a user in Cal.com: from the
-// cache, or from the API server itself, which selects by name alone.
+// boundUsers returns users that refer to a client and, if there is one, one at least that may have a user in Cal.com:
+// from the cache, or from the API server itself, which selects by name alone.
 func (r *OAuthClientReconciler) boundUsers(ctx context.Context, v *clientVisit, live bool) ([]v1alpha1.ManagedUser, error) {
 	if live {
 		return r.list(ctx, r.users.reader, v, client.MatchingFields{"spec.oauthClientRef.name": v.key.Name})
@@ -208,8 +208,8 @@ func (r *OAuthClientReconciler) ticket(key client.ObjectKey) string {
 	return r.kind + "//" + key.String()
 }
 
-// verify makes the one call that shows whether Cal.com takes the credentials, unless that is known: a secret key that is new is
-// tried once, and after a restart what stands in status is believed until a call fails.
+// verify makes the one call that shows whether Cal.com takes the credentials, unless that is known: a secret key that
+// is new is tried once, and after a restart what stands in status is believed until a call fails.
 func (r *OAuthClientReconciler) verify(ctx context.Context, v *clientVisit) (account.Name, error) {
 	t, err := r.users.credentials.targetOf(*v.credentials, v.key.Namespace, v.metadata())
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 // newsRetry is the wait after the cache could not say which OAuth clients a piece of news is about.
 const newsRetry = time.Second
 
-// accountNews keeps the accounts with news until the queue of a controller has them. Adding never blocks and nothing is lost; each
-// account is kept once.
+// accountNews keeps the accounts with news until the queue of a controller has them. Adding never blocks and nothing is
+// lost; each account is kept once.
 type accountNews struct {
 	// signal holds a value while something may be pending.
 	signal chan struct{}

@@ -18,7 +18,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/account"
 )
 
-// News of any number of accounts reach the queue, although nothing reads them while they come, and although the cache fails at first.
+// News of any number of accounts reach the queue, although nothing reads them while they come, and although the cache
+// fails at first.
 func TestNewsAreNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -100,8 +100,8 @@ func (r *OAuthClientReconciler) set(v *clientVisit, kind string, status metav1.C
 	})
 }
 
-// measure writes the numbers: what the last sweep found, and what Cal.com told of the quota. What is not known since the start
-// stays as it is.
+// measure writes the numbers: what the last sweep found, and what Cal.com told of the quota. What is not known since
+// the start stays as it is.
 func (r *OAuthClientReconciler) measure(v *clientVisit, of account.Name) {
 	if found, ok := r.users.sweeper.findings(of); ok {
 		v.status.Sweep = found.status(v.status.Sweep)
@@ -116,8 +116,8 @@ func (r *OAuthClientReconciler) measure(v *clientVisit, of account.Name) {
 	}
 }
 
-// write writes the status if it has changed, and tells of new trouble. While only numbers change, it does so now and then, and
-// returns the time until the next.
+// write writes the status if it has changed, and tells of new trouble. While only numbers change, it does so now and
+// then, and returns the time until the next.
 func (r *OAuthClientReconciler) write(ctx context.Context, v *clientVisit) (wait time.Duration, err error) {
 	if equality.Semantic.DeepEqual(v.before, *v.status) {
 		return 0, nil

@@ -11,8 +11,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// An operator that starts with an old copy of an object, from when it merely observed, must not write the user that it observed
-// into the status of the object that owns another by now.
+// An operator that starts with an old copy of an object, from when it merely observed, must not write the user that it
+// observed into the status of the object that owns another by now.
 func TestStaleObserverDoesNotGiveTheObjectAnotherUser(t *testing.T) {
 	s := newStory(t)
 	stranger := s.sandbox.AddUser(s.clientID(), calcomtest.User{Email: "stranger@example.com"})

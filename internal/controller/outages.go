@@ -16,16 +16,17 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
-// settledOutage is how long after the end of an outage the next failure is logged at once, and how long a failure that comes
-// earlier has to last. So one request to which Cal.com never has an answer, tried every five minutes, is not an outage and an
-// end of it again and again, and a server that comes up, answers once and fails for an hour is not passed over.
+// settledOutage is how long after the end of an outage the next failure is logged at once, and how long a failure that
+// comes earlier has to last. So one request to which Cal.com never has an answer, tried every five minutes, is not an
+// outage and an end of it again and again, and a server that comes up, answers once and fails for an hour is not passed
+// over.
 const (
 	settledOutage = lastBackOff
 	lastingOutage = time.Minute
 )
 
-// outage is whether Cal.com serves an OAuth client. It is for the log, which has one line at its beginning and one at its end:
-// each object's conditions tell of it too, and there may be thousands of these.
+// outage is whether Cal.com serves an OAuth client. It is for the log, which has one line at its beginning and one at
+// its end: each object's conditions tell of it too, and there may be thousands of these.
 type outage struct {
 	mu sync.Mutex
 	// began is when the first of the failures came that no answer has followed; zero while Cal.com answers.

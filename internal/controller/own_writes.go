@@ -16,16 +16,17 @@ import (
 )
 
 const (
-	// ownWriteAge is how long the cache may lack a write of this process before what it has is used all the same. After an older
-	// state of etcd was restored, it lacks the write for good.
+	// ownWriteAge is how long the cache may lack a write of this process before what it has is used all the same. After
+	// an older state of etcd was restored, it lacks the write for good.
 	ownWriteAge = 5 * time.Second
 	// ownWritePace is the time until the next look at a cache that lags.
 	ownWritePace = 50 * time.Millisecond
 )
 
-// ownWrites are the last writes of this process to objects. A reconcile whose cached object lacks one of them would say the same
-// thing twice, in a status and in an event. controller-runtime can have reads wait for that, but not with several namespaces in a
-// cache, nor without a second informer for what is cached as metadata. It is safe for concurrent use.
+// ownWrites are the last writes of this process to objects. A reconcile whose cached object lacks one of them would say
+// the same thing twice, in a status and in an event. controller-runtime can have reads wait for that, but not with
+// several namespaces in a cache, nor without a second informer for what is cached as metadata. It is safe for
+// concurrent use.
 type ownWrites struct {
 	clock clock.PassiveClock
 

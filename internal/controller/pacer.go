@@ -27,22 +27,22 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
-// Pacer watches over calls that take long: it writes the conditions of the objects whose own call does, while the call goes on,
-// and has those woken that wait without a condition. Each Reconcile checks one OAuth client.
+// Pacer watches over calls that take long: it writes the conditions of the objects whose own call does, while the call
+// goes on, and has those woken that wait without a condition. Each Reconcile checks one OAuth client.
 type Pacer struct{ r *ManagedUserReconciler }
 
 // PaceRequest asks for a check of one OAuth client.
 type PaceRequest struct{ account account.Name }
 
-// statusNote is a status that was written while a call of the object was under way: the versions of the object before and after
-// it, and its conditions.
+// statusNote is a status that was written while a call of the object was under way: the versions of the object before
+// and after it, and its conditions.
 type statusNote struct {
 	from, to   string
 	conditions []metav1.Condition
 }
 
-// showRetry is when an object is looked at again whose status could not be written, since the cache did not have its latest
-// version yet.
+// showRetry is when an object is looked at again whose status could not be written, since the cache did not have its
+// latest version yet.
 const showRetry = 250 * time.Millisecond
 
 // placePriority is above that of everything else: a place is kept free until the object comes.
@@ -51,8 +51,8 @@ const placePriority = 100
 // Pacer returns the reconciler that watches over calls that take long.
 func (r *ManagedUserReconciler) Pacer() *Pacer { return &Pacer{r} }
 
-// Connect says where the gates of the OAuth clients put what they want done: objects that can go on, and checks that are due
-// after some time. SetupWithManager connects them with the queues of the controllers.
+// Connect says where the gates of the OAuth clients put what they want done: objects that can go on, and checks that
+// are due after some time. SetupWithManager connects them with the queues of the controllers.
 func (p *Pacer) Connect(wake func(types.NamespacedName), check func(PaceRequest, time.Duration)) {
 	p.r.accounts.queue.connect(wake, check)
 }
@@ -82,8 +82,8 @@ func isOutdated(err error) bool {
 	return apierrors.IsInvalid(err) || apierrors.IsConflict(err) || apierrors.IsNotFound(err)
 }
 
-// show writes the conditions of an object that has none and whose call takes long. Its reconcile goes on meanwhile and writes
-// its own: a write that comes after that one is refused because of the version.
+// show writes the conditions of an object that has none and whose call takes long. Its reconcile goes on meanwhile and
+// writes its own: a write that comes after that one is refused because of the version.
 func (p *Pacer) show(ctx context.Context, acc *clientAccount, name types.NamespacedName) error {
 	mu := &v1alpha1.ManagedUser{}
 	if err := p.r.client.Get(ctx, name, mu); err != nil {
@@ -162,7 +162,8 @@ func (q *paceQueue) check(request PaceRequest, after time.Duration) {
 	}
 }
 
-// users is the source of the users' controller: it takes the objects that can go on into the queue, before everything else.
+// users is the source of the users' controller: it takes the objects that can go on into the queue, before everything
+// else.
 func (p *Pacer) users() source.Source {
 	return queued(placePriority, func(add func(types.NamespacedName)) { p.Connect(add, nil) })
 }

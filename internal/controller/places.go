@@ -20,8 +20,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
-// enter takes a place at the account's gate. The problem that it returns ends the reconcile; the object is woken when a place
-// is free.
+// enter takes a place at the account's gate. The problem that it returns ends the reconcile; the object is woken when a
+// place is free.
 func (s *session) enter(kind gate.Kind) error {
 	if s.object.Name == "" || s.account.gate.Enter(s.object, kind, s.class) {
 		return nil
@@ -30,8 +30,8 @@ func (s *session) enter(kind gate.Kind) error {
 }
 
 // prepareCreate takes a place in which to record a create intent, and then the call, so that no object records one that
-// grows old while it waits for others. A record that renews another one is written in the place of the call itself: with an
-// earlier call behind it, it has to be waited for whether its own call was sent or not.
+// grows old while it waits for others. A record that renews another one is written in the place of the call itself:
+// with an earlier call behind it, it has to be waited for whether its own call was sent or not.
 func (s *session) prepareCreate(renews bool) error {
 	kind := gate.Prepare
 	if renews {
@@ -72,8 +72,8 @@ func (s *session) created(err error) {
 	}
 }
 
-// waitForPlace is a reconcile that ends because other objects of the OAuth client have as many calls under way as may be at a
-// time. It says so only while the client is slow: see mustShow.
+// waitForPlace is a reconcile that ends because other objects of the OAuth client have as many calls under way as may
+// be at a time. It says so only while the client is slow: see mustShow.
 func waitForPlace() *outcome.Problem {
 	return &outcome.Problem{
 		Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonProgressing, Pace: outcome.InLine, Quiet: true, Mute: true,
@@ -88,8 +88,9 @@ func (a *accounts) isInLine(object types.NamespacedName) bool {
 	return acc != nil && acc.gate.Waits(object)
 }
 
-// rateLimiter delays the reconciles of objects that fail. Other than its base, it keeps the failures of an object that ends a
-// reconcile in line for a place, without an error: else an outage in which objects wait for each other would know no back-off.
+// rateLimiter delays the reconciles of objects that fail. Other than its base, it keeps the failures of an object that
+// ends a reconcile in line for a place, without an error: else an outage in which objects wait for each other would
+// know no back-off.
 type rateLimiter struct {
 	workqueue.TypedRateLimiter[reconcile.Request]
 
@@ -126,13 +127,14 @@ func hasVerdict(mu *v1alpha1.ManagedUser) bool {
 	return meta.FindStatusCondition(mu.Status.Conditions, v1alpha1.ConditionReady) != nil
 }
 
-// mustShow reports whether a wait is worth a write although it would not be otherwise: the object has no condition yet, and its
-// OAuth client is slow. While the client is not, thousands of objects are created without such a write.
+// mustShow reports whether a wait is worth a write although it would not be otherwise: the object has no condition yet,
+// and its OAuth client is slow. While the client is not, thousands of objects are created without such a write.
 func (v *visit) mustShow() bool {
 	return v.mu.DeletionTimestamp.IsZero() && !hasVerdict(v.mu) && v.cal != nil && v.cal.account.gate.IsSlow()
 }
 
-// hide notes an object that waits and ends its reconcile without any condition, so that it gets one when its client becomes slow.
+// hide notes an object that waits and ends its reconcile without any condition, so that it gets one when its client
+// becomes slow.
 func (v *visit) hide(p *outcome.Problem) {
 	waits := p != nil && (p.Pace == outcome.InLine || p.Pace == outcome.Later)
 	if waits && v.mu.DeletionTimestamp.IsZero() && !hasVerdict(v.mu) && v.cal != nil {

@@ -166,8 +166,8 @@ func (s *story) until(what string, holds func() bool) {
 	s.eventually(&v1alpha1.ManagedUser{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "none"}}, what, func(bool) bool { return holds() })
 }
 
-// One client has four create calls under way at a time, and after one that was answered with status 500 a single one, until it
-// has succeeded.
+// One client has four create calls under way at a time, and after one that was answered with status 500 a single one,
+// until it has succeeded.
 func TestCreateCallsUnderWay(t *testing.T) {
 	s, h := slowStory(t)
 	defer s.startManager()()
@@ -371,7 +371,8 @@ type panicking struct{}
 
 func (panicking) RoundTrip(*http.Request) (*http.Response, error) { panic("test") }
 
-// A place that comes free is no success: the delays of an object that fails go on growing while it waits in line in between.
+// A place that comes free is no success: the delays of an object that fails go on growing while it waits in line in
+// between.
 func TestBackOffOfAnObjectInLine(t *testing.T) {
 	waits := true
 	limiter := (&ManagedUserReconciler{accounts: newAccounts(Config{})}).RateLimiter().(rateLimiter)

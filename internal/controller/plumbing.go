@@ -33,8 +33,8 @@ func (r *ManagedUserReconciler) again(v *visit) time.Duration {
 	return r.retries.next(client.ObjectKeyFromObject(v.mu))
 }
 
-// withoutValues returns an error that tells of a write that Kubernetes refused because of what was in it. Its own words quote
-// the object, addresses and all, and the error goes to the log.
+// withoutValues returns an error that tells of a write that Kubernetes refused because of what was in it. Its own words
+// quote the object, addresses and all, and the error goes to the log.
 func withoutValues(err error) error {
 	var refusal apierrors.APIStatus
 	if !errors.As(err, &refusal) {
@@ -55,8 +55,8 @@ func withoutValues(err error) error {
 	return fmt.Errorf("the API server refused a write as %s: %s", status.Reason, outcome.Clip(strings.Join(fields, ", "), outcome.MaxMessage))
 }
 
-// unknownField is how the API server names a field that its CRD does not have. What it quotes of the object before has its quotes
-// escaped, so that no text of the object can pass for it.
+// unknownField is how the API server names a field that its CRD does not have. What it quotes of the object before has
+// its quotes escaped, so that no text of the object can pass for it.
 var unknownField = regexp.MustCompile(`unknown field "([A-Za-z0-9_.\[\]-]+)"`)
 
 // unknownFields returns the fields that a write was refused for because the served CRD is older than the operator.

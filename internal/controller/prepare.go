@@ -28,9 +28,10 @@ func (r *ManagedUserReconciler) repairIntent(ctx context.Context, v *visit, _ *m
 	})
 }
 
-// absenceCountsIn is the same with what this process knows: an answer of Cal.com's own that the create call failed proves after
-// seconds what a lost answer proves only after the grace. The server works on after a connection is cut, and not after it has
-// answered. A call of this process counts also when another process has replaced its record by that of an earlier one.
+// absenceCountsIn is the same with what this process knows: an answer of Cal.com's own that the create call failed
+// proves after seconds what a lost answer proves only after the grace. The server works on after a connection is cut,
+// and not after it has answered. A call of this process counts also when another process has replaced its record by
+// that of an earlier one.
 func (r *ManagedUserReconciler) absenceCountsIn(mu *v1alpha1.ManagedUser) time.Duration {
 	now, grace := r.clock.Now(), r.config.UnknownOutcomeGrace
 	if until, ok := r.intents.failedUntil(mu, min(manageduser.ReplicaGrace, grace)); ok {
@@ -58,8 +59,8 @@ func (r *ManagedUserReconciler) newIntent(v *visit) manageduser.Intent {
 	return i
 }
 
-// prepare protects what the user needs and records the create intent. renews: an earlier call may have been sent. An object
-// that has waited for its place since it was prepared is not prepared again, unless its record is growing old.
+// prepare protects what the user needs and records the create intent. renews: an earlier call may have been sent. An
+// object that has waited for its place since it was prepared is not prepared again, unless its record is growing old.
 func (r *ManagedUserReconciler) prepare(ctx context.Context, v *visit, renews bool) error {
 	if r.isPrepared(v) {
 		return nil
@@ -106,12 +107,13 @@ func (r *ManagedUserReconciler) recordIntent(ctx context.Context, v *visit, firs
 	return err
 }
 
-// freshness is how old the record of a create call may be when the call is sent. The call may take another 30 s, its effect come later
-// still, and whoever finds the record counts the grace from its time.
+// freshness is how old the record of a create call may be when the call is sent. The call may take another 30 s, its
+// effect come later still, and whoever finds the record counts the grace from its time.
 const freshness = 30 * time.Second
 
-// checkIntentIsNew holds a create call back whose record has grown old before the call was sent: the API server was slow, or the
-// process stood still. Another process may be about to send its own. The record stays and is waited for like any other.
+// checkIntentIsNew holds a create call back whose record has grown old before the call was sent: the API server was
+// slow, or the process stood still. Another process may be about to send its own. The record stays and is waited for
+// like any other.
 func (r *ManagedUserReconciler) checkIntentIsNew(mu *v1alpha1.ManagedUser) error {
 	if i, ok := manageduser.RecordedIntent(mu); ok && r.clock.Since(i.Time) <= freshness {
 		return nil
@@ -133,16 +135,16 @@ func (r *ManagedUserReconciler) retractIntent(ctx context.Context, mu *v1alpha1.
 	if !apierrors.IsConflict(err) {
 		return err
 	}
-	// If the record is still this call's, it is still this call's to take back. In any case, what was refused may not be what the
-	// spec says by now, so nothing is said about it.
+	// If the record is still this call's, it is still this call's to take back. In any case, what was refused may not
+	// be what the spec says by now, so nothing is said about it.
 	if err := r.renew(ctx, mu, func(now *v1alpha1.ManagedUser) bool { return manageduser.SameRecord(mu, now) }); err != nil {
 		return errors.Join(errAgain, err)
 	}
 	return errors.Join(errAgain, retract())
 }
 
-// renew takes over, after a conflict, the metadata that the object has now, if it is the object that was read and still holds
-// what counts.
+// renew takes over, after a conflict, the metadata that the object has now, if it is the object that was read and still
+// holds what counts.
 func (r *ManagedUserReconciler) renew(ctx context.Context, mu *v1alpha1.ManagedUser, holds func(now *v1alpha1.ManagedUser) bool) error {
 	now := &v1alpha1.ManagedUser{}
 	if err := r.reader.Get(ctx, client.ObjectKeyFromObject(mu), now); err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// prepared is a story with an object that has recorded its create intent and waits for its turn to send the call, and the
-// function that gives it its turn.
+// prepared is a story with an object that has recorded its create intent and waits for its turn to send the call, and
+// the function that gives it its turn.
 func prepared(t *testing.T) (s *story, mu *v1alpha1.ManagedUser, turn func()) {
 	t.Helper()
 	s = newStory(t)
@@ -43,8 +43,8 @@ func prepared(t *testing.T) (s *story, mu *v1alpha1.ManagedUser, turn func()) {
 	return s, mu, func() { g.Leave(sending, false) }
 }
 
-// An object whose create call waits sends it as soon as it may, without another write before it and without looking for the
-// user of an earlier call.
+// An object whose create call waits sends it as soon as it may, without another write before it and without looking for
+// the user of an earlier call.
 func TestPreparedObjectSendsItsCall(t *testing.T) {
 	s, mu, turn := prepared(t)
 	s.reconcile(mu)

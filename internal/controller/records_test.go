@@ -19,8 +19,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// replace writes the object as kubectl replace does with the manifest of a repository: no finalizer, no annotation, and the
-// status, which is a subresource, as it was.
+// replace writes the object as kubectl replace does with the manifest of a repository: no finalizer, no annotation, and
+// the status, which is a subresource, as it was.
 func (s *story) replace(mu *v1alpha1.ManagedUser, change func(*v1alpha1.ManagedUserSpec)) {
 	s.Helper()
 	s.must(retry.RetryOnConflict(retry.DefaultRetry, func() error {
@@ -64,7 +64,8 @@ func (s *story) wantUsers(want ...int64) {
 
 func noChange(*v1alpha1.ManagedUserSpec) {}
 
-// A tool that replaces objects removes the finalizer and the annotations. The object keeps its user, and the user goes with it.
+// A tool that replaces objects removes the finalizer and the annotations. The object keeps its user, and the user goes
+// with it.
 func TestReplacedObject(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*v1alpha1.ManagedUserSpec)
@@ -202,8 +203,8 @@ func TestAdoptedUserIsKept(t *testing.T) {
 	}
 }
 
-// A user that was created goes with its object, whatever the object lost of what says so, and though the spec would allow an
-// adoption by now.
+// A user that was created goes with its object, whatever the object lost of what says so, and though the spec would
+// allow an adoption by now.
 func TestCreatedUserIsDeleted(t *testing.T) {
 	for name, lose := range map[string]func(*story, *v1alpha1.ManagedUser){
 		"Metadata": func(s *story, mu *v1alpha1.ManagedUser) { s.replace(mu, byEmail) },
@@ -375,7 +376,8 @@ func TestRestoresUnderAManager(t *testing.T) {
 	s.wantUsers()
 }
 
-// A Secret that is replaced brings a new key and loses its finalizer in one write; the users that wait for the key hear of it.
+// A Secret that is replaced brings a new key and loses its finalizer in one write; the users that wait for the key hear
+// of it.
 func TestReplacedSecretUnderAManager(t *testing.T) {
 	s := newStory(t)
 	s.config.ProtectSecrets = true

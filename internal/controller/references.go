@@ -3,8 +3,8 @@
 
 package controller
 
-// references says which key of a map in memory each object uses, so that an entry is dropped with the last object that uses it. It is
-// not safe for concurrent use.
+// references says which key of a map in memory each object uses, so that an entry is dropped with the last object that
+// uses it. It is not safe for concurrent use.
 type references[K comparable] struct {
 	of     map[string]K
 	counts map[K]int
@@ -14,7 +14,8 @@ func newReferences[K comparable]() references[K] {
 	return references[K]{of: make(map[string]K), counts: make(map[K]int)}
 }
 
-// set notes that an object uses a key from now on. It returns the key that the object used before, if no object uses that any more.
+// set notes that an object uses a key from now on. It returns the key that the object used before, if no object uses
+// that any more.
 func (r *references[K]) set(object string, key K) (unused K, ok bool) {
 	if was, used := r.of[object]; used && was == key {
 		return unused, false

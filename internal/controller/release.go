@@ -16,13 +16,14 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
-// release removes the finalizer: from here on the object stands for nothing in Cal.com. What was done in Cal.com before is done:
-// another look, at an object that somebody else wrote meanwhile, could only wonder where the user is.
+// release removes the finalizer: from here on the object stands for nothing in Cal.com. What was done in Cal.com before
+// is done: another look, at an object that somebody else wrote meanwhile, could only wonder where the user is.
 func (r *ManagedUserReconciler) release(ctx context.Context, v *visit) error {
 	let := func() error {
 		return r.patchMetadata(ctx, v.mu, "removing the finalizer", func(mu *v1alpha1.ManagedUser) {
 			controllerutil.RemoveFinalizer(mu, v1alpha1.ManagedUserFinalizer)
-			// Other finalizers can keep the object. The annotations would mean that this one was removed by another writer.
+			// Other finalizers can keep the object. The annotations would mean that this one was removed by another
+			// writer.
 			delete(mu.Annotations, v1alpha1.CreateIntentAnnotation)
 			delete(mu.Annotations, v1alpha1.AdoptedAnnotation)
 		})
@@ -47,11 +48,12 @@ func (r *ManagedUserReconciler) release(ctx context.Context, v *visit) error {
 	return nil
 }
 
-// releaseRetry is the time until the next attempt to remove a finalizer that the API server did not let the operator remove.
+// releaseRetry is the time until the next attempt to remove a finalizer that the API server did not let the operator
+// remove.
 const releaseRetry = time.Minute
 
-// refusedRelease is what an admission policy that does not know the operator leads to, or a role that lacks a right. The error has
-// the names of the object and of the policy, and no address.
+// refusedRelease is what an admission policy that does not know the operator leads to, or a role that lacks a right.
+// The error has the names of the object and of the policy, and no address.
 func refusedRelease(err error) *outcome.Problem {
 	return &outcome.Problem{
 		Condition: v1alpha1.ConditionReady, Reason: v1alpha1.ReasonDeletionBlocked, Severity: outcome.Stalled, Pace: outcome.Slowly, Within: releaseRetry,

@@ -11,13 +11,15 @@ import (
 )
 
 const (
-	// conflictRetry is the first wait after a conflict: the time for the cache to receive the write that came in between.
+	// conflictRetry is the first wait after a conflict: the time for the cache to receive the write that came in
+	// between.
 	conflictRetry = 200 * time.Millisecond
 	// lastConflictRetry bounds the waits after conflicts that follow each other, each twice as long as the one before.
 	lastConflictRetry = 5 * time.Second
 )
 
-// retries spaces out the reconciles of objects that end in a conflict again and again, because another writer is as fast.
+// retries spaces out the reconciles of objects that end in a conflict again and again, because another writer is as
+// fast.
 type retries struct {
 	jitter func(time.Duration) time.Duration
 

@@ -65,7 +65,8 @@ func (s contendedStatus) Patch(ctx context.Context, object client.Object, patch 
 	return s.SubResourceClient.Patch(ctx, object, patch, options...)
 }
 
-// Conflicts that follow each other space the reconciles of an object out, and the first one that ends otherwise ends that.
+// Conflicts that follow each other space the reconciles of an object out, and the first one that ends otherwise ends
+// that.
 func TestConflictsBackOff(t *testing.T) {
 	s := newSweepStory(t, 0)
 	connect, api := s.connect, &contended{}

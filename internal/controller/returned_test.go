@@ -12,7 +12,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
-// recordCreate leaves an object as it is when its user was taken for gone and a create call was recorded at some moment.
+// recordCreate leaves an object as it is when its user was taken for gone and a create call was recorded at some
+// moment.
 func (s *story) recordCreate(mu *v1alpha1.ManagedUser, at time.Time) {
 	s.Helper()
 	i := manageduser.Intent{
@@ -24,9 +25,9 @@ func (s *story) recordCreate(mu *v1alpha1.ManagedUser, at time.Time) {
 	s.must(s.client.Update(s.Context(), mu))
 }
 
-// A user that was taken for gone, and for which a create call was recorded, is there after all. Once the call can have no
-// further effect, its record gives way to one of how the object came to own the user; else the object of an adopted user would
-// count as one that created it, and the sweep would have it reconciled in each interval.
+// A user that was taken for gone, and for which a create call was recorded, is there after all. Once the call can have
+// no further effect, its record gives way to one of how the object came to own the user; else the object of an adopted
+// user would count as one that created it, and the sweep would have it reconciled in each interval.
 func TestReturnedUserSettlesTheIntent(t *testing.T) {
 	for name, origin := range map[string]v1alpha1.Origin{"created": v1alpha1.OriginCreated, "adopted": v1alpha1.OriginAdopted} {
 		t.Run(name, func(t *testing.T) {

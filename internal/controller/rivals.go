@@ -20,16 +20,16 @@ import (
 )
 
 const (
-	// firstRivalDelay is the pause before the second attempt to write what another writer keeps undoing. It doubles with
-	// each further attempt, up to lastRivalDelay.
+	// firstRivalDelay is the pause before the second attempt to write what another writer keeps undoing. It doubles
+	// with each further attempt, up to lastRivalDelay.
 	firstRivalDelay = time.Second
 	lastRivalDelay  = 5 * time.Minute
 
 	// rivalPeace is the shortest time without a conflict after which the next attempt is made at once again.
 	rivalPeace = time.Minute
 
-	// rivalWarning is the attempt with which the event is sent. A GitOps tool that replaces an object once or twice is no
-	// rival.
+	// rivalWarning is the attempt with which the event is sent. A GitOps tool that replaces an object once or twice is
+	// no rival.
 	rivalWarning = 3
 )
 
@@ -68,8 +68,8 @@ func newRivals(reader client.Reader, recorder events.EventRecorder, config Confi
 	return &rivals{reader: reader, recorder: recorder, clock: config.Clock, manager: manager, attempts: make(map[kindKey]attempt)}
 }
 
-// admit returns 0 when what the operator keeps on an object may be written once more, and otherwise the time until then. what
-// names it, for the event that the third attempt sends.
+// admit returns 0 when what the operator keeps on an object may be written once more, and otherwise the time until
+// then. what names it, for the event that the third attempt sends.
 func (r *rivals) admit(ctx context.Context, object client.Object, what string) time.Duration {
 	return r.admitAs(ctx, kindOfObject(object), object, what)
 }
@@ -128,8 +128,8 @@ func (r *rivals) warn(ctx context.Context, object client.Object, what string, si
 			"configure that writer to leave it alone", r.rival(ctx, object, since), what, lastRivalDelay)
 }
 
-// rival names the field manager other than the operator that wrote an object last, if it did so since a time. A writer that
-// only removes fields owns none, and cannot be named.
+// rival names the field manager other than the operator that wrote an object last, if it did so since a time. A writer
+// that only removes fields owns none, and cannot be named.
 func (r *rivals) rival(ctx context.Context, object client.Object, since time.Time) string {
 	unknown := "Another writer"
 	now, ok := object.DeepCopyObject().(client.Object)

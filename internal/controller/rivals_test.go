@@ -64,8 +64,8 @@ func TestRivalsForget(t *testing.T) {
 	}
 }
 
-// A writer that removes the finalizer in a loop gets one event that names it, and few answers. The object stays Ready, and no
-// call is made.
+// A writer that removes the finalizer in a loop gets one event that names it, and few answers. The object stays Ready,
+// and no call is made.
 func TestRivalOfTheFinalizer(t *testing.T) {
 	s := newStory(t)
 	notes := &notedEvents{}

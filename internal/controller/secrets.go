@@ -37,8 +37,8 @@ type SecretReconciler struct {
 	retries *retries
 }
 
-// Secrets returns the reconciler of the Secrets that the users need; with a Config that does not protect Secrets, it takes the
-// protection off wherever it is.
+// Secrets returns the reconciler of the Secrets that the users need; with a Config that does not protect Secrets, it
+// takes the protection off wherever it is.
 func (r *ManagedUserReconciler) Secrets() *SecretReconciler {
 	return &SecretReconciler{
 		client: r.client, reader: r.reader, config: r.config, protector: r.protector(), tokens: r.tokens, intents: r.intents, retries: newRetries(r.config),
@@ -81,8 +81,8 @@ func (r *SecretReconciler) reconcile(ctx context.Context, request ctrl.Request) 
 	return wait, err
 }
 
-// neededBy returns an object whose deletion will need the Secret: one that has the finalizer has, or may have, a user in
-// Cal.com, and an OAuth client that is in use has such users.
+// neededBy returns an object whose deletion will need the Secret: one that has the finalizer has, or may have, a user
+// in Cal.com, and an OAuth client that is in use has such users.
 func (r *SecretReconciler) neededBy(ctx context.Context, secret client.ObjectKey, live bool) (string, error) {
 	by, err := r.neededByUsers(ctx, secret, live)
 	if by != "" || err != nil {
@@ -129,8 +129,8 @@ func (r *SecretReconciler) neededByClients(ctx context.Context, secret client.Ob
 	return "", nil
 }
 
-// list lists from the cache by its indexes, or from the API server, which has none and is asked for all of a namespace. A namespace
-// that is not watched has no objects that count.
+// list lists from the cache by its indexes, or from the API server, which has none and is asked for all of a namespace.
+// A namespace that is not watched has no objects that count.
 func (r *SecretReconciler) list(ctx context.Context, list client.ObjectList, live bool, namespace string, indexed ...client.ListOption) error {
 	if namespace != "" && !r.config.watches(namespace) {
 		return nil
@@ -178,15 +178,16 @@ func (r *SecretReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return b.Complete(r)
 }
 
-// notJustMarked holds back that a Secret was marked as in use. Whoever marks it has no finalizer yet, and so the Secret would
-// be let go at once, and marked again, until one of the two is faster. It is looked at when the user has its finalizer, or
-// has gone, or does not name the Secret any more; and whenever the Secret is changed in another way, or deleted.
+// notJustMarked holds back that a Secret was marked as in use. Whoever marks it has no finalizer yet, and so the Secret
+// would be let go at once, and marked again, until one of the two is faster. It is looked at when the user has its
+// finalizer, or has gone, or does not name the Secret any more; and whenever the Secret is changed in another way, or
+// deleted.
 func notJustMarked() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return !isJustMarked(e) }}
 }
 
-// whenJustMarked has a Secret looked at that was marked as in use, once the reconcile that marked it has ended: that one may
-// have failed to give its user the finalizer, and the user may be gone.
+// whenJustMarked has a Secret looked at that was marked as in use, once the reconcile that marked it has ended: that
+// one may have failed to give its user the finalizer, and the user may be gone.
 func whenJustMarked() handler.EventHandler {
 	return handler.Funcs{
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {

@@ -40,8 +40,8 @@ func (s *story) eventuallySecret(inUse, exists bool) {
 	}
 }
 
-// eventuallyEvent waits for an event of a reason in the story's namespace whose note holds some words, and checks that there is
-// only one.
+// eventuallyEvent waits for an event of a reason in the story's namespace whose note holds some words, and checks that
+// there is only one.
 func (s *story) eventuallyEvent(reason, words string) {
 	s.Helper()
 	found := 0

@@ -130,8 +130,8 @@ func (r *ManagedUserReconciler) SetupWithManager(ctx context.Context, mgr ctrl.M
 	return errors.Join(r.sweeper.setupWithManager(mgr), r.Pacer().setupWithManager(mgr))
 }
 
-// wake looks at users again that another object's change can help. Their back-off starts afresh: what they failed for may be
-// gone. New users go first, since there may be ten thousand of these.
+// wake looks at users again that another object's change can help. Their back-off starts afresh: what they failed for
+// may be gone. New users go first, since there may be ten thousand of these.
 func (r *ManagedUserReconciler) wake(usersOf handler.MapFunc) handler.EventHandler {
 	enqueueAll := func(ctx context.Context, object client.Object, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 		for _, request := range usersOf(ctx, object) {
@@ -178,8 +178,8 @@ func notAtStart() predicate.Predicate {
 }
 
 // worthALook lets through what can mean work: a new object, a new generation (a deletion is one too), a request by
-// annotation, and that another writer removed the operator's finalizer or annotations. The operator's own writes, to the status,
-// the finalizers and its annotations, are not.
+// annotation, and that another writer removed the operator's finalizer or annotations. The operator's own writes, to
+// the status, the finalizers and its annotations, are not.
 func worthALook() predicate.Predicate {
 	return predicate.Or(
 		predicate.GenerationChangedPredicate{},
@@ -192,8 +192,8 @@ func worthALook() predicate.Predicate {
 		onUpdate(losesRecords))
 }
 
-// losesRecords reports whether an update removed the finalizer or the annotations of an object that owns a user, or made it
-// the owner of one after they had been removed.
+// losesRecords reports whether an update removed the finalizer or the annotations of an object that owns a user, or
+// made it the owner of one after they had been removed.
 func losesRecords(before, after client.Object) bool {
 	was, ok := before.(*v1alpha1.ManagedUser)
 	is, isUser := after.(*v1alpha1.ManagedUser)
@@ -224,9 +224,9 @@ func onUpdate(worth func(before, after client.Object) bool) predicate.Predicate 
 	}
 }
 
-// notOurOwnMark holds back the operator's own writes to Secrets, the in-use finalizer and the sign of a release: they change no
-// key, and the users that they would wake are just being created. Every other write may bring a new key, also one that changes
-// the finalizer: a tool that replaces the Secret writes key and finalizer at once.
+// notOurOwnMark holds back the operator's own writes to Secrets, the in-use finalizer and the sign of a release: they
+// change no key, and the users that they would wake are just being created. Every other write may bring a new key, also
+// one that changes the finalizer: a tool that replaces the Secret writes key and finalizer at once.
 func (r *ManagedUserReconciler) notOurOwnMark() predicate.Predicate {
 	const sign = v1alpha1.ReleasingAnnotation
 	return predicate.Funcs{
@@ -240,8 +240,8 @@ func (r *ManagedUserReconciler) notOurOwnMark() predicate.Predicate {
 	}
 }
 
-// changesNeed lets through what can change whether the object that another one names is needed: one that comes or goes, comes
-// to need the other or needs it no longer, or names another.
+// changesNeed lets through what can change whether the object that another one names is needed: one that comes or goes,
+// comes to need the other or needs it no longer, or names another.
 func changesNeed(needs func(client.Object) bool, nameOf func(client.Object) string) predicate.Predicate {
 	return predicate.Funcs{
 		UpdateFunc: func(e event.UpdateEvent) bool {
@@ -255,8 +255,8 @@ func isInUse(object client.Object) bool {
 	return controllerutil.ContainsFinalizer(object, v1alpha1.InUseFinalizer)
 }
 
-// usersOfNamespace finds the users that a change of their namespace can help: whose deletion it may allow, whose creation
-// anew, and whose use of a ClusterOAuthClient.
+// usersOfNamespace finds the users that a change of their namespace can help: whose deletion it may allow, whose
+// creation anew, and whose use of a ClusterOAuthClient.
 func (r *ManagedUserReconciler) usersOfNamespace(ctx context.Context, namespace client.Object) []reconcile.Request {
 	return r.requests(ctx, func(mu *v1alpha1.ManagedUser) bool {
 		ref := mu.Spec.OAuthClientRef
@@ -264,7 +264,8 @@ func (r *ManagedUserReconciler) usersOfNamespace(ctx context.Context, namespace 
 	}, client.InNamespace(namespace.GetName()))
 }
 
-// usersOfSecret finds the users that a change of a Secret can help: those that name it, and those of an OAuth client that does.
+// usersOfSecret finds the users that a change of a Secret can help: those that name it, and those of an OAuth client
+// that does.
 func (r *ManagedUserReconciler) usersOfSecret(ctx context.Context, secret client.Object) []reconcile.Request {
 	r.credentials.changed(secret)
 	requests := r.requests(ctx, anyUser, client.InNamespace(secret.GetNamespace()), client.MatchingFields{bySecret: secret.GetName()})

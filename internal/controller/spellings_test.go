@@ -32,7 +32,8 @@ func respelled(t *testing.T, apiURL string) []string {
 	}
 }
 
-// Users of one server share everything, however each of them writes its address: the quota, the limit of mass deletions and the sweep.
+// Users of one server share everything, however each of them writes its address: the quota, the limit of mass deletions
+// and the sweep.
 func TestSpellingsOfOneServer(t *testing.T) {
 	const limit = 2
 	s := newSweepStory(t, 0, func(c *Config) { c.MassDeleteLimit, c.Namespace = limit, "operator" })
@@ -84,7 +85,8 @@ func TestAccountOfEachSpelling(t *testing.T) {
 	}
 }
 
-// A status or a create intent that an older version wrote with another spelling names the same server, and is not written anew.
+// A status or a create intent that an older version wrote with another spelling names the same server, and is not
+// written anew.
 func TestOldSpellingHasNotMoved(t *testing.T) {
 	base, err := calcom.BaseURL("http://127.0.0.1:5555")
 	if err != nil {
@@ -123,7 +125,8 @@ func joined(same, others []string) map[string]bool {
 	return all
 }
 
-// Without any change in Cal.com, an object whose status has an older spelling rests, and costs neither a call nor a write.
+// Without any change in Cal.com, an object whose status has an older spelling rests, and costs neither a call nor a
+// write.
 func TestOldSpellingAtRest(t *testing.T) {
 	s := newSweepStory(t, 1)
 	mu := s.users[0]

@@ -25,8 +25,8 @@ const (
 	// quietAge is how old an object has to be before a wait for the quota is worth a write to its status.
 	quietAge = 2 * time.Minute
 
-	// quietWait is how short a wait for the quota is not worth one at all. Most of ten thousand come back as they were told, after
-	// twenty minutes, and are put off once more by seconds.
+	// quietWait is how short a wait for the quota is not worth one at all. Most of ten thousand come back as they were
+	// told, after twenty minutes, and are put off once more by seconds.
 	quietWait = time.Minute
 )
 
@@ -174,8 +174,8 @@ func (r *ManagedUserReconciler) isNotWorthAWrite(v *visit, p *outcome.Problem, r
 	return (p.Silent || p.Quiet && r.isPatient(v, p, ready)) && !v.mustShow() && !r.isOutdated(v, p)
 }
 
-// isPatient reports whether nobody can have begun to wonder why nothing happens, or will go on to. Nobody waits for a drift check, nor for another
-// look at what a person has to act on first.
+// isPatient reports whether nobody can have begun to wonder why nothing happens, or will go on to. Nobody waits for a
+// drift check, nor for another look at what a person has to act on first.
 func (r *ManagedUserReconciler) isPatient(v *visit, p *outcome.Problem, ready bool) bool {
 	soon := !p.At.IsZero() && p.At.Sub(r.clock.Now()) < quietWait
 	if soon || r.isStalled(v) {
@@ -290,8 +290,8 @@ func (r *ManagedUserReconciler) set(v *visit, kind string, status metav1.Conditi
 	})
 }
 
-// tellDone sends the event of what was done in Cal.com. It does not wait for the status: when that cannot be written, the next
-// reconcile finds the user as it should be, and has nothing to report.
+// tellDone sends the event of what was done in Cal.com. It does not wait for the status: when that cannot be written,
+// the next reconcile finds the user as it should be, and has nothing to report.
 func (r *ManagedUserReconciler) tellDone(v *visit) {
 	if v.did != "" {
 		r.event(v.mu, v.did, "Sync", v.didNote)

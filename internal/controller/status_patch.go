@@ -42,8 +42,8 @@ func (r *ManagedUserReconciler) writeStatus(ctx context.Context, v *visit) (err 
 	return nil
 }
 
-// mirrorsStranger reports whether the status comes to show a user that the object merely observes. Should the object have got
-// its finalizer meanwhile, which this visit's copy does not show, that user would pass for the object's own.
+// mirrorsStranger reports whether the status comes to show a user that the object merely observes. Should the object
+// have got its finalizer meanwhile, which this visit's copy does not show, that user would pass for the object's own.
 func mirrorsStranger(v *visit) bool {
 	return v.mu.Status.User != nil && !manageduser.IsBound(v.mu) && !equality.Semantic.DeepEqual(v.before.Status.User, v.mu.Status.User)
 }
@@ -90,9 +90,9 @@ func statusPatch(before, after any) ([]patchOperation, error) {
 	userDiffers := !equality.Semantic.DeepEqual(was["user"], is["user"])
 	var steps []patchOperation
 	for _, field := range slices.Sorted(maps.Keys(is)) {
-		// The generation goes with the conditions, which speak of it. With nothing else: from an old copy of the object, it would say that
-		// nobody has dealt with a spec that others found to be met.
-		// Server, client and origin go with the user: another tool may have emptied the status meanwhile.
+		// The generation goes with the conditions, which speak of it. With nothing else: from an old copy of the
+		// object, it would say that nobody has dealt with a spec that others found to be met. Server, client and origin
+		// go with the user: another tool may have emptied the status meanwhile.
 		goes := field == "observedGeneration" && conditionsDiffer || userDiffers && slices.Contains(identifying, field)
 		if goes || !equality.Semantic.DeepEqual(was[field], is[field]) {
 			steps = append(steps, patchOperation{Op: "add", Path: "/status/" + field, Value: is[field]})

@@ -8,8 +8,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
-// settleWords keeps what the conditions of an object say already of its problems. A person who asks for a reconcile gets
-// the words of the last answer.
+// settleWords keeps what the conditions of an object say already of its problems. A person who asks for a reconcile
+// gets the words of the last answer.
 func settleWords(v *visit, p *outcome.Problem) *outcome.Problem {
 	conditions, generation := v.mu.Status.Conditions, v.mu.Generation
 	if t := v.tokens.problem; t != nil {

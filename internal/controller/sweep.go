@@ -25,11 +25,12 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/sweep"
 )
 
-// Sweeper looks for drift: once in each resync interval at every settled user, by lists of up to 250. It changes nothing. Whoever
-// differs from what its object says is handed to the ManagedUserReconciler, which looks for itself before it acts.
+// Sweeper looks for drift: once in each resync interval at every settled user, by lists of up to 250. It changes
+// nothing. Whoever differs from what its object says is handed to the ManagedUserReconciler, which looks for itself
+// before it acts.
 //
-// Each Reconcile is one step of one OAuth client's round: one call. Everything is kept in memory; after a restart the first
-// reconciles of the objects enroll them anew.
+// Each Reconcile is one step of one OAuth client's round: one call. Everything is kept in memory; after a restart the
+// first reconciles of the objects enroll them anew.
 type Sweeper struct {
 	client   client.Client
 	reader   client.Reader
@@ -40,7 +41,8 @@ type Sweeper struct {
 	mu        sync.Mutex
 	swept     map[account.Name]*swept
 	accountOf map[types.NamespacedName]account.Name
-	// kept are the accounts, by OAuth client objects, that are swept though nobody may be a member: users may have leaked.
+	// kept are the accounts, by OAuth client objects, that are swept though nobody may be a member: users may have
+	// leaked.
 	kept map[string]account.Name
 	// demands are the objects for which the sweep wants a look at Cal.com; the numbers tell one demand from the next.
 	demands    map[types.NamespacedName]uint64
@@ -62,7 +64,8 @@ type swept struct {
 	keeps map[string]string
 	// joinedFirst and joinedLast are when members came, since there was none.
 	joinedFirst, joinedLast time.Time
-	// watched is since when there has been somebody to look after: a member, or an OAuth client object that stands for the account.
+	// watched is since when there has been somebody to look after: a member, or an OAuth client object that stands for
+	// the account.
 	watched time.Time
 	// scheduled is set while the queue holds, or works on, the next step, which is not due before due.
 	scheduled bool
@@ -82,8 +85,8 @@ type member struct {
 	id int64
 	// address is the plain form of what Cal.com returned last.
 	address string
-	// seen is when somebody last looked at the user in Cal.com: the sweep, or the object's own reconcile; looked is when that
-	// reconcile did.
+	// seen is when somebody last looked at the user in Cal.com: the sweep, or the object's own reconcile; looked is
+	// when that reconcile did.
 	seen, looked time.Time
 	// refused is an address that Cal.com does not take in a list.
 	refused string
@@ -101,8 +104,8 @@ func newSweeper(c client.Client, reader client.Reader, accounts *accounts, confi
 	return s
 }
 
-// Connect says where the sweep puts what it wants done: objects that need a reconcile, which nobody waits for, and steps that
-// are due after some time. SetupWithManager connects it with the queues of the controllers.
+// Connect says where the sweep puts what it wants done: objects that need a reconcile, which nobody waits for, and
+// steps that are due after some time. SetupWithManager connects it with the queues of the controllers.
 func (s *Sweeper) Connect(wake func(types.NamespacedName), schedule func(SweepRequest, time.Duration)) {
 	s.connectUsers(wake)
 	s.connectSteps(schedule)
@@ -174,7 +177,8 @@ func (s *Sweeper) begins(of account.Name, sw *swept) {
 	}
 }
 
-// keep has an account swept for as long as an OAuth client object stands for it. lacks is why the object has no secret key.
+// keep has an account swept for as long as an OAuth client object stands for it. lacks is why the object has no secret
+// key.
 func (s *Sweeper) keep(object string, of account.Name, lacks string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -208,7 +212,8 @@ func (s *Sweeper) drop(of account.Name) {
 	}
 }
 
-// isWatched reports whether there is a member, or an OAuth client object that stands for the account: users may have leaked.
+// isWatched reports whether there is a member, or an OAuth client object that stands for the account: users may have
+// leaked.
 func (sw *swept) isWatched() bool { return len(sw.members)+len(sw.keeps) > 0 }
 
 // withdraw takes an object out of the sweep.

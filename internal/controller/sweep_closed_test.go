@@ -10,8 +10,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/account"
 )
 
-// A user whose own call is refused in the middle of a round closes the client for the sweep too: a round that nobody is left in has not
-// looked at anybody, and the sweep does not go on as if it had.
+// A user whose own call is refused in the middle of a round closes the client for the sweep too: a round that nobody is
+// left in has not looked at anybody, and the sweep does not go on as if it had.
 func TestSweepOfAClosedClient(t *testing.T) {
 	s := newSweepStory(t, 520)
 	name := account.Name{APIURL: s.sandbox.URL(), ClientID: s.clientID()}

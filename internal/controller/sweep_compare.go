@@ -26,8 +26,8 @@ type pair struct {
 	row  *calcom.User
 }
 
-// compareCensus takes in a page of the list without a filter. A member that it does not show may be on another page, or on
-// none that the server shows.
+// compareCensus takes in a page of the list without a filter. A member that it does not show may be on another page, or
+// on none that the server shows.
 func (s *Sweeper) compareCensus(ctx context.Context, sw *swept, rows []calcom.User, began time.Time) {
 	byID := make(map[int64]*calcom.User, len(rows))
 	for i := range rows {
@@ -103,8 +103,8 @@ func (s *Sweeper) wrong(sw *swept, pairs []pair, drifted []bool, at time.Time) (
 	return gone, changed
 }
 
-// differs reports whether an object needs a look because its user is not what it was: the user differs from the spec, it is not
-// the object's own any more, or the status does not mirror it.
+// differs reports whether an object needs a look because its user is not what it was: the user differs from the spec,
+// it is not the object's own any more, or the status does not mirror it.
 func (s *Sweeper) differs(ctx context.Context, p pair) bool {
 	var mu v1alpha1.ManagedUser
 	// It is read and not changed, so that a copy of each of ten thousand objects would be for nothing.
@@ -124,8 +124,8 @@ func (s *Sweeper) differs(ctx context.Context, p pair) bool {
 	return !manageduser.Diff(&mu, *p.row, m).Empty()
 }
 
-// inspect looks at the mark of a user. It reports whether it is one of this cluster's, and notes the user if its object does
-// not exist, or has another one. Marks are text that anybody with the secret key can write.
+// inspect looks at the mark of a user. It reports whether it is one of this cluster's, and notes the user if its object
+// does not exist, or has another one. Marks are text that anybody with the secret key can write.
 func (s *Sweeper) inspect(ctx context.Context, sw *swept, row *calcom.User) (ours bool) {
 	raw, ok := row.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]
 	if !ok {

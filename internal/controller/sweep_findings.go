@@ -24,7 +24,8 @@ import (
 // mostLeakedIDs is how many leaked users are named.
 const mostLeakedIDs = 10
 
-// Findings are what the last complete round of an OAuth client's sweep found. All but LastError are zero before there was one.
+// Findings are what the last complete round of an OAuth client's sweep found. All but LastError are zero before there
+// was one.
 type Findings struct {
 	// Completed is when the round ended, and Duration the time from its first call to its last.
 	Completed time.Time
@@ -33,24 +34,25 @@ type Findings struct {
 	Calls int
 	// Members is the number of users that the sweep looks after.
 	Members int
-	// Drifted users differed from their objects, and Missing ones were not there. Each was looked at again, one by one, before
-	// anything was done.
+	// Drifted users differed from their objects, and Missing ones were not there. Each was looked at again, one by one,
+	// before anything was done.
 	Drifted, Missing int
 	// Strangers are listed users without this cluster's mark.
 	Strangers int
-	// Leaked users carry the mark of an object, in a namespace that is watched, that did not exist, or had another user, in two rounds. LeakedIDs are
-	// the ids of the first ten, in order.
+	// Leaked users carry the mark of an object, in a namespace that is watched, that did not exist, or had another
+	// user, in two rounds. LeakedIDs are the ids of the first ten, in order.
 	Leaked    int
 	LeakedIDs []int64
 	// CensusComplete is set when the list showed every user of the client. It shows 500 at most; strangers and leaks
 	// beyond are not counted.
 	CensusComplete bool
-	// LastError is why the sweep is held up now, a reason of the conditions Synced and CredentialsReady. It is empty while
-	// it is not.
+	// LastError is why the sweep is held up now, a reason of the conditions Synced and CredentialsReady. It is empty
+	// while it is not.
 	LastError string
 }
 
-// status returns the findings as the status of an OAuth client shows them: as they were written, when nothing has changed since.
+// status returns the findings as the status of an OAuth client shows them: as they were written, when nothing has
+// changed since.
 func (f Findings) status(was *v1alpha1.SweepStatus) *v1alpha1.SweepStatus {
 	if f.Completed.IsZero() {
 		return was
@@ -76,8 +78,8 @@ func (f Findings) status(was *v1alpha1.SweepStatus) *v1alpha1.SweepStatus {
 // ClientSweep is the drift sweep of one OAuth client.
 type ClientSweep struct {
 	APIURL, ClientID string
-	// Awaited is since when a complete round has been awaited: since the last one, or since there was somebody to look after. It is
-	// zero while there is nobody, and the sweep rests.
+	// Awaited is since when a complete round has been awaited: since the last one, or since there was somebody to look
+	// after. It is zero while there is nobody, and the sweep rests.
 	Awaited time.Time
 	Findings
 }
@@ -88,8 +90,8 @@ func (r *ManagedUserReconciler) Sweeper() *Sweeper { return r.sweeper }
 // Sweeps returns what the sweeps of all OAuth clients found, in order, for metrics.
 func (r *ManagedUserReconciler) Sweeps() []ClientSweep { return r.sweeper.sweeps() }
 
-// OnNews has a function called, with API URL and client id, whenever there is something new to say of an OAuth client: of its sweep,
-// or of its credentials. It must not block, and has to be set before the first reconcile.
+// OnNews has a function called, with API URL and client id, whenever there is something new to say of an OAuth client:
+// of its sweep, or of its credentials. It must not block, and has to be set before the first reconcile.
 func (r *ManagedUserReconciler) OnNews(listener func(apiURL, clientID string)) {
 	r.accounts.listeners = append(r.accounts.listeners, func(name account.Name) { listener(name.APIURL, name.ClientID) })
 }
@@ -154,8 +156,8 @@ func (s *Sweeper) complete(ctx context.Context, name account.Name, sw *swept, no
 	s.accounts.notify(name)
 }
 
-// verifyLeaks asks the API server itself whether the objects are missing that some users stand for, or have others. What cannot be found out
-// now stays as it was.
+// verifyLeaks asks the API server itself whether the objects are missing that some users stand for, or have others.
+// What cannot be found out now stays as it was.
 func (s *Sweeper) verifyLeaks(ctx context.Context, sw *swept, ids []int64) map[int64]bool {
 	leaked := make(map[int64]bool)
 	for _, id := range ids {

@@ -5,8 +5,8 @@ package controller
 
 import "github.com/calcom-operator/calcom-operator/internal/account"
 
-// sweepLogin returns the login that the drift sweep calls with: the one that Cal.com accepted last, or the first that came. It
-// prefers one that Cal.com does not refuse, and returns nil if there is none at all.
+// sweepLogin returns the login that the drift sweep calls with: the one that Cal.com accepted last, or the first that
+// came. It prefers one that Cal.com does not refuse, and returns nil if there is none at all.
 func (a *accounts) sweepLogin(name account.Name) *login {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -114,8 +114,8 @@ func (s *Sweeper) step(ctx context.Context, name account.Name, sw *swept) error 
 	return nil
 }
 
-// deserted ends a round in which nobody is left to be asked for: because all were looked at, or because Cal.com refused somebody
-// else's call and they have left. Then the round has found out nothing, and another one begins.
+// deserted ends a round in which nobody is left to be asked for: because all were looked at, or because Cal.com refused
+// somebody else's call and they have left. Then the round has found out nothing, and another one begins.
 func (s *Sweeper) deserted(sw *swept, login *login) error {
 	login.mu.Lock()
 	refusal := login.refusal
@@ -160,8 +160,8 @@ type asked struct {
 	seen    time.Time
 }
 
-// remaining returns the members that nobody has looked at since the round began: those first that nobody has looked at for
-// longest. A member whose address cannot stand in a list is asked for by its own reconcile instead.
+// remaining returns the members that nobody has looked at since the round began: those first that nobody has looked at
+// for longest. A member whose address cannot stand in a list is asked for by its own reconcile instead.
 func (s *Sweeper) remaining(name account.Name, sw *swept) []asked {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,8 +204,9 @@ func addressesOf(members []asked) []string {
 	return addresses
 }
 
-// refused deals with a call by addresses that failed because of what was asked for: one address that the server does not take,
-// or one user too large to read. The next calls ask for fewer, until it stands alone; then its own reconcile is to see to it.
+// refused deals with a call by addresses that failed because of what was asked for: one address that the server does
+// not take, or one user too large to read. The next calls ask for fewer, until it stands alone; then its own reconcile
+// is to see to it.
 func (s *Sweeper) refused(sw *swept, members []asked, err error) error {
 	if !isAboutTheQuestion(err) || !sw.round.Refused(len(members)) {
 		return err

@@ -26,8 +26,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// sweepStory is a story with many users and with the sweep's two queues in the test's hands. Its API server is in memory: a
-// real one would take most of the time, and the sweep writes nothing.
+// sweepStory is a story with many users and with the sweep's two queues in the test's hands. Its API server is in
+// memory: a real one would take most of the time, and the sweep writes nothing.
 type sweepStory struct {
 	*story
 
@@ -199,8 +199,8 @@ func (s *sweepStory) changed(mu *v1alpha1.ManagedUser, change func(*calcomtest.U
 	}
 }
 
-// At rest there are the sweep's calls, evenly spread, and nothing else. Exactly 250 users cost one more, by which it is known that
-// there are no others.
+// At rest there are the sweep's calls, evenly spread, and nothing else. Exactly 250 users cost one more, by which it is
+// known that there are no others.
 func TestSweepAtRest(t *testing.T) {
 	s := newSweepStory(t, 1)
 	for _, tc := range []struct{ users, calls int }{{1, 1}, {249, 1}, {250, 2}, {251, 2}, {499, 2}, {500, 2}, {501, 3}, {750, 3}, {751, 4}, {1000, 4}} {

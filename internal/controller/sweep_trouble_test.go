@@ -77,8 +77,8 @@ func TestSweepGoesOnAfterAFailure(t *testing.T) {
 	}
 }
 
-// A 401 in a sweep closes the client: each object says so without a call of its own, and there is one attempt in each interval. When
-// the key is put right, one call opens it for all.
+// A 401 in a sweep closes the client: each object says so without a call of its own, and there is one attempt in each
+// interval. When the key is put right, one call opens it for all.
 func TestSweepIsRefused(t *testing.T) {
 	s := newSweepStory(t, 20)
 	s.round()
@@ -200,8 +200,8 @@ func (s *sweepStory) marked(email, mark string) calcomtest.User {
 	})
 }
 
-// A user whose object does not exist is reported from the second round on, and never touched; when an object takes it over, it is
-// no leak any more.
+// A user whose object does not exist is reported from the second round on, and never touched; when an object takes it
+// over, it is no leak any more.
 func TestSweepReportsLeaks(t *testing.T) {
 	s := newSweepStory(t, 2)
 	ghost := s.marked("ghost@example.com", "test-cluster/team/ghost/gone")
@@ -230,8 +230,8 @@ func TestSweepReportsLeaks(t *testing.T) {
 	}
 }
 
-// An object that came back from a backup in which its user had an older address finds nobody under that, and creates a user anew. The
-// one that it had before is reported, and not touched.
+// An object that came back from a backup in which its user had an older address finds nobody under that, and creates a
+// user anew. The one that it had before is reported, and not touched.
 func TestSweepReportsTheUserThatARestoreLost(t *testing.T) {
 	s := newSweepStory(t, 1)
 	mu := s.users[0]

@@ -19,9 +19,9 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 )
 
-// The tokens of a user are published in a Secret, which is all the memory that they need: what is kept beside it in the process
-// (tokens_memory.go) only saves calls. tokens_judge.go says what is to be done with a Secret as it is, tokens_calls.go gets new
-// pairs, tokens_secret.go writes them.
+// The tokens of a user are published in a Secret, which is all the memory that they need: what is kept beside it in the
+// process (tokens_memory.go) only saves calls. tokens_judge.go says what is to be done with a Secret as it is,
+// tokens_calls.go gets new pairs, tokens_secret.go writes them.
 
 // tokensVisit is what a visit has to do with tokens.
 type tokensVisit struct {
@@ -37,7 +37,8 @@ type tokensVisit struct {
 	problem *outcome.Problem
 	// next is when they need the next look.
 	next time.Time
-	// lost is why there is no refresh token left that works, and ending is set once a call that ends all tokens may have been sent.
+	// lost is why there is no refresh token left that works, and ending is set once a call that ends all tokens may
+	// have been sent.
 	lost   string
 	ending bool
 	// forced is what an event tells: why all tokens were ended; warns makes it a warning.
@@ -45,12 +46,12 @@ type tokensVisit struct {
 	warns  bool
 }
 
-// errLookFirst ends the tending of tokens when all tokens of the user would have to be ended and nobody has looked, in this
-// visit, whose the user is, and whether it is there.
+// errLookFirst ends the tending of tokens when all tokens of the user would have to be ended and nobody has looked, in
+// this visit, whose the user is, and whether it is there.
 var errLookFirst = errors.New("the user has to be looked at first")
 
-// tend looks after the tokens that the spec asks for, whatever became of the rest: a user whose spec cannot be written has
-// consumers of its tokens all the same. It returns errLookFirst, or a problem with the credentials, or nothing.
+// tend looks after the tokens that the spec asks for, whatever became of the rest: a user whose spec cannot be written
+// has consumers of its tokens all the same. It returns errLookFirst, or a problem with the credentials, or nothing.
 func (r *ManagedUserReconciler) tend(ctx context.Context, v *visit, synced error) error {
 	if v.mu.Spec.Tokens == nil || v.policy() != v1alpha1.ReconcilePolicyManage {
 		r.tokens.forget(client.ObjectKeyFromObject(v.mu))
@@ -102,8 +103,8 @@ func (r *ManagedUserReconciler) tended(v *visit, err, synced error) error {
 // tokensTicket tells the ticket for tokens from that of the object's other calls.
 const tokensTicket = "#tokens"
 
-// tokensTurn is the place in line of a visit's calls for tokens: those go first whose tokens end first, and somebody who has none
-// yet by when the object came.
+// tokensTurn is the place in line of a visit's calls for tokens: those go first whose tokens end first, and somebody
+// who has none yet by when the object came.
 func tokensTurn(v *visit) turn {
 	t := turn{
 		class: quota.Tokens, namespace: v.mu.Namespace, key: ticketKey(v.mu.Namespace, v.mu.Name) + tokensTicket, first: 1,
@@ -151,8 +152,8 @@ func (v *visit) renamed() bool {
 	return is == nil || was == nil || is.Email != was.Email
 }
 
-// isMirrored reports whether the status tells of the Secret what the record does, and this is of the user's tokens, with nothing
-// under way.
+// isMirrored reports whether the status tells of the Secret what the record does, and this is of the user's tokens,
+// with nothing under way.
 func isMirrored(mu *v1alpha1.ManagedUser, userID int64, record *tokensRecord) bool {
 	status := mu.Status.Tokens
 	return record.UserID == userID && record.Pending == "" && status != nil && status.SecretName == mu.Spec.Tokens.SecretName &&
@@ -199,11 +200,11 @@ func (r *ManagedUserReconciler) tendSecret(ctx context.Context, v *visit, synced
 	return nil
 }
 
-// isDue reports whether it is time for a new pair. A request for a look is met by one, which shows whether the old one was still
-// good: Cal.com tells the operator in no other way that another program has ended it. That is done at once, however new the pair
-// is, since an ordinary refresh leaves the access token valid to its end; only when Cal.com answers that the refresh token is
-// used up, which is when the published pair is of no use any more, are all tokens ended. A pair that was issued for the request,
-// in this visit or in one whose status was not written, meets it.
+// isDue reports whether it is time for a new pair. A request for a look is met by one, which shows whether the old one
+// was still good: Cal.com tells the operator in no other way that another program has ended it. That is done at once,
+// however new the pair is, since an ordinary refresh leaves the access token valid to its end; only when Cal.com
+// answers that the refresh token is used up, which is when the published pair is of no use any more, are all tokens
+// ended. A pair that was issued for the request, in this visit or in one whose status was not written, meets it.
 func (r *ManagedUserReconciler) isDue(v *visit, p *tokenPair, synced error) bool {
 	record := recordOf(v.mu.UID, p)
 	requested := v.requested() && synced == nil && !r.tokens.hasMet(v.mu)
@@ -250,7 +251,8 @@ func (r *ManagedUserReconciler) tokensProblem(v *visit, err error) *outcome.Prob
 	return p
 }
 
-// asksAndFails reports whether a renewal failed that a request for a look asked for. A wait for the quota is no failure.
+// asksAndFails reports whether a renewal failed that a request for a look asked for. A wait for the quota is no
+// failure.
 func asksAndFails(v *visit, p *outcome.Problem) bool {
 	return v.requested() && p.Reason != v1alpha1.ReasonRateLimited
 }

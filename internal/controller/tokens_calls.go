@@ -17,15 +17,15 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
-// How long a call that is on record and is not this process's own may still be under way: the one who sent it waits 30 s for the
-// answer, and then writes it down.
+// How long a call that is on record and is not this process's own may still be under way: the one who sent it waits 30
+// s for the answer, and then writes it down.
 const (
 	othersRefresh = time.Minute
 	othersForce   = 35 * time.Second
 )
 
-// refresh exchanges the pair for a new one. A refresh token works once; so the call is put on record before it is sent, and
-// whoever finds the record tries the same token again: it either was not used, or it is provably lost.
+// refresh exchanges the pair for a new one. A refresh token works once; so the call is put on record before it is sent,
+// and whoever finds the record tries the same token again: it either was not used, or it is provably lost.
 func (r *ManagedUserReconciler) refresh(ctx context.Context, v *visit, s tokensSecret) error {
 	if err := r.waitForOthers(s, pendingRefresh, othersRefresh); err != nil {
 		return err
@@ -61,8 +61,9 @@ func (r *ManagedUserReconciler) refresh(ctx context.Context, v *visit, s tokensS
 	return r.forceRefresh(ctx, v, s)
 }
 
-// forceRefresh ends all tokens of the user and publishes new ones. It is the way out when the refresh token is provably lost, and
-// happens once in half of a token's life at most: two who keep ending each other's tokens would only make it worse.
+// forceRefresh ends all tokens of the user and publishes new ones. It is the way out when the refresh token is provably
+// lost, and happens once in half of a token's life at most: two who keep ending each other's tokens would only make it
+// worse.
 func (r *ManagedUserReconciler) forceRefresh(ctx context.Context, v *visit, s tokensSecret) error {
 	v.tokens.lost, v.tokens.ending = s.why, s.record.Pending == pendingForce
 	if !v.seen {
@@ -127,8 +128,8 @@ func (r *ManagedUserReconciler) forceMayWait(s tokensSecret) error {
 	}
 }
 
-// announce puts a call on record before it is sent. The Secret keeps what it holds; one that is not there yet is made without
-// tokens, which shows that it can be written and keeps a second operator from sending the same call.
+// announce puts a call on record before it is sent. The Secret keeps what it holds; one that is not there yet is made
+// without tokens, which shows that it can be written and keeps a second operator from sending the same call.
 func (r *ManagedUserReconciler) announce(ctx context.Context, v *visit, s tokensSecret, record tokensRecord, pending string) (*corev1.Secret, error) {
 	record.Pending, record.PendingAt = pending, r.clock.Now().UTC()
 	data := tokensData(v.mu, v.account, v.tokens.userID, nil)

@@ -19,9 +19,9 @@ import (
 // longestCycle bounds the objects of which each waits for the Secret of the next.
 const longestCycle = 16
 
-// endsCycle reports whether a Secret with tokens has to go so that others can move on: its owner wants another Secret, whose owner
-// wants a third one, and so on, until one wants this Secret. Each waits for the next. The first Secret of the cycle by name is the one
-// to go; the others follow by themselves.
+// endsCycle reports whether a Secret with tokens has to go so that others can move on: its owner wants another Secret,
+// whose owner wants a third one, and so on, until one wants this Secret. Each waits for the next. The first Secret of
+// the cycle by name is the one to go; the others follow by themselves.
 func (r *SecretReconciler) endsCycle(ctx context.Context, owner *v1alpha1.ManagedUser, secret string) (bool, error) {
 	name, first := tokensNameOf(owner), secret
 	for range longestCycle {
@@ -68,8 +68,8 @@ func notFoundAsNil(err error, doing string) error {
 // rivalTokens is what is counted of writers that change or delete Secrets with tokens.
 const rivalTokens = "tokens"
 
-// admitTokens returns a problem while a Secret that another writer changes or deletes again and again must not be written yet. The
-// first write, and one to a Secret that nothing else has changed, pass.
+// admitTokens returns a problem while a Secret that another writer changes or deletes again and again must not be
+// written yet. The first write, and one to a Secret that nothing else has changed, pass.
 func (r *ManagedUserReconciler) admitTokens(ctx context.Context, v *visit, s tokensSecret) error {
 	if s.mine || s.secret == nil && v.mu.Status.Tokens == nil {
 		return nil
@@ -87,8 +87,8 @@ func (r *ManagedUserReconciler) admitTokens(ctx context.Context, v *visit, s tok
 	}
 }
 
-// rememberTokens keeps the tokens in a Secret that is about to be deleted, so that its owner publishes them under the new name
-// and no call for others is needed.
+// rememberTokens keeps the tokens in a Secret that is about to be deleted, so that its owner publishes them under the
+// new name and no call for others is needed.
 func (r *SecretReconciler) rememberTokens(ctx context.Context, owner *v1alpha1.ManagedUser, name client.ObjectKey) error {
 	secret := &corev1.Secret{}
 	if err := r.reader.Get(ctx, name, secret); err != nil {

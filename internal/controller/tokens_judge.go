@@ -118,7 +118,8 @@ func (f *foundTokens) judgeMissing(newest *tokenPair) judgement {
 	return judgement{verdict: forceTokens, why: lostSecret}
 }
 
-// isNewer reports whether a pair was issued after the one on record, and after a call that would have ended it was announced.
+// isNewer reports whether a pair was issued after the one on record, and after a call that would have ended it was
+// announced.
 func isNewer(newest *tokenPair, record *tokensRecord) bool {
 	return newest.issued.After(record.IssuedAt) && (record.Pending != pendingForce || !newest.issued.Before(record.PendingAt))
 }
@@ -137,8 +138,9 @@ func (f *foundTokens) judgeIntact(j judgement, stored *tokenPair) judgement {
 	return j
 }
 
-// judgeEdited is for a Secret that somebody changed. Its refresh token can be used if it is the one on record, or if there is no record
-// and the Secret says itself that it is this user's. Another's must never be used up, nor published here.
+// judgeEdited is for a Secret that somebody changed. Its refresh token can be used if it is the one on record, or if
+// there is no record and the Secret says itself that it is this user's. Another's must never be used up, nor published
+// here.
 func (f *foundTokens) judgeEdited(j judgement, stored *tokenPair, isOurs bool) judgement {
 	switch {
 	case isOurs && stored.RefreshToken.Reveal() != "":

@@ -17,8 +17,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// Under a manager, with its cache and watches: a Secret that is deleted or edited is put right without a call, one that is in the way
-// is waited for, and one that is not wanted any more goes.
+// Under a manager, with its cache and watches: a Secret that is deleted or edited is put right without a call, one that
+// is in the way is waited for, and one that is not wanted any more goes.
 func TestTokensUnderAManager(t *testing.T) {
 	s := newStory(t)
 	s.config.ProtectSecrets = true

@@ -19,16 +19,16 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/renewal"
 )
 
-// tokensMemory is what the process remembers of the tokens that it published: enough to put a Secret right that was deleted or
-// edited without asking Cal.com for others, and when each pair is due. Nothing is lost with it but that: a process that has just
-// begun goes by the Secrets.
+// tokensMemory is what the process remembers of the tokens that it published: enough to put a Secret right that was
+// deleted or edited without asking Cal.com for others, and when each pair is due. Nothing is lost with it but that: a
+// process that has just begun goes by the Secrets.
 type tokensMemory struct {
 	config Config
 
 	mu   sync.Mutex
 	kept map[types.NamespacedName]*keptTokens
-	// plans are the calendars, one for each account, since these have quotas of their own, and planned says where each object's
-	// tokens are.
+	// plans are the calendars, one for each account, since these have quotas of their own, and planned says where each
+	// object's tokens are.
 	plans   map[account.Name]*renewal.Calendar[types.NamespacedName]
 	planned map[types.NamespacedName]account.Name
 }
@@ -72,7 +72,8 @@ func (m *tokensMemory) of(name types.NamespacedName, uid types.UID) *keptTokens 
 	return k
 }
 
-// newest returns the newest pair that is known of an object's user, or nil, and the version of the Secret when it was last seen.
+// newest returns the newest pair that is known of an object's user, or nil, and the version of the Secret when it was
+// last seen.
 func (m *tokensMemory) newest(mu *v1alpha1.ManagedUser) (*tokenPair, string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -87,7 +88,8 @@ func (m *tokensMemory) keep(mu *v1alpha1.ManagedUser, p *tokenPair) {
 	m.of(client.ObjectKeyFromObject(mu), mu.UID).pair = p
 }
 
-// keepIssued remembers a pair that Cal.com has just issued, which meets the object's request for a look, if there is one.
+// keepIssued remembers a pair that Cal.com has just issued, which meets the object's request for a look, if there is
+// one.
 func (m *tokensMemory) keepIssued(mu *v1alpha1.ManagedUser, p *tokenPair) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -145,11 +147,13 @@ func (m *tokensMemory) wrote(name types.NamespacedName, annotation string) bool 
 	return ok && slices.Contains(k.written, annotation)
 }
 
-// verifying is the time over which a process that has just begun reads the Secrets that it finds: somebody may have edited one
-// while no operator was there, and a pair that was read once can be put back later. It is no hurry for ten thousand at once.
+// verifying is the time over which a process that has just begun reads the Secrets that it finds: somebody may have
+// edited one while no operator was there, and a pair that was read once can be put back later. It is no hurry for ten
+// thousand at once.
 const verifying = time.Minute
 
-// verifyAt returns when a Secret that the process found is to be read. Whoever changes it from now on has it read at once.
+// verifyAt returns when a Secret that the process found is to be read. Whoever changes it from now on has it read at
+// once.
 func (m *tokensMemory) verifyAt(mu *v1alpha1.ManagedUser, version string, now time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()

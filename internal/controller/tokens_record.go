@@ -44,8 +44,8 @@ const (
 	pendingForce   = "forceRefresh"
 )
 
-// tokensRecord is what the operator keeps on the Secret beside the tokens, as JSON in an annotation. No secret can be made out
-// of it: a fingerprint is of 256 random bits at least.
+// tokensRecord is what the operator keeps on the Secret beside the tokens, as JSON in an annotation. No secret can be
+// made out of it: a fingerprint is of 256 random bits at least.
 type tokensRecord struct {
 	// UserID of the user whose tokens these are.
 	UserID int64 `json:"userID"`
@@ -94,8 +94,8 @@ func recordOf(uid types.UID, p *tokenPair) tokensRecord {
 	}
 }
 
-// fingerprint tells one token from another and does not lead back to it. The salt, the object's UID, keeps one from being
-// found again on another object.
+// fingerprint tells one token from another and does not lead back to it. The salt, the object's UID, keeps one from
+// being found again on another object.
 func fingerprint(uid types.UID, token calcom.Hidden[string]) string {
 	sum := sha256.Sum256([]byte(string(uid) + "\x00" + token.Reveal()))
 	return hex.EncodeToString(sum[:16])

@@ -29,8 +29,8 @@ func (s *story) rotate(mu *v1alpha1.ManagedUser) {
 	s.forgetHistory()
 }
 
-// Another program ends the tokens in their first minute: the condition does not say that they are valid, and a request brings new
-// ones at once, for which the new pair is no reason to wait.
+// Another program ends the tokens in their first minute: the condition does not say that they are valid, and a request
+// brings new ones at once, for which the new pair is no reason to wait.
 func TestRequestInTheFirstMinuteOfAPair(t *testing.T) {
 	s := newStory(t)
 	mu := s.create(withTokens)
@@ -52,7 +52,8 @@ func TestRequestInTheFirstMinuteOfAPair(t *testing.T) {
 	s.wantCalls()
 }
 
-// One request is one renewal, also when the status that says so could not be written, or a new object comes with a request.
+// One request is one renewal, also when the status that says so could not be written, or a new object comes with a
+// request.
 func TestRequestRenewsOnce(t *testing.T) {
 	t.Run("StatusNotWritten", func(t *testing.T) {
 		s := newStory(t)
@@ -80,7 +81,8 @@ func TestRequestRenewsOnce(t *testing.T) {
 	})
 }
 
-// A renewal that was asked for and fails is told of, long before the token ends, and the request stays open until it succeeds.
+// A renewal that was asked for and fails is told of, long before the token ends, and the request stays open until it
+// succeeds.
 func TestRequestOutlastsAFailedRenewal(t *testing.T) {
 	s := newStory(t)
 	mu := s.create(withTokens)
@@ -104,7 +106,8 @@ func TestRequestOutlastsAFailedRenewal(t *testing.T) {
 	}
 }
 
-// A process that starts when a pair is near its end, or past it, renews it at once, by the refresh token and without a look.
+// A process that starts when a pair is near its end, or past it, renews it at once, by the refresh token and without a
+// look.
 func TestStartNearTheEndOfAPair(t *testing.T) {
 	for name, age := range map[string]time.Duration{"NearItsEnd": 58 * time.Minute, "PastItsEnd": 3 * time.Hour} {
 		t.Run(name, func(t *testing.T) {

@@ -82,8 +82,8 @@ func (r *ManagedUserReconciler) published(v *visit, secret *corev1.Secret, p *to
 	v.tokens.next = r.dueAt(v, &record)
 }
 
-// writeTokens writes the Secret as a whole. A new one is created, so that it can never be merged into somebody else's; one that is
-// there is applied to, if it is still the one that was read.
+// writeTokens writes the Secret as a whole. A new one is created, so that it can never be merged into somebody else's;
+// one that is there is applied to, if it is still the one that was read.
 func (r *ManagedUserReconciler) writeTokens(
 	ctx context.Context, v *visit, was *corev1.Secret, data map[string][]byte, record tokensRecord,
 ) (*corev1.Secret, error) {
@@ -139,8 +139,8 @@ func (r *ManagedUserReconciler) createTokens(ctx context.Context, v *visit, data
 	return secret, nil
 }
 
-// refusedWrite tells a write that came too late, which is tried again at once with the Secret as it is now, from one that the API
-// server refuses, which a person has to know of.
+// refusedWrite tells a write that came too late, which is tried again at once with the Secret as it is now, from one
+// that the API server refuses, which a person has to know of.
 func (r *ManagedUserReconciler) refusedWrite(v *visit, err error) error {
 	switch {
 	case apierrors.IsAlreadyExists(err), apierrors.IsConflict(err), apierrors.IsNotFound(err):

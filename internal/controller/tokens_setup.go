@@ -26,7 +26,8 @@ func tokensNameOf(object client.Object) string {
 	return mu.Spec.Tokens.SecretName
 }
 
-// usersOfTokens finds the users that want their tokens in a Secret: its owner, and whoever waits for the name to be free.
+// usersOfTokens finds the users that want their tokens in a Secret: its owner, and whoever waits for the name to be
+// free.
 func (r *ManagedUserReconciler) usersOfTokens(ctx context.Context, secret client.Object) []reconcile.Request {
 	return r.requests(ctx, anyUser, client.InNamespace(secret.GetNamespace()), client.MatchingFields{byTokens: secret.GetName()})
 }
@@ -47,9 +48,10 @@ func (r *ManagedUserReconciler) notOurOwnTokens() predicate.Predicate {
 	}
 }
 
-// removeStray deletes a Secret with tokens whose owner does not want it any more: it asks for none, or for another one and has
-// got it. The owner says so in its spec and status, so that a Secret that was written just before a crash is found as well. It
-// reports whether the Secret holds tokens at all. Secrets of owners that are gone are Kubernetes' to collect.
+// removeStray deletes a Secret with tokens whose owner does not want it any more: it asks for none, or for another one
+// and has got it. The owner says so in its spec and status, so that a Secret that was written just before a crash is
+// found as well. It reports whether the Secret holds tokens at all. Secrets of owners that are gone are Kubernetes' to
+// collect.
 func (r *SecretReconciler) removeStray(ctx context.Context, secret *metav1.PartialObjectMetadata) (tokens bool, err error) {
 	owner := metav1.GetControllerOf(secret)
 	if _, ok := secret.Annotations[v1alpha1.TokensAnnotation]; !ok || owner == nil || owner.Kind != "ManagedUser" {
@@ -72,9 +74,9 @@ func (r *SecretReconciler) removeStray(ctx context.Context, secret *metav1.Parti
 	return true, nil
 }
 
-// keepsTokens reports whether a Secret with an object's tokens stays, by the state of the object that a reader has. It does
-// while the object wants it, or has not got the other one that it wants, unless that one cannot come before this one goes. It
-// also stays when the object is gone.
+// keepsTokens reports whether a Secret with an object's tokens stays, by the state of the object that a reader has. It
+// does while the object wants it, or has not got the other one that it wants, unless that one cannot come before this
+// one goes. It also stays when the object is gone.
 func (r *SecretReconciler) keepsTokens(
 	ctx context.Context, from client.Reader, owner *metav1.OwnerReference, secret client.ObjectKey,
 ) (bool, error) {

@@ -27,8 +27,8 @@ func (t *tokensVisit) blocks() bool {
 	return t.problem != nil && (t.problem.Severity == outcome.Waiting || t.problem.Severity == outcome.Stalled)
 }
 
-// isTriedAgain reports whether the tokens could not be tended and are tried again by themselves. A request for a look asks for
-// their renewal too, and stays open until then.
+// isTriedAgain reports whether the tokens could not be tended and are tried again by themselves. A request for a look
+// asks for their renewal too, and stays open until then.
 func (t *tokensVisit) isTriedAgain() bool {
 	return t.problem != nil && (t.problem.Severity == outcome.Transient || t.problem.Severity == outcome.Waiting)
 }

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// dialTimeout bounds the making of a connection, and again the TLS handshake. It is well below the time of a call: a
-	// server that is not there is known not to have got the call, and nobody has to wait for its outcome.
+	// dialTimeout bounds the making of a connection, and again the TLS handshake. It is well below the time of a call:
+	// a server that is not there is known not to have got the call, and nobody has to wait for its outcome.
 	dialTimeout = 10 * time.Second
 
-	// maxHeader bounds the headers of an answer, interim answers included, in bytes. Cal.com's, with those of the network
-	// in front of it, are about 3 kB; net/http would take 10 MB, from each call at a time.
+	// maxHeader bounds the headers of an answer, interim answers included, in bytes. Cal.com's, with those of the
+	// network in front of it, are about 3 kB; net/http would take 10 MB, from each call at a time.
 	maxHeader = 64 << 10
 )
 
@@ -33,8 +33,8 @@ func NewTransport(workers int) http.RoundTripper {
 	transport.TLSHandshakeTimeout = dialTimeout
 	transport.MaxResponseHeaderBytes = maxHeader
 	transport.DisableCompression = true // The client asks for none either; see there.
-	// HTTP/2 lets a server have a call repeated, by saying that it did not look at it; net/http then sends a POST again by
-	// itself. Only a broken server says so of a POST that it carried out, but then there are two users.
+	// HTTP/2 lets a server have a call repeated, by saying that it did not look at it; net/http then sends a POST again
+	// by itself. Only a broken server says so of a POST that it carried out, but then there are two users.
 	transport.ForceAttemptHTTP2 = false
 	transport.Protocols = new(http.Protocols)
 	transport.Protocols.SetHTTP1(true)

@@ -110,7 +110,8 @@ func answeringBytes(t *testing.T, answer string) string {
 	return "http://" + listener.Addr().String()
 }
 
-// TestHostileAnswersInWords follows hostile answers through the operator's transport, client and session to what users read.
+// TestHostileAnswersInWords follows hostile answers through the operator's transport, client and session to what users
+// read.
 func TestHostileAnswersInWords(t *testing.T) {
 	const head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n"
 	for name, answer := range map[string]string{

@@ -23,8 +23,8 @@ type turn struct {
 	class     quota.Class
 	namespace string
 	key       string
-	// first is how many calls the visit takes together at its beginning: those without which it gets nowhere. What it does
-	// not need is given back at its end.
+	// first is how many calls the visit takes together at its beginning: those without which it gets nowhere. What it
+	// does not need is given back at its end.
 	first int
 	// deadline by which calls for tokens are needed.
 	deadline time.Time
@@ -63,7 +63,8 @@ func waitForQuota(until time.Time) *outcome.Problem {
 	}
 }
 
-// waitForTrial is a visit that ends because another one is just trying the secret key. Nobody is told: it takes as long as a call.
+// waitForTrial is a visit that ends because another one is just trying the secret key. Nobody is told: it takes as long
+// as a call.
 func waitForTrial() *outcome.Problem {
 	return &outcome.Problem{
 		Condition: v1alpha1.ConditionSynced, Reason: v1alpha1.ReasonProgressing, Pace: outcome.Later, After: trialRetry, Quiet: true, Silent: true, Mute: true,
@@ -85,8 +86,8 @@ func (a *accounts) quota(name account.Name) (quota.Snapshot, bool) {
 	return acc.budget.Snapshot(), true
 }
 
-// noteCut remembers that a visit was cut in two by a wait. The next one takes all its calls together: with a small quota it
-// would spend it on its first call, again and again.
+// noteCut remembers that a visit was cut in two by a wait. The next one takes all its calls together: with a small
+// quota it would spend it on its first call, again and again.
 func (a *accounts) noteCut(object types.NamespacedName, calls int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

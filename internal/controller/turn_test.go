@@ -191,7 +191,8 @@ func TestARefusedKeyIsTriedOnceAnInterval(t *testing.T) {
 	}
 }
 
-// The one attempt is lost neither on somebody who has to wait for the quota, nor on somebody who makes no call in the end.
+// The one attempt is lost neither on somebody who has to wait for the quota, nor on somebody who makes no call in the
+// end.
 func TestAnAttemptIsNotLost(t *testing.T) {
 	d := newDoor(t)
 	if err := d.knock("one", "wrong", "a"); !calcom.IsUnauthorized(err) {
@@ -259,7 +260,8 @@ func TestAVisitIsNotCutInTwo(t *testing.T) {
 	}
 }
 
-// A visit that waits comes back at the moment that was promised, without jitter; and when its object goes, so does its ticket.
+// A visit that waits comes back at the moment that was promised, without jitter; and when its object goes, so does its
+// ticket.
 func TestWaitsEndAtThePromise(t *testing.T) {
 	s := newStory(t)
 	s.sandbox = calcomtest.New(t, calcomtest.Options{Now: s.clock.Now, RateLimit: 500})

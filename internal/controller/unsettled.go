@@ -14,8 +14,9 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
-// unsettledIntents are the create intents of this process whose outcome is not in any status yet. Until it is, the annotation
-// is the only record in Kubernetes, and a tool that replaces the object removes it: Argo CD did so 0.7 s after the creation.
+// unsettledIntents are the create intents of this process whose outcome is not in any status yet. Until it is, the
+// annotation is the only record in Kubernetes, and a tool that replaces the object removes it: Argo CD did so 0.7 s
+// after the creation.
 type unsettledIntents struct {
 	mu       sync.Mutex
 	byObject map[client.ObjectKey]unsettledIntent
@@ -24,8 +25,8 @@ type unsettledIntents struct {
 type unsettledIntent struct {
 	uid    types.UID
 	intent manageduser.Intent
-	// failed is when Cal.com answered that the call failed; zero while it did not. failures counts such answers, also to
-	// earlier calls for the object.
+	// failed is when Cal.com answered that the call failed; zero while it did not. failures counts such answers, also
+	// to earlier calls for the object.
 	failed   time.Time
 	failures int
 	// doubtful is set from such an answer on, since it may have left an unfinished user, until that user is deleted.
@@ -69,8 +70,8 @@ func (u *unsettledIntents) keep(mu *v1alpha1.ManagedUser, i manageduser.Intent, 
 	u.byObject[key] = kept
 }
 
-// isUnsent reports whether the object's record is that of a call of this process of which nothing has been sent, and of the
-// first one for the object: so it has no user. Another process that found the record would not know.
+// isUnsent reports whether the object's record is that of a call of this process of which nothing has been sent, and of
+// the first one for the object: so it has no user. Another process that found the record would not know.
 func (u *unsettledIntents) isUnsent(mu *v1alpha1.ManagedUser) bool {
 	kept, ok := u.of(mu)
 	return ok && kept.unsent && mu.Annotations[v1alpha1.CreateIntentAnnotation] == kept.intent.Encode()
@@ -94,8 +95,8 @@ func (u *unsettledIntents) succeed(mu *v1alpha1.ManagedUser) {
 	u.change(mu, func(kept *unsettledIntent) { kept.failed, kept.failures, kept.doubtful = time.Time{}, 0, false })
 }
 
-// isOpen reports whether a create call of this process was sent for an object and its outcome is not in the status. Such an object
-// may have a user, whatever its records say.
+// isOpen reports whether a create call of this process was sent for an object and its outcome is not in the status.
+// Such an object may have a user, whatever its records say.
 func (u *unsettledIntents) isOpen(mu *v1alpha1.ManagedUser) bool {
 	_, ok := u.recall(mu)
 	return ok
@@ -107,8 +108,8 @@ func (u *unsettledIntents) hasFailed(mu *v1alpha1.ManagedUser) bool {
 	return failed
 }
 
-// mayBeUnfinished reports whether Cal.com answered a create call for the object with an error of its own, and what that call
-// may have left was not deleted since.
+// mayBeUnfinished reports whether Cal.com answered a create call for the object with an error of its own, and what that
+// call may have left was not deleted since.
 func (u *unsettledIntents) mayBeUnfinished(mu *v1alpha1.ManagedUser) bool {
 	kept, ok := u.of(mu)
 	return ok && kept.doubtful
@@ -128,8 +129,8 @@ func (u *unsettledIntents) dropUnfinished(mu *v1alpha1.ManagedUser) {
 	u.change(mu, func(kept *unsettledIntent) { kept.doubtful = false })
 }
 
-// failedUntil returns the end of the wait after Cal.com answered the object's last create call with an error of its own. The wait
-// doubles with each such answer, up to 32 times the first.
+// failedUntil returns the end of the wait after Cal.com answered the object's last create call with an error of its
+// own. The wait doubles with each such answer, up to 32 times the first.
 func (u *unsettledIntents) failedUntil(mu *v1alpha1.ManagedUser, first time.Duration) (time.Time, bool) {
 	kept, ok := u.of(mu)
 	if !ok || kept.failed.IsZero() {

@@ -20,8 +20,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// Two processes that record a create call in the same second have different records: the one whose record was removed by another
-// tool does not take back that of the other.
+// Two processes that record a create call in the same second have different records: the one whose record was removed
+// by another tool does not take back that of the other.
 func TestRecordsOfTwoProcesses(t *testing.T) {
 	s := newStory(t)
 	mu := s.user()
@@ -46,8 +46,8 @@ func TestRecordsOfTwoProcesses(t *testing.T) {
 	}
 }
 
-// After a create call of unknown outcome, another process finds the record removed and writes the one of the call that created the
-// user before. The process that sent the call goes by its own.
+// After a create call of unknown outcome, another process finds the record removed and writes the one of the call that
+// created the user before. The process that sent the call goes by its own.
 func TestCallOutlivesTheRecordOfAnotherProcess(t *testing.T) {
 	s := newStory(t)
 	mu := s.create()
@@ -104,7 +104,8 @@ func TestSecretOfACallWithoutRecord(t *testing.T) {
 	s.wantReady(mu, "InSync")
 }
 
-// A create call that succeeded left a finished user, whatever an earlier call came to, and though the status could not be written.
+// A create call that succeeded left a finished user, whatever an earlier call came to, and though the status could not
+// be written.
 func TestFinishedAfterAFailedCall(t *testing.T) {
 	s := newStory(t)
 	s.sandbox.Inject(calcomtest.Fault{Op: calcomtest.OpCreate, Status: 500})

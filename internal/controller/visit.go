@@ -25,8 +25,8 @@ type visit struct {
 	// told are the conditions as they were read, whose reasons have had their events.
 	told []metav1.Condition
 	mark manageduser.Mark
-	// needs is the metadata of what the user's deletion will need: the object that it refers to for its OAuth client, if it
-	// does, and the credentials Secret. Set by connect.
+	// needs is the metadata of what the user's deletion will need: the object that it refers to for its OAuth client,
+	// if it does, and the credentials Secret. Set by connect.
 	needs []*metav1.PartialObjectMetadata
 	// cal is the way to Cal.com, once connect has found the credentials good.
 	cal *session
@@ -60,7 +60,8 @@ type visit struct {
 	retried bool
 	// stored is whether the API server has the status as it is in memory.
 	stored bool
-	// began and resolved are for the metrics: how the object was at first, and what became of a create call of unknown outcome.
+	// began and resolved are for the metrics: how the object was at first, and what became of a create call of unknown
+	// outcome.
 	began    beginning
 	resolved metrics.Resolution
 }

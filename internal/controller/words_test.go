@@ -22,7 +22,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
-// varyingBodies answers each call with an error whose texts differ from one answer to the next: NUMBER in the body is a counter.
+// varyingBodies answers each call with an error whose texts differ from one answer to the next: NUMBER in the body is a
+// counter.
 func varyingBodies(status int, body string) http.RoundTripper {
 	var n atomic.Int32
 	return roundTrip(func(r *http.Request) (*http.Response, error) {
@@ -120,7 +121,8 @@ func TestWordsAreRenewedOnRequest(t *testing.T) {
 	s.wantMessage(mu, "E_3")
 }
 
-// The server's message is written to the log once for credentials that stand in users, and to the condition of an OAuth client.
+// The server's message is written to the log once for credentials that stand in users, and to the condition of an OAuth
+// client.
 func TestServerMessageIsShownOnce(t *testing.T) {
 	s := newStory(t)
 	mu := s.create()
@@ -145,7 +147,8 @@ func TestServerMessageIsShownOnce(t *testing.T) {
 	}
 }
 
-// The OAuth client's condition has the server's message, in the words of the first answer, and users' conditions have not.
+// The OAuth client's condition has the server's message, in the words of the first answer, and users' conditions have
+// not.
 func TestServerMessageOfAnOAuthClient(t *testing.T) {
 	s := newStory(t)
 	s.config.Transport = varyingBodies(401, `{"error":{"code":"UnauthorizedException","message":"Invalid secret, request NUMBER, cal_live_canary1."}}`)

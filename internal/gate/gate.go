@@ -25,8 +25,8 @@ type Gate[K comparable] struct {
 	calls   map[K]*call
 	// hidden are the objects that wait and whose conditions do not say so, because the client was not slow.
 	hidden map[K]struct{}
-	// cautious is set from a create call without a clear answer until one succeeds, and late while the call that ended last took
-	// longer than SlowCall.
+	// cautious is set from a create call without a clear answer until one succeeds, and late while the call that ended
+	// last took longer than SlowCall.
 	cautious, late bool
 	// checking is set while a check of the calls under way is due.
 	checking bool
@@ -48,9 +48,9 @@ func New[K comparable](limits Limits, now func() time.Time, wake func(K)) *Gate[
 	}
 }
 
-// Enter takes a place of a kind for an object and returns true, or puts the object in line and returns false. A place of any
-// kind serves where Other is asked for. An object that stands in line for a create call takes the place for that at once: what
-// it would find out before, it would have to find out again.
+// Enter takes a place of a kind for an object and returns true, or puts the object in line and returns false. A place
+// of any kind serves where Other is asked for. An object that stands in line for a create call takes the place for that
+// at once: what it would find out before, it would have to find out again.
 func (g *Gate[K]) Enter(key K, kind Kind, class quota.Class) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -127,8 +127,8 @@ func (g *Gate[K]) wakeNext(kind Kind) {
 	})
 }
 
-// Leave gives back the place of an object, and takes it out of the line unless it is to stay there. One that stays in line
-// for a create call keeps the place in which it prepared it.
+// Leave gives back the place of an object, and takes it out of the line unless it is to stay there. One that stays in
+// line for a create call keeps the place in which it prepared it.
 func (g *Gate[K]) Leave(key K, stays bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

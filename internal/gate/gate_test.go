@@ -99,8 +99,8 @@ func TestFourCreate(t *testing.T) {
 	e.wantWoken("u8")
 }
 
-// Twice as many prepare a create call as may send one. Who waits to send it keeps its place among those who prepare, so that
-// few records grow old in line.
+// Twice as many prepare a create call as may send one. Who waits to send it keeps its place among those who prepare, so
+// that few records grow old in line.
 func TestPreparedWaitToSend(t *testing.T) {
 	e := newEntrance(t, 64)
 	e.enter(Prepare, quota.Create, names(1, 12), names(1, 8)...)
@@ -157,8 +157,8 @@ func TestClassesInLine(t *testing.T) {
 	e.enter(Other, quota.Change, []string{"edited"}, "edited")
 }
 
-// An object that looks its user up before it creates one gives the place of the look-up for that of the create call, and one
-// that had to wait for the latter looks up only when it has it.
+// An object that looks its user up before it creates one gives the place of the look-up for that of the create call,
+// and one that had to wait for the latter looks up only when it has it.
 func TestLookUpBeforeCreate(t *testing.T) {
 	e := newEntrance(t, 8)
 	e.enter(Create, quota.Create, names(1, 2), "u1", "u2")
@@ -227,7 +227,8 @@ func (e *entrance) wantCheck(wantNext time.Duration, want ...string) {
 	}
 }
 
-// Whatever objects do, the limits hold, no object that is woken by the rules waits for ever, and nothing is left in the end.
+// Whatever objects do, the limits hold, no object that is woken by the rules waits for ever, and nothing is left in the
+// end.
 func TestEveryObjectGetsItsPlace(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // A run has to be reproducible.

@@ -1,8 +1,9 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gate limits how many objects of one OAuth client have calls to Cal.com under way at a time, keeps those that wait in
-// line, and knows whether the client is slow. An object holds a place from before its first call until after its last one.
+// Package gate limits how many objects of one OAuth client have calls to Cal.com under way at a time, keeps those that
+// wait in line, and knows whether the client is slow. An object holds a place from before its first call until after
+// its last one.
 //
 // Nothing here blocks. An object that finds no place free stands in line and is woken when it is its turn.
 package gate
@@ -33,21 +34,22 @@ const (
 )
 
 const (
-	// mostCreates is how many create calls of one OAuth client are in flight at a time. A create call is several writes to the
-	// database of Cal.com, whose pool for writes has seven connections: eight at once on a cold server fail with status 500.
+	// mostCreates is how many create calls of one OAuth client are in flight at a time. A create call is several writes
+	// to the database of Cal.com, whose pool for writes has seven connections: eight at once on a cold server fail with
+	// status 500.
 	mostCreates = 4
 
-	// SlowCall is how long a call may take until its OAuth client counts as slow. A condition is due five seconds after an
-	// object's creation, and one call may end just before this limit and the next one begin.
+	// SlowCall is how long a call may take until its OAuth client counts as slow. A condition is due five seconds after
+	// an object's creation, and one call may end just before this limit and the next one begin.
 	SlowCall = 2 * time.Second
 )
 
 // Limits are the places of one OAuth client, by kind.
 type Limits [Kinds]int
 
-// LimitsFor divides half of the workers among the kinds. Another client, and the deletions of the same one, find a worker even
-// while no call of a kind is answered. An object that prepares has no call under way. Each kind has at least one place,
-// whatever the number of workers.
+// LimitsFor divides half of the workers among the kinds. Another client, and the deletions of the same one, find a
+// worker even while no call of a kind is answered. An object that prepares has no call under way. Each kind has at
+// least one place, whatever the number of workers.
 func LimitsFor(workers int) Limits {
 	half := max(1, workers/2)
 	creates := min(mostCreates, max(1, half/2))

@@ -18,8 +18,8 @@ type entry[K comparable] struct {
 	woken bool
 }
 
-// line is the objects that wait for a place of one kind: by class, the most urgent first, and within a class in the order in
-// which they came.
+// line is the objects that wait for a place of one kind: by class, the most urgent first, and within a class in the
+// order in which they came.
 type line[K comparable] struct {
 	classes [quota.Classes]list.List
 }

@@ -30,8 +30,8 @@ func (g *Gate[K]) End(key K) (note any) {
 
 func (g *Gate[K]) isLong(c *call) bool { return g.now().Sub(c.began) >= SlowCall }
 
-// IsSlow reports whether the OAuth client is slow: a call takes or took longer than SlowCall, or the last create call had no
-// clear answer.
+// IsSlow reports whether the OAuth client is slow: a call takes or took longer than SlowCall, or the last create call
+// had no clear answer.
 func (g *Gate[K]) IsSlow() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -50,8 +50,8 @@ func (g *Gate[K]) isSlow() bool {
 	return false
 }
 
-// Hide notes an object that waits and whose conditions do not say so. It is woken when the client turns out to be slow: at once
-// if it is.
+// Hide notes an object that waits and whose conditions do not say so. It is woken when the client turns out to be slow:
+// at once if it is.
 func (g *Gate[K]) Hide(key K) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -62,8 +62,8 @@ func (g *Gate[K]) Hide(key K) {
 	g.hidden[key] = struct{}{}
 }
 
-// Check returns the objects whose own call has come to take long, each once, and wakes those that Hide noted if the client is
-// slow. next is when to check again; 0 if there is no call to check for.
+// Check returns the objects whose own call has come to take long, each once, and wakes those that Hide noted if the
+// client is slow. next is when to check again; 0 if there is no call to check for.
 func (g *Gate[K]) Check() (long []K, next time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

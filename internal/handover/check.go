@@ -18,8 +18,8 @@ import (
 // protectionLabel keeps an object from being deleted where the policies against accidents are installed.
 const protectionLabel = "platform.cal.com/deletion-protection"
 
-// Check returns why a user cannot be moved, as far as both clusters tell it, and nil when it can, or is being moved already. It writes
-// nothing and calls nobody.
+// Check returns why a user cannot be moved, as far as both clusters tell it, and nil when it can, or is being moved
+// already. It writes nothing and calls nobody.
 func (m *Move) Check(ctx context.Context, a *v1alpha1.ManagedUser) error {
 	if err := m.checkHere(a); err != nil {
 		return err
@@ -95,7 +95,8 @@ func (c Cluster) checkDeletion(ctx context.Context, mu *v1alpha1.ManagedUser) er
 	return client.IgnoreNotFound(err)
 }
 
-// undo puts back what a user was that cannot be handed over after all, and returns why. The mark is still the object's here.
+// undo puts back what a user was that cannot be handed over after all, and returns why. The mark is still the object's
+// here.
 func (m *Move) undo(ctx context.Context, a, b *v1alpha1.ManagedUser, why error) error {
 	var refusal *RefusedError
 	if !errors.As(why, &refusal) && !isRefused(why) {

@@ -16,7 +16,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
-// Drain lets go of users: their objects go, and they stay in Cal.com, without a mark where the operator could take it off.
+// Drain lets go of users: their objects go, and they stay in Cal.com, without a mark where the operator could take it
+// off.
 type Drain struct{ Cluster }
 
 // Check returns why an object cannot be drained, and nil when it can. It writes nothing.
@@ -92,7 +93,8 @@ func (c Cluster) remove(ctx context.Context, mu *v1alpha1.ManagedUser) error {
 	return client.IgnoreNotFound(c.Get(ctx, client.ObjectKeyFromObject(mu), mu))
 }
 
-// letGo has the operator let an object go that is being deleted, by a policy that does not hold it. Observe makes no call to Cal.com.
+// letGo has the operator let an object go that is being deleted, by a policy that does not hold it. Observe makes no
+// call to Cal.com.
 func (c Cluster) letGo(ctx context.Context, mu *v1alpha1.ManagedUser, policy v1alpha1.ReconcilePolicy) error {
 	if mu.DeletionTimestamp.IsZero() || !owns(mu) {
 		return nil // It went at once.
@@ -113,7 +115,8 @@ func (c Cluster) letGo(ctx context.Context, mu *v1alpha1.ManagedUser, policy v1a
 	return nil
 }
 
-// passing are annotations that say something of the object as it was here, and tracking those by which tools here know it again.
+// passing are annotations that say something of the object as it was here, and tracking those by which tools here know
+// it again.
 var passing = []string{
 	v1alpha1.HandoverAnnotation, v1alpha1.CreateIntentAnnotation, v1alpha1.AdoptedAnnotation, v1alpha1.ReconcileRequestedAtAnnotation,
 	v1alpha1.AllowMassDeletionAnnotation, "argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name", "meta.helm.sh/release-namespace",
@@ -124,9 +127,9 @@ var tracking = []string{
 	"helm.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/namespace",
 }
 
-// Restorable returns what somebody applies, here or elsewhere, to have the object back as it was before anything was done with it:
-// with the id of its user, so that it is taken over and never made anew, and with the deletionPolicy that was in force. Without
-// that, a user whom the object had created would be one that it adopted, and outlive it.
+// Restorable returns what somebody applies, here or elsewhere, to have the object back as it was before anything was
+// done with it: with the id of its user, so that it is taken over and never made anew, and with the deletionPolicy that
+// was in force. Without that, a user whom the object had created would be one that it adopted, and outlive it.
 func Restorable(mu *v1alpha1.ManagedUser) *v1alpha1.ManagedUser {
 	kept := &v1alpha1.ManagedUser{
 		ObjectMeta: metav1.ObjectMeta{

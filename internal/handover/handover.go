@@ -1,9 +1,10 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package handover leads users out of a cluster without a loss: Move hands them over to the operator of another cluster, Drain
-// lets go of them. Every step is one write, made only if what is found allows it, and what there is to do next follows from
-// what is found: in the clusters, and in Cal.com. So both can be killed at any moment, and started again they go on.
+// Package handover leads users out of a cluster without a loss: Move hands them over to the operator of another
+// cluster, Drain lets go of them. Every step is one write, made only if what is found allows it, and what there is to
+// do next follows from what is found: in the clusters, and in Cal.com. So both can be killed at any moment, and started
+// again they go on.
 package handover
 
 import (
@@ -72,13 +73,13 @@ type record struct {
 	// ReconcilePolicy as it stood in the spec, and DeletionPolicy as it was in force: see policiesOf.
 	ReconcilePolicy v1alpha1.ReconcilePolicy `json:"reconcilePolicy,omitempty"`
 	DeletionPolicy  v1alpha1.DeletionPolicy  `json:"deletionPolicy,omitempty"`
-	// UserID of the user that is handed over; 0 without one. The operator does not take it over before its turn comes, and if the move
-	// is turned round before that, nothing else tells that the user may be marked as this object's.
+	// UserID of the user that is handed over; 0 without one. The operator does not take it over before its turn comes,
+	// and if the move is turned round before that, nothing else tells that the user may be marked as this object's.
 	UserID int64 `json:"userID,omitempty"`
 }
 
-// policiesOf returns the record of an object with which nothing was done yet. Of an object without a user, the deletionPolicy is that of
-// the spec: which one it would have is not decided before it creates or adopts one.
+// policiesOf returns the record of an object with which nothing was done yet. Of an object without a user, the
+// deletionPolicy is that of the spec: which one it would have is not decided before it creates or adopts one.
 func policiesOf(mu *v1alpha1.ManagedUser) record {
 	r := record{ReconcilePolicy: mu.Spec.ReconcilePolicy, DeletionPolicy: mu.Spec.DeletionPolicy}
 	r.UserID, _ = manageduser.UserIDOf(mu)
@@ -114,8 +115,8 @@ func (r record) put(mu *v1alpha1.ManagedUser) {
 	mu.Annotations[v1alpha1.HandoverAnnotation] = string(value)
 }
 
-// change writes a change of an object, if it is one, and takes over the answer. The write is locked: what it was decided by is what
-// there is. After a conflict the change is decided anew by the object as it is then.
+// change writes a change of an object, if it is one, and takes over the answer. The write is locked: what it was
+// decided by is what there is. After a conflict the change is decided anew by the object as it is then.
 func (c Cluster) change(ctx context.Context, mu *v1alpha1.ManagedUser, decide func(*v1alpha1.ManagedUser) error) error {
 	first := true
 	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
@@ -187,8 +188,8 @@ func lastWord(mu *v1alpha1.ManagedUser) string {
 	return fmt.Sprintf(" (%s: %s)", ready.Reason, ready.Message)
 }
 
-// isSuspended reports whether the operator has seen that it is to do nothing. It works on an object once at a time, so what it
-// had begun before is finished.
+// isSuspended reports whether the operator has seen that it is to do nothing. It works on an object once at a time, so
+// what it had begun before is finished.
 func isSuspended(mu *v1alpha1.ManagedUser) bool {
 	return mu.Spec.ReconcilePolicy == v1alpha1.ReconcilePolicySuspend && isObserved(mu)
 }

@@ -15,7 +15,8 @@ import (
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
 
-// How moves and drains go is told in test/cli, on real clusters and killed at every write. Here are the decisions by themselves.
+// How moves and drains go is told in test/cli, on real clusters and killed at every write. Here are the decisions by
+// themselves.
 
 func user(change func(*v1alpha1.ManagedUser)) *v1alpha1.ManagedUser {
 	mu := &v1alpha1.ManagedUser{

@@ -17,7 +17,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
-// Move hands users over from the operator in one cluster to the operator in another. At any moment at most one of the two may write:
+// Move hands users over from the operator in one cluster to the operator in another. At any moment at most one of the
+// two may write:
 //
 //  1. here, the object is suspended, and its operator says so;
 //  2. there, the object is made, suspended, and its operator says so;
@@ -42,7 +43,8 @@ func (m *Move) keyThere(a *v1alpha1.ManagedUser) client.ObjectKey {
 	return key
 }
 
-// User moves one user, or goes on with it. An object that is not here was moved before, or is to go back before it came.
+// User moves one user, or goes on with it. An object that is not here was moved before, or is to go back before it
+// came.
 func (m *Move) User(ctx context.Context, key client.ObjectKey) error {
 	a := &v1alpha1.ManagedUser{}
 	err := m.Here.Get(ctx, key, a)
@@ -172,7 +174,8 @@ func (m *Move) endThere(ctx context.Context, b *v1alpha1.ManagedUser) error {
 	return m.There.awaitGone(ctx, b)
 }
 
-// copyOf returns the object as it is made there: without what the operator here wrote on it, and without what ties it to something here.
+// copyOf returns the object as it is made there: without what the operator here wrote on it, and without what ties it
+// to something here.
 func (m *Move) copyOf(a *v1alpha1.ManagedUser) *v1alpha1.ManagedUser {
 	key := m.keyThere(a)
 	b := Restorable(a)
@@ -282,8 +285,8 @@ func hasTaken(b *v1alpha1.ManagedUser, id int64) bool {
 	return owns(b) && isObserved(b) && (known || !manages(b.Spec.ReconcilePolicy))
 }
 
-// release deletes the object here and lets the operator here let go of it. It makes no call to Cal.com for that, since it is told to
-// observe; and were it to make one, the mark is another's.
+// release deletes the object here and lets the operator here let go of it. It makes no call to Cal.com for that, since
+// it is told to observe; and were it to make one, the mark is another's.
 func (m *Move) release(ctx context.Context, a *v1alpha1.ManagedUser) error {
 	if a.DeletionTimestamp.IsZero() {
 		if err := m.Here.change(ctx, a, func(a *v1alpha1.ManagedUser) error {
@@ -302,7 +305,8 @@ func (m *Move) release(ctx context.Context, a *v1alpha1.ManagedUser) error {
 	return m.Here.awaitGone(ctx, a)
 }
 
-// goOnReleasing goes on with an object here that is being deleted: because it was handed over, and not for another reason.
+// goOnReleasing goes on with an object here that is being deleted: because it was handed over, and not for another
+// reason.
 func (m *Move) goOnReleasing(ctx context.Context, a *v1alpha1.ManagedUser) error {
 	b := &v1alpha1.ManagedUser{}
 	err := m.There.Get(ctx, m.keyThere(a), b)

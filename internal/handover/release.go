@@ -21,15 +21,16 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/controller"
 )
 
-// Release takes the in-use finalizer off Secrets and OAuth clients that no user needs, where no operator does it. It goes by the
-// operator's own steps: write a sign, look who needs the object, take the finalizer off unless the sign is gone. So it takes
-// nothing from an operator that runs all the same.
+// Release takes the in-use finalizer off Secrets and OAuth clients that no user needs, where no operator does it. It
+// goes by the operator's own steps: write a sign, look who needs the object, take the finalizer off unless the sign is
+// gone. So it takes nothing from an operator that runs all the same.
 type Release struct {
 	// Client reads from the API server itself.
 	client.Client
 	// Namespace is where to look; all, and the ClusterOAuthClients too, when it is empty.
 	Namespace string
-	// Operators are the namespaces of operators, where the Secrets of ClusterOAuthClients are. Without any, each namespace may be one.
+	// Operators are the namespaces of operators, where the Secrets of ClusterOAuthClients are. Without any, each
+	// namespace may be one.
 	Operators []string
 }
 
@@ -120,8 +121,8 @@ func (r *Release) End(ctx context.Context, object *metav1.PartialObjectMetadata)
 	return refuse("start it again", "it was changed at the same moment")
 }
 
-// Cancel takes the sign off an object that is needed after all. If another writer writes at the same moment, the sign stays: it
-// does no harm, and an operator takes it off.
+// Cancel takes the sign off an object that is needed after all. If another writer writes at the same moment, the sign
+// stays: it does no harm, and an operator takes it off.
 func (r *Release) Cancel(ctx context.Context, object *metav1.PartialObjectMetadata) error {
 	if err := controller.CancelRelease(ctx, r.Client, object); !apierrors.IsConflict(err) {
 		return gone(err)
@@ -135,7 +136,8 @@ func isHeld(object *metav1.PartialObjectMetadata) bool {
 	return signed || controllerutil.ContainsFinalizer(object, v1alpha1.InUseFinalizer)
 }
 
-// list lists what there is in a namespace, or everywhere when it is empty. Of a kind whose CRD is gone there is nothing.
+// list lists what there is in a namespace, or everywhere when it is empty. Of a kind whose CRD is gone there is
+// nothing.
 func (r *Release) list(ctx context.Context, list client.ObjectList, namespace string) error {
 	err := r.List(ctx, list, client.InNamespace(namespace))
 	if meta.IsNoMatchError(err) {

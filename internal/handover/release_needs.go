@@ -49,7 +49,8 @@ func (n *needs) of(object *metav1.PartialObjectMetadata) *Need {
 	return nil
 }
 
-// needs looks who needs what. Users come before the OAuth clients: the client of a user that is found has been there before it.
+// needs looks who needs what. Users come before the OAuth clients: the client of a user that is found has been there
+// before it.
 func (r *Release) needs(ctx context.Context) (*needs, error) {
 	namespace := r.Namespace
 	shared, err := r.sharedClients(ctx)

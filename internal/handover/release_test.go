@@ -25,7 +25,8 @@ import (
 
 // What the command as a whole does is told in internal/cli. Here is what the API server can refuse to tell.
 
-// releaseOf is a release in a cluster with one held Secret. lists says by the kind of a list what it ends with; nil for a good end.
+// releaseOf is a release in a cluster with one held Secret. lists says by the kind of a list what it ends with; nil for
+// a good end.
 func releaseOf(t *testing.T, namespace string, lists func(kind string) error, operators ...string) *Release {
 	t.Helper()
 	scheme := runtime.NewScheme()

@@ -3,9 +3,9 @@
 
 // Package importer turns users that exist in Cal.com into manifests that leave them as they are.
 //
-// A manifest names only what differs from what Cal.com gives a new user, so that it reads as somebody would have written it: a field
-// that is absent is not managed. Whatever the API server would refuse in a manifest is left out of it, and told. A user of
-// whom not even the rest can be managed without a change to it gets no manifest.
+// A manifest names only what differs from what Cal.com gives a new user, so that it reads as somebody would have
+// written it: a field that is absent is not managed. Whatever the API server would refuse in a manifest is left out of
+// it, and told. A user of whom not even the rest can be managed without a change to it gets no manifest.
 package importer
 
 import (
@@ -23,8 +23,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/timezone"
 )
 
-// What Cal.com gives a user that is created without these fields; all others it leaves empty (columns of the table users, and
-// answers recorded from a real server).
+// What Cal.com gives a user that is created without these fields; all others it leaves empty (columns of the table
+// users, and answers recorded from a real server).
 const (
 	defaultTimeZone   = "Europe/London"
 	defaultWeekStart  = "Sunday"
@@ -62,13 +62,13 @@ var internalKeys = []string{
 // Converted is a user as a manifest has it.
 type Converted struct {
 	Spec v1alpha1.ManagedUserSpec
-	// LeftOut are fields, and metadata keys as metadata.<key>, that a manifest cannot have with the value that they have in Cal.com.
-	// Not managed, they stay as they are.
+	// LeftOut are fields, and metadata keys as metadata.<key>, that a manifest cannot have with the value that they
+	// have in Cal.com. Not managed, they stay as they are.
 	LeftOut []string
 }
 
-// Convert returns the spec of a user, without an OAuth client, or why it cannot have one. The reason begins with a small
-// letter and holds no address.
+// Convert returns the spec of a user, without an OAuth client, or why it cannot have one. The reason begins with a
+// small letter and holds no address.
 func Convert(user calcom.User) (Converted, error) {
 	email := user.PlainEmail()
 	if err := refuse(user, email); err != nil {
@@ -147,8 +147,8 @@ func atMost(characters int) func(string) bool {
 	return func(s string) bool { return isText(s) && utf8.RuneCountInString(s) <= characters }
 }
 
-// isText reports whether a text survives kustomize, which cannot write the control characters beyond ASCII (old Windows quotes that were
-// taken for Latin-1 are some) and makes a space of U+0085.
+// isText reports whether a text survives kustomize, which cannot write the control characters beyond ASCII (old Windows
+// quotes that were taken for Latin-1 are some) and makes a space of U+0085.
 func isText(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool {
 		return r >= 0x7f && r < 0xa0 || r == 0xfffe || r == 0xffff

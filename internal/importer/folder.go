@@ -113,7 +113,8 @@ func (f *Folder) read(name string) error {
 // Has reports whether there is a manifest for a user, in which file ever.
 func (f *Folder) Has(id int64) bool { return f.users[id] != "" }
 
-// Names returns the names that new objects cannot have: those of the folder's objects, and those whose files hold something else.
+// Names returns the names that new objects cannot have: those of the folder's objects, and those whose files hold
+// something else.
 func (f *Folder) Names() []string {
 	names := append(slices.Clone(f.names), strings.TrimSuffix(Kustomization, ".yaml"))
 	for _, file := range slices.Sorted(maps.Keys(f.files)) {
@@ -154,8 +155,8 @@ func (f *Folder) make() (err error) {
 	return err
 }
 
-// Close writes what was added. Interrupted, it leaves no manifest that the kustomization does not list, which nobody would notice: a file
-// that is listed and missing, kustomize refuses, and the next import writes.
+// Close writes what was added. Interrupted, it leaves no manifest that the kustomization does not list, which nobody
+// would notice: a file that is listed and missing, kustomize refuses, and the next import writes.
 func (f *Folder) Close(namespace string) error {
 	if len(f.added) == 0 {
 		return nil
@@ -175,8 +176,8 @@ func (f *Folder) Close(namespace string) error {
 	return nil
 }
 
-// list brings the list of the kustomization up to date, and leaves the rest of it alone. A new one puts its objects into the
-// namespace, if one is given.
+// list brings the list of the kustomization up to date, and leaves the rest of it alone. A new one puts its objects
+// into the namespace, if one is given.
 func (f *Folder) list(files []string, namespace string) error {
 	text, err := f.root.ReadFile(Kustomization)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -237,8 +238,8 @@ func Encode(mu *v1alpha1.ManagedUser) ([]byte, error) {
 	return text, nil
 }
 
-// Marshal writes YAML with whatever characters there are. The usual function reads JSON as if it were YAML on the way, which refuses
-// some and changes others.
+// Marshal writes YAML with whatever characters there are. The usual function reads JSON as if it were YAML on the way,
+// which refuses some and changes others.
 func Marshal(value any) ([]byte, error) {
 	text, err := json.Marshal(value)
 	if err != nil {

@@ -12,8 +12,9 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
-// Names gives users the names of their objects: the part of the address before the @, or the id. A user that comes second to a
-// name gets its id behind it, so that the names are the same in every run that gives them in the order of the ids.
+// Names gives users the names of their objects: the part of the address before the @, or the id. A user that comes
+// second to a name gets its id behind it, so that the names are the same in every run that gives them in the order of
+// the ids.
 type Names struct {
 	// ByID takes the id alone, as user-742, for whom names must not tell who somebody is.
 	ByID bool
@@ -49,8 +50,8 @@ var (
 	looseDots = regexp.MustCompile(`-*\.[-.]*`)
 )
 
-// objectName makes a text the name of an object (RFC 1123): what cannot stand in one becomes a hyphen. It is empty when nothing is
-// left.
+// objectName makes a text the name of an object (RFC 1123): what cannot stand in one becomes a hyphen. It is empty when
+// nothing is left.
 func objectName(s string) string {
 	s = noName.ReplaceAllString(strings.ToLower(s), "-")
 	return strings.Trim(looseDots.ReplaceAllString(s, "."), "-.")

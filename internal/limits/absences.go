@@ -16,12 +16,12 @@ type AbsenceRecord struct {
 	HeldUntil time.Time `json:"heldUntil,omitzero"`
 }
 
-// Absences counts the users of one OAuth client that turned out to be gone, and says when there are so many that an accident is
-// more likely than their removal: then a hold begins, in which none is allowed to be created anew. It is not safe for concurrent
-// use.
+// Absences counts the users of one OAuth client that turned out to be gone, and says when there are so many that an
+// accident is more likely than their removal: then a hold begins, in which none is allowed to be created anew. It is
+// not safe for concurrent use.
 //
-// A hold ends when for its whole length no more users than the limit were missing. So it lasts for as long as the cause does, and
-// needs no person where the users are shown again.
+// A hold ends when for its whole length no more users than the limit were missing. So it lasts for as long as the cause
+// does, and needs no person where the users are shown again.
 type Absences struct {
 	limit   int
 	length  time.Duration
@@ -34,8 +34,8 @@ type Absences struct {
 	through map[string]time.Time
 }
 
-// NewAbsences returns a count that allows a number of users in any Window. length is that of a hold. It must be longer than the
-// time after which an object that is held is checked again.
+// NewAbsences returns a count that allows a number of users in any Window. length is that of a hold. It must be longer
+// than the time after which an object that is held is checked again.
 func NewAbsences(limit int, length time.Duration) *Absences {
 	return &Absences{
 		limit: limit, length: length, limiter: New(limit, nil, time.Time{}),
@@ -81,7 +81,8 @@ func (a *Absences) Shown(key string) {
 	delete(a.through, key)
 }
 
-// Held reports whether too many users are missing for any to be created anew. It begins a hold, or extends it, when they are.
+// Held reports whether too many users are missing for any to be created anew. It begins a hold, or extends it, when
+// they are.
 func (a *Absences) Held(now time.Time) bool {
 	for key, until := range a.through {
 		if !now.Before(until.Add(Window)) {
@@ -130,8 +131,8 @@ func (a *Absences) Take(key string, now time.Time) bool {
 	return ok
 }
 
-// Next returns the record as it is to be stored, and then given to Renew, before an object can Take a new grant; or false when
-// the limit is reached. An object that was allowed to go on before, and comes again, counts once.
+// Next returns the record as it is to be stored, and then given to Renew, before an object can Take a new grant; or
+// false when the limit is reached. An object that was allowed to go on before, and comes again, counts once.
 func (a *Absences) Next(key string, now time.Time) (AbsenceRecord, bool) {
 	limiter := Limiter{limit: a.limiter.limit, given: slices.Clone(a.limiter.given), left: a.limiter.left}
 	if until, ok := a.through[key]; ok {

@@ -96,8 +96,8 @@ func TestAbsenceCountsOnce(t *testing.T) {
 	}
 }
 
-// Whatever the order of absences, returns and restarts, no ten minutes see more users than the limit, and a few are never refused for
-// ever.
+// Whatever the order of absences, returns and restarts, no ten minutes see more users than the limit, and a few are
+// never refused for ever.
 func TestNeverMoreAbsencesThanTheLimit(t *testing.T) {
 	for seed := range uint64(300) {
 		random := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // A run has to be reproducible.

@@ -1,13 +1,13 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package limits slows accidents down until a person can have noticed them. Of the users of one OAuth client, no more than a
-// number are deleted in any ten minutes (Limiter). And when more than a number turn out to be gone in ten minutes, none is created
-// anew and no object is released (Absences).
+// Package limits slows accidents down until a person can have noticed them. Of the users of one OAuth client, no more
+// than a number are deleted in any ten minutes (Limiter). And when more than a number turn out to be gone in ten
+// minutes, none is created anew and no object is released (Absences).
 //
-// The numbers hold across restarts and for two processes at once, so what is allowed is recorded before it is used. A write for
-// each user would be slow; so a few are allowed together, for a short time, and count until the end of that time as if they were
-// used then. The caller does the writing.
+// The numbers hold across restarts and for two processes at once, so what is allowed is recorded before it is used. A
+// write for each user would be slow; so a few are allowed together, for a short time, and count until the end of that
+// time as if they were used then. The caller does the writing.
 package limits
 
 import (
@@ -25,8 +25,8 @@ const (
 	// grants is into how many the limit is divided, as far as it goes.
 	grants = 10
 
-	// mostGrants is how many grants are kept. The operator never has as many: each is either used up, which at most 2*grants can be
-	// within the limit, or lapsed after validity, which at most Window/validity+1 can be within Window.
+	// mostGrants is how many grants are kept. The operator never has as many: each is either used up, which at most
+	// 2*grants can be within the limit, or lapsed after validity, which at most Window/validity+1 can be within Window.
 	mostGrants = 2*grants + int(Window/validity) + 2
 )
 
@@ -52,14 +52,15 @@ type Limiter struct {
 	waiting map[string]time.Time
 }
 
-// New returns a limiter that allows a number of users in any Window, after the grants that were recorded before. A record can have
-// been edited: whatever it says, it takes little memory, and never allows more than the limit.
+// New returns a limiter that allows a number of users in any Window, after the grants that were recorded before. A
+// record can have been edited: whatever it says, it takes little memory, and never allows more than the limit.
 func New(limit int, given []Grant, now time.Time) *Limiter {
 	return &Limiter{limit: limit, given: Sound(limit, given, now), waiting: make(map[string]time.Time)}
 }
 
-// Sound returns the grants of a record that still count, oldest first: no more than mostGrants, none of more than the limit, and none that
-// counts for longer than two Windows. Where there are too many, the oldest are joined into one that counts for all of them.
+// Sound returns the grants of a record that still count, oldest first: no more than mostGrants, none of more than the
+// limit, and none that counts for longer than two Windows. Where there are too many, the oldest are joined into one
+// that counts for all of them.
 func Sound(limit int, given []Grant, now time.Time) []Grant {
 	var counting []Grant
 	latest := now.Add(Window)
@@ -107,8 +108,8 @@ func (l *Limiter) GiveBack(of Grant) {
 	}
 }
 
-// Next returns the grants as they would be with a new one, to be recorded and then given to Renew; or false when the limit
-// is reached.
+// Next returns the grants as they would be with a new one, to be recorded and then given to Renew; or false when the
+// limit is reached.
 func (l *Limiter) Next(now time.Time) ([]Grant, bool) {
 	next, room := l.recorded(now), l.limit
 	for _, g := range next {
@@ -140,8 +141,8 @@ func (l *Limiter) Renew(written []Grant) {
 	l.left = written[len(written)-1].Count
 }
 
-// Wait returns when an object that was refused may go, given those that wait already. It stays the same as long as nobody
-// else's deletions come in between.
+// Wait returns when an object that was refused may go, given those that wait already. It stays the same as long as
+// nobody else's deletions come in between.
 func (l *Limiter) Wait(key string, now time.Time) time.Time {
 	promised, waits := l.waiting[key]
 	if waits && promised.After(now) {

@@ -60,8 +60,8 @@ const (
 	VerbStop Verb = "stop"
 )
 
-// Action is the next step for an object: what to do and what it would change. Why, where it is not plain from the verb, says the
-// problem.
+// Action is the next step for an object: what to do and what it would change. Why, where it is not plain from the verb,
+// says the problem.
 type Action struct {
 	Verb Verb
 	// UserID is the user in Cal.com that the action is about, 0 for none.
@@ -69,7 +69,8 @@ type Action struct {
 	// Problem is what VerbStop ends with.
 	Problem *outcome.Problem
 
-	// User is the user that the object owns, or comes to own with this action; nil where there is none. VerbMirror copies it.
+	// User is the user that the object owns, or comes to own with this action; nil where there is none. VerbMirror
+	// copies it.
 	User *Candidate
 	// Change is what VerbUpdate writes.
 	Change *Difference

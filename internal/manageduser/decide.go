@@ -17,8 +17,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/timezone"
 )
 
-// Decide returns the next action for an object. It makes no call and no write: what it has to know first, it asks for by an
-// action, and is called again with the answer.
+// Decide returns the next action for an object. It makes no call and no write: what it has to know first, it asks for
+// by an action, and is called again with the answer.
 func Decide(f *Facts) Action { return *f.decide() }
 
 func (f *Facts) decide() *Action {
@@ -126,8 +126,8 @@ func (f *Facts) take(found *Candidate) *Action {
 	return f.update(&own)
 }
 
-// update decides what to write of what differs from the spec, and nothing else. What the server has accepted before and not
-// stored is not sent again.
+// update decides what to write of what differs from the spec, and nothing else. What the server has accepted before and
+// not stored is not sent again.
 func (f *Facts) update(own *Candidate) *Action {
 	if f.Seen.Updated && f.ownership(&own.User) == Foreign { // It has come to be another's since it was read.
 		return with(own, stop(f.OwnedElsewhere(&own.User)))
@@ -145,8 +145,8 @@ func (f *Facts) update(own *Candidate) *Action {
 	return with(own, &Action{Verb: VerbUpdate, Change: d})
 }
 
-// hasTried reports whether the conditions say, of this generation and of the user as it is, that Cal.com stores other values for
-// the same fields. Only the status holds what was tried, so that a restart sends nothing either.
+// hasTried reports whether the conditions say, of this generation and of the user as it is, that Cal.com stores other
+// values for the same fields. Only the status holds what was tried, so that a restart sends nothing either.
 func (f *Facts) hasTried(left *outcome.Problem, user *calcom.User) bool {
 	last, was := meta.FindStatusCondition(f.Told, left.Condition), f.Before.Status.User
 	return last != nil && last.Status == metav1.ConditionFalse && last.Reason == left.Reason &&

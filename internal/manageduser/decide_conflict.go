@@ -46,8 +46,8 @@ func (f *Facts) resolveConflict(c *CreateConflict) (*Candidate, *Action) {
 			"all punctuation counted alike); choose an e-mail that differs in those, or ask for a reconcile once that user is gone"))
 }
 
-// refuse ends the reconcile with a problem. The record of a first create call that had no effect is taken back; that of a later
-// one stays, since an earlier one may still take effect.
+// refuse ends the reconcile with a problem. The record of a first create call that had no effect is taken back; that of
+// a later one stays, since an earlier one may still take effect.
 func (f *Facts) refuse(p *outcome.Problem) *Action {
 	a := stop(p)
 	a.Retracts = mayRetract(p, f.Seen.Conflict)
@@ -130,8 +130,9 @@ func UnansweredCreate(e *calcom.Error) error {
 	return p.Quote(fmt.Sprintf("%s to %s", outcome.WhatCame(e), e.Operation))
 }
 
-// standingConflict returns the conflict, or refusal, that was reported for the spec as it is, if only a person can end it and no
-// other attempt was asked for. The look-up goes on at each poll; another create call would be refused like the last.
+// standingConflict returns the conflict, or refusal, that was reported for the spec as it is, if only a person can end
+// it and no other attempt was asked for. The look-up goes on at each poll; another create call would be refused like
+// the last.
 func (f *Facts) standingConflict() *outcome.Problem {
 	last := meta.FindStatusCondition(f.Object.Status.Conditions, v1alpha1.ConditionSynced)
 	if last == nil || last.ObservedGeneration != f.Object.Generation || !f.Object.DeletionTimestamp.IsZero() ||
@@ -163,7 +164,8 @@ func notStored(left *Difference) *outcome.Problem {
 			"in createOnly; the update is sent again when the spec or the user changes, or when a reconcile is requested", what))
 }
 
-// metadataBlocked says that a metadata update is not sent because of nested values under some keys; nil if there are none.
+// metadataBlocked says that a metadata update is not sent because of nested values under some keys; nil if there are
+// none.
 func metadataBlocked(consequence string, keys []string) *outcome.Problem {
 	if len(keys) == 0 {
 		return nil

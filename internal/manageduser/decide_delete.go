@@ -13,12 +13,13 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
-// UnmarkPatience is how long after the deletion was asked for the quota is waited for, before an object is released whose user
-// keeps the mark. Who leaves with thousands of users wants all the marks off; but in the end the object goes.
+// UnmarkPatience is how long after the deletion was asked for the quota is waited for, before an object is released
+// whose user keeps the mark. Who leaves with thousands of users wants all the marks off; but in the end the object
+// goes.
 const UnmarkPatience = 30 * time.Minute
 
-// decideDeletion decides about an object that is being deleted: it is released once its user is deleted, proved to be gone, or
-// to stay. Without the finalizer the object has never created anything, and there is nothing to do.
+// decideDeletion decides about an object that is being deleted: it is released once its user is deleted, proved to be
+// gone, or to stay. Without the finalizer the object has never created anything, and there is nothing to do.
 func (f *Facts) decideDeletion() *Action {
 	orphans := DeletionPolicyInForce(f.Object) == v1alpha1.DeletionPolicyOrphan
 	switch {
@@ -89,8 +90,8 @@ func (f *Facts) releaseAbsent() *Action {
 	return a
 }
 
-// orphan releases the object and leaves the user in Cal.com. Removing the mark is attempted and no more, but for a wait for the
-// quota: this way out has to be open without credentials and without a server.
+// orphan releases the object and leaves the user in Cal.com. Removing the mark is attempted and no more, but for a wait
+// for the quota: this way out has to be open without credentials and without a server.
 func (f *Facts) orphan() *Action {
 	done := release(v1alpha1.EventOrphaned, "The user stays in Cal.com")
 	if f.policy() == v1alpha1.ReconcilePolicyObserve || f.Seen.Unmarked {
@@ -112,8 +113,8 @@ func (f *Facts) orphan() *Action {
 	return done
 }
 
-// unmark returns what comes next so that another owner can adopt the user; nil when there is nothing to do, and an error when it
-// cannot be done.
+// unmark returns what comes next so that another owner can adopt the user; nil when there is nothing to do, and an
+// error when it cannot be done.
 func (f *Facts) unmark() (*Action, error) {
 	if !f.Connected {
 		return &Action{Verb: VerbConnect}, nil

@@ -15,8 +15,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
-// find returns the object's user in Cal.com, or the action that comes first: a question, or a stop while the user may be there.
-// It returns neither when there is no user: proved to be gone, or never created.
+// find returns the object's user in Cal.com, or the action that comes first: a question, or a stop while the user may
+// be there. It returns neither when there is no user: proved to be gone, or never created.
 func (f *Facts) find() (*Candidate, *Action) {
 	switch {
 	case f.Seen.Own != nil:
@@ -60,8 +60,8 @@ func (f *Facts) findAnywhere() (*Candidate, *Action) {
 	return nil, nil
 }
 
-// findClaimed finds the user of an object that has the finalizer and no id in the status. It may have a user all the same:
-// the one that it set out to adopt, or one with its mark. That one comes before any that the spec names by now.
+// findClaimed finds the user of an object that has the finalizer and no id in the status. It may have a user all the
+// same: the one that it set out to adopt, or one with its mark. That one comes before any that the spec names by now.
 func (f *Facts) findClaimed() (*Candidate, *Action) {
 	denied := adoptedID(f.Object)
 	found, next := f.findByID(denied)
@@ -75,8 +75,9 @@ func (f *Facts) findClaimed() (*Candidate, *Action) {
 	return f.orOfSpec(found, next)
 }
 
-// findFormer finds the user in the status of an object without finalizer and origin, before the id is dropped: the object
-// merely observed that user, or an older operator owned it and another writer removed the finalizer. The mark tells.
+// findFormer finds the user in the status of an object without finalizer and origin, before the id is dropped: the
+// object merely observed that user, or an older operator owned it and another writer removed the finalizer. The mark
+// tells.
 func (f *Facts) findFormer() (*Candidate, *Action) {
 	was := f.Object.Status.User
 	if was == nil || f.Object.Status.OAuthClientID != f.Account.ClientID || f.policy() != v1alpha1.ReconcilePolicyManage {
@@ -97,8 +98,8 @@ func (f *Facts) orOfSpec(found *Candidate, next *Action) (*Candidate, *Action) {
 	return f.findByID(f.Object.Spec.UserID)
 }
 
-// findOwn finds the user whose id is in the status. When Cal.com shows another one under that id, as after a restore of its
-// database or when statuses were exchanged, the mark and the addresses lead to the object's own.
+// findOwn finds the user whose id is in the status. When Cal.com shows another one under that id, as after a restore of
+// its database or when statuses were exchanged, the mark and the addresses lead to the object's own.
 func (f *Facts) findOwn(id int64) (*Candidate, *Action) {
 	user, next := f.user(id, false)
 	switch {
@@ -119,9 +120,9 @@ func (f *Facts) findOwn(id int64) (*Candidate, *Action) {
 	return f.ofStatus(user)
 }
 
-// isUnmarkedOwn reports whether a user that lost its mark is the object's beyond doubt: it is the one in the status, and the
-// address in the status is one that spec or create intent name too. Statuses can be exchanged. The user's own address may have
-// been changed in Cal.com.
+// isUnmarkedOwn reports whether a user that lost its mark is the object's beyond doubt: it is the one in the status,
+// and the address in the status is one that spec or create intent name too. Statuses can be exchanged. The user's own
+// address may have been changed in Cal.com.
 func (f *Facts) isUnmarkedOwn(user *calcom.User) bool {
 	if f.ownership(user) != Unowned || !isInStatus(f.Object, user) {
 		return false
@@ -161,10 +162,10 @@ func (f *Facts) findByID(id int64) (*Candidate, *Action) {
 	return f.sight(user), nil
 }
 
-// mayExist reports whether an object without the finalizer has to look for its user before it creates one. A new one has not:
-// the create call itself says when the e-mail is taken, and that saves a call for each of ten thousand users. After a failure
-// the look-up comes first, so that a server that is down, or refuses the credentials, costs no write to the object at each
-// attempt.
+// mayExist reports whether an object without the finalizer has to look for its user before it creates one. A new one
+// has not: the create call itself says when the e-mail is taken, and that saves a call for each of ten thousand users.
+// After a failure the look-up comes first, so that a server that is down, or refuses the credentials, costs no write to
+// the object at each attempt.
 func (f *Facts) mayExist() bool {
 	if f.policy() == v1alpha1.ReconcilePolicyObserve || !f.Object.DeletionTimestamp.IsZero() || f.Object.Spec.Name == "" {
 		return true
@@ -214,15 +215,15 @@ func (f *Facts) lookUp(missing int64) (*Candidate, *Action) {
 	return f.noneOfOurs(rowOf(rows, f.Object.Spec.Email))
 }
 
-// noneOfOurs decides what it means that no user of the object's was found: that one may still come, that a stranger has the
-// address of the spec, or that there is none.
+// noneOfOurs decides what it means that no user of the object's was found: that one may still come, that a stranger has
+// the address of the spec, or that there is none.
 func (f *Facts) noneOfOurs(stranger *calcom.User) (*Candidate, *Action) {
 	wait := f.AbsenceCountsIn
 	i, ok := IntentOf(f.Object, f.Now)
 	if stranger != nil && f.Object.DeletionTimestamp.IsZero() &&
 		(!ok || i.Email.Reveal() == f.Object.Spec.Email && isOlder(*stranger, i)) {
-		// The stranger has the address, so the call that named it has come to nothing. A deletion waits all the same: a call that
-		// is finished late looks at the address only then.
+		// The stranger has the address, so the call that named it has come to nothing. A deletion waits all the same: a
+		// call that is finished late looks at the address only then.
 		wait = 0
 	}
 	if wait > 0 {
@@ -234,8 +235,8 @@ func (f *Facts) noneOfOurs(stranger *calcom.User) (*Candidate, *Action) {
 	return &Candidate{User: *stranger}, nil
 }
 
-// callsFromLookUp is how many calls it takes from a look-up to the end: when it shows no user, a create call follows, and
-// before that a second question for an id that was denied. A look-up alone would get nowhere.
+// callsFromLookUp is how many calls it takes from a look-up to the end: when it shows no user, a create call follows,
+// and before that a second question for an id that was denied. A look-up alone would get nowhere.
 func (f *Facts) callsFromLookUp(missing int64) int {
 	calls := 1
 	if missing != 0 {
@@ -247,8 +248,8 @@ func (f *Facts) callsFromLookUp(missing int64) int {
 	return calls
 }
 
-// chooseRow returns the row that is the object's own: by the id that a call denied (then the server contradicts itself, and
-// the list is right), or by the mark.
+// chooseRow returns the row that is the object's own: by the id that a call denied (then the server contradicts itself,
+// and the list is right), or by the mark.
 func (f *Facts) chooseRow(rows []calcom.User, missing int64) *Candidate {
 	for _, row := range rows {
 		denied := row.ID == missing && (f.Object.Status.User == nil || isInStatus(f.Object, &row))
@@ -268,15 +269,15 @@ func rowOf(rows []calcom.User, email string) *calcom.User {
 	return nil
 }
 
-// isInStatus reports whether a user is the one in the status: it has its id and was created at the same time. A server that was
-// reset gives its ids to other users.
+// isInStatus reports whether a user is the one in the status: it has its id and was created at the same time. A server
+// that was reset gives its ids to other users.
 func isInStatus(mu *v1alpha1.ManagedUser, user *calcom.User) bool {
 	was := mu.Status.User
 	return was != nil && was.ID == user.ID && was.CreatedDate == user.CreatedDate
 }
 
-// isOlder reports whether a user was there before a create call. One that was not can be the call's own: the server writes
-// the mark in a later step than the user.
+// isOlder reports whether a user was there before a create call. One that was not can be the call's own: the server
+// writes the mark in a later step than the user.
 func isOlder(user calcom.User, i Intent) bool {
 	if _, marked := user.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]; marked {
 		return true

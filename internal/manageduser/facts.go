@@ -1,9 +1,9 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package manageduser holds the rules for ManagedUser objects: what an object's records mean (records.go, intent.go, mark.go), how
-// a user in Cal.com differs from its spec (diff.go), what the status shows of it (mirror.go), and what comes next (decide.go). It
-// makes no call and no write.
+// Package manageduser holds the rules for ManagedUser objects: what an object's records mean (records.go, intent.go,
+// mark.go), how a user in Cal.com differs from its spec (diff.go), what the status shows of it (mirror.go), and what
+// comes next (decide.go). It makes no call and no write.
 package manageduser
 
 import (
@@ -23,8 +23,8 @@ import (
 
 // Facts are what Decide decides by. Decide changes nothing in them.
 type Facts struct {
-	// Object is the object with the changes that this reconcile has made so far. Before is the object with the status that was
-	// written last, and Told are the conditions that were read at the beginning.
+	// Object is the object with the changes that this reconcile has made so far. Before is the object with the status
+	// that was written last, and Told are the conditions that were read at the beginning.
 	Object, Before *v1alpha1.ManagedUser
 	Told           []metav1.Condition
 	// Mark is the ownership mark of the object.
@@ -144,7 +144,8 @@ func (e *Evidence) KeepList(emails []string, rows []calcom.User) {
 	e.lists = append(e.lists, listed{calcom.Hide(emails), rows})
 }
 
-// user returns the user with an id, nil for one that Cal.com denies, or the question for it. again asks for a second answer.
+// user returns the user with an id, nil for one that Cal.com denies, or the question for it. again asks for a second
+// answer.
 func (f *Facts) user(id int64, again bool) (*calcom.User, *Action) {
 	answers, at := f.Seen.users[id], 0
 	if again {
@@ -156,8 +157,8 @@ func (f *Facts) user(id int64, again bool) (*calcom.User, *Action) {
 	return nil, &Action{Verb: VerbGet, UserID: id}
 }
 
-// list returns the users with some addresses, in the order of their ids, or the question for them. calls is how many calls may
-// follow from the answer, this one included.
+// list returns the users with some addresses, in the order of their ids, or the question for them. calls is how many
+// calls may follow from the answer, this one included.
 func (f *Facts) list(emails []string, calls int) ([]calcom.User, *Action) {
 	for _, l := range f.Seen.lists {
 		if slices.Equal(l.emails.Reveal(), emails) {
@@ -183,12 +184,12 @@ func (f *Facts) MarkFor(origin v1alpha1.Origin) Mark {
 	return m
 }
 
-// Renews reports whether an earlier create call may have been sent. A finalizer without a record is what a backup leaves that
-// lost the annotations.
+// Renews reports whether an earlier create call may have been sent. A finalizer without a record is what a backup
+// leaves that lost the annotations.
 func (f *Facts) Renews() bool { return HasFinalizer(f.Object) && !f.CreateCall.Unsent }
 
-// addresses returns the plain addresses under which the object's user can be found: the ones of status, create intent and spec,
-// and the one of a call of this process whose record another process replaced.
+// addresses returns the plain addresses under which the object's user can be found: the ones of status, create intent
+// and spec, and the one of a call of this process whose record another process replaced.
 func (f *Facts) addresses() []string {
 	all := addresses(f.Object, f.Now)
 	if i := f.CreateCall.Intent; i != nil && !slices.Contains(all, i.Email.Reveal()) {

@@ -36,7 +36,8 @@ func FuzzDiff(f *testing.F) {
 	})
 }
 
-// FuzzDiffFields is FuzzDiff with fields that need not be found by guessing JSON. The bits of set say which of them there are.
+// FuzzDiffFields is FuzzDiff with fields that need not be found by guessing JSON. The bits of set say which of them
+// there are.
 func FuzzDiffFields(f *testing.F) {
 	f.Add("alice@example.com", "A", "k", "v", "alice+cid@example.com", "B", "k", `"v"`, uint16(0xffff))
 	f.Add("alice@example.com", "", "kubernetesOwner", "v", "", "", "kubernetesOwner", `"cluster/ns/bob/u"`, uint16(0x0f0f))
@@ -112,8 +113,8 @@ func wantGoodDiff(t *testing.T, mu *v1alpha1.ManagedUser, user calcom.User) {
 	}
 }
 
-// wantNoKeyLost wants each key of others to stay as it is in a metadata update, but for nulls, which say nothing. While one
-// cannot, nothing is to be sent.
+// wantNoKeyLost wants each key of others to stay as it is in a metadata update, but for nulls, which say nothing. While
+// one cannot, nothing is to be sent.
 func wantNoKeyLost(t *testing.T, d *Difference, user calcom.User) {
 	t.Helper()
 	sent := d.Update.Metadata.Reveal()
@@ -194,8 +195,8 @@ func FuzzMark(f *testing.F) {
 	})
 }
 
-// FuzzIntent reads any annotation as a record of a create call. It can make the operator more careful and never less: there is
-// a call, not in the future, with an address to look for.
+// FuzzIntent reads any annotation as a record of a create call. It can make the operator more careful and never less:
+// there is a call, not in the future, with an address to look for.
 func FuzzIntent(f *testing.F) {
 	f.Add(`{"time":"2026-11-23T07:59:00Z","email":"old@example.com"}`, true)
 	f.Add(`{"time":"2026-11-23T07:59:00+25:00","email":"old@example.com","replaces":7}`, false)

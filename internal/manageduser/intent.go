@@ -42,8 +42,8 @@ type Intent struct {
 	Zoned bool `json:"zoned,omitempty"`
 	// Recreates is the id of an unfinished user that the call made, and that is being deleted to be created anew.
 	Recreates int64 `json:"recreates,omitempty"`
-	// Replaces is the id of the user that was gone from Cal.com and is created anew, and ReplacesDate when that one had been
-	// created: a server that was wiped gives the same id again.
+	// Replaces is the id of the user that was gone from Cal.com and is created anew, and ReplacesDate when that one had
+	// been created: a server that was wiped gives the same id again.
 	Replaces     int64  `json:"replaces,omitempty"`
 	ReplacesDate string `json:"replacesDate,omitempty"`
 }
@@ -78,8 +78,8 @@ func ReadIntent(mu *v1alpha1.ManagedUser, now time.Time) (i Intent, exists, soun
 	return i, true, true
 }
 
-// lostRecord reports whether the object has the finalizer and nothing that says what it stands for, as after a restore from a
-// backup without annotations and status. A create call may be behind it.
+// lostRecord reports whether the object has the finalizer and nothing that says what it stands for, as after a restore
+// from a backup without annotations and status. A create call may be behind it.
 func lostRecord(mu *v1alpha1.ManagedUser) bool {
 	_, known := Identity(mu)
 	return controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) && !known && adoptedID(mu) == 0

@@ -13,8 +13,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
-// Mark is the owner of a user, as it stands in the user's metadata: <owner id>/<namespace>/<name>/<uid>, with :adopted behind
-// the uid when the owner did not create the user.
+// Mark is the owner of a user, as it stands in the user's metadata: <owner id>/<namespace>/<name>/<uid>, with :adopted
+// behind the uid when the owner did not create the user.
 type Mark struct {
 	OwnerID, Namespace, Name, UID string
 	adopted                       bool
@@ -75,8 +75,8 @@ func hasAdoptedMark(user *calcom.User) bool {
 	return ok && found.adopted
 }
 
-// isCreation reports whether a create call of this very object made a user. A user without a mark was found by what its creation
-// left.
+// isCreation reports whether a create call of this very object made a user. A user without a mark was found by what its
+// creation left.
 func (m Mark) isCreation(user *calcom.User) bool {
 	raw, marked := user.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]
 	found, ok := ParseMark(raw)

@@ -12,11 +12,12 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/outcome"
 )
 
-// An OAuthClient keeps its API URL. But one that was deleted, by force or because nothing is protected, can be made anew with
-// another one: the same server under a new name, or a server that has never heard of the users.
+// An OAuthClient keeps its API URL. But one that was deleted, by force or because nothing is protected, can be made
+// anew with another one: the same server under a new name, or a server that has never heard of the users.
 
-// HasMoved reports whether the object's OAuth client calls another API URL than the one at which the object's user exists, or
-// may exist. A status may hold an older spelling of the same URL. Of an object from before the URL was recorded it cannot be told.
+// HasMoved reports whether the object's OAuth client calls another API URL than the one at which the object's user
+// exists, or may exist. A status may hold an older spelling of the same URL. Of an object from before the URL was
+// recorded it cannot be told.
 func HasMoved(mu *v1alpha1.ManagedUser, of account.Name) bool {
 	was := recordedURL(mu)
 	return IsBound(mu) && was != "" && of.APIURL != "" && !calcom.SameURL(was, of.APIURL)
@@ -32,8 +33,8 @@ func recordedURL(mu *v1alpha1.ManagedUser) string {
 	return i.APIURL
 }
 
-// atAnotherServer judges what was found at another API URL than before. A user with the object's mark shows that it is the same
-// server. That there is none, or another's with the same id, says nothing of the user at the old one.
+// atAnotherServer judges what was found at another API URL than before. A user with the object's mark shows that it is
+// the same server. That there is none, or another's with the same id, says nothing of the user at the old one.
 func (f *Facts) atAnotherServer(found *Candidate, next *Action) (*Candidate, *Action) {
 	if next != nil && (next.Verb != VerbStop || !outcome.IsOfAnother(next.Problem)) {
 		return nil, next

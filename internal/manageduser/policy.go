@@ -24,8 +24,8 @@ func PolicyOf(mu *v1alpha1.ManagedUser) v1alpha1.ReconcilePolicy {
 	return mu.Spec.ReconcilePolicy
 }
 
-// DeletionPolicyInForce returns the policy in force: without one in the spec, Delete for a user that this object created
-// and Orphan for one that it adopted.
+// DeletionPolicyInForce returns the policy in force: without one in the spec, Delete for a user that this object
+// created and Orphan for one that it adopted.
 func DeletionPolicyInForce(mu *v1alpha1.ManagedUser) v1alpha1.DeletionPolicy {
 	if mu.Spec.DeletionPolicy != "" {
 		return mu.Spec.DeletionPolicy
@@ -36,8 +36,8 @@ func DeletionPolicyInForce(mu *v1alpha1.ManagedUser) v1alpha1.DeletionPolicy {
 	return v1alpha1.DeletionPolicyDelete
 }
 
-// RequestedLook reports whether a reconcile was asked for by the annotation that has not happened yet. handled is the value of the
-// last one that has.
+// RequestedLook reports whether a reconcile was asked for by the annotation that has not happened yet. handled is the
+// value of the last one that has.
 func RequestedLook(object client.Object, handled string) bool {
 	request := RequestOf(object)
 	return request != "" && request != handled
@@ -51,8 +51,8 @@ func KindOf(ref v1alpha1.OAuthClientReference) string {
 	return ref.Kind
 }
 
-// checkPlain finds an address that carries the id of the client that the object refers to; Cal.com would take it for its own form. The
-// API server sees only an id that stands in the object.
+// checkPlain finds an address that carries the id of the client that the object refers to; Cal.com would take it for
+// its own form. The API server sees only an id that stands in the object.
 func checkPlain(mu *v1alpha1.ManagedUser, clientID string) *outcome.Problem {
 	if strings.Contains(mu.Spec.Email, strings.ToLower(clientID)) {
 		return outcome.NotSynced(v1alpha1.ReasonInvalidSpec, "The email must be the plain address, without the OAuth client's id: Cal.com adds +<client id> itself")

@@ -14,14 +14,14 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
-// Each fact that decides whether a user is created, deleted or kept is recorded in two of three places, because other tools
-// rewrite objects: the status, the object's metadata (the finalizer, the create intent, the adopted annotation) and the
-// ownership mark in Cal.com. What is lost from one place is restored from what is left. Where the places disagree, the reading
-// counts that keeps the user.
+// Each fact that decides whether a user is created, deleted or kept is recorded in two of three places, because other
+// tools rewrite objects: the status, the object's metadata (the finalizer, the create intent, the adopted annotation)
+// and the ownership mark in Cal.com. What is lost from one place is restored from what is left. Where the places
+// disagree, the reading counts that keeps the user.
 
-// IsBound reports whether the object has, or may have, a user in Cal.com. The finalizer says so. When another writer removed
-// it, the origin in status and the object's own create intent still do. An object that is being deleted and has neither the
-// finalizer nor an annotation of the operator was released.
+// IsBound reports whether the object has, or may have, a user in Cal.com. The finalizer says so. When another writer
+// removed it, the origin in status and the object's own create intent still do. An object that is being deleted and has
+// neither the finalizer nor an annotation of the operator was released.
 func IsBound(mu *v1alpha1.ManagedUser) bool {
 	if controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) || hasOwnIntent(mu) {
 		return true
@@ -41,8 +41,8 @@ func HasAdoptedAnnotation(mu *v1alpha1.ManagedUser) bool {
 	return ok
 }
 
-// hasOwnIntent reports whether the object carries a create intent that was recorded for this object, and not one that came
-// with a copied manifest.
+// hasOwnIntent reports whether the object carries a create intent that was recorded for this object, and not one that
+// came with a copied manifest.
 func hasOwnIntent(mu *v1alpha1.ManagedUser) bool {
 	_, ok := ownIntent(mu)
 	return ok
@@ -59,9 +59,9 @@ func OwnOpenIntent(mu *v1alpha1.ManagedUser) (Intent, bool) {
 	return i, ok && !i.Settled(mu)
 }
 
-// Identity returns the id of the user that the object owns. It counts only under the client that it was recorded with. The id
-// of a user that the object merely observes is none: such an object has no finalizer and no origin. For an object that refers to
-// its client, clientOf has made sure that it is the same one.
+// Identity returns the id of the user that the object owns. It counts only under the client that it was recorded with.
+// The id of a user that the object merely observes is none: such an object has no finalizer and no origin. For an
+// object that refers to its client, clientOf has made sure that it is the same one.
 func Identity(mu *v1alpha1.ManagedUser) (int64, bool) {
 	inline := mu.Spec.OAuthClient
 	if mu.Status.User == nil || mu.Status.User.ID == 0 || inline != nil && mu.Status.OAuthClientID != inline.ID || !IsBound(mu) {
@@ -79,9 +79,9 @@ func adoptedID(mu *v1alpha1.ManagedUser) int64 {
 	return id
 }
 
-// OriginOf returns how the object came to own its user, as far as status and metadata tell; nothing for an object that owns
-// none, and for one that may own a user of which neither tells. Any record of an adoption outweighs the others, and without a
-// record of a creation an owned user counts as adopted.
+// OriginOf returns how the object came to own its user, as far as status and metadata tell; nothing for an object that
+// owns none, and for one that may own a user of which neither tells. Any record of an adoption outweighs the others,
+// and without a record of a creation an owned user counts as adopted.
 func OriginOf(mu *v1alpha1.ManagedUser) v1alpha1.Origin {
 	if HasAdoptedAnnotation(mu) {
 		return v1alpha1.OriginAdopted
@@ -101,8 +101,8 @@ func OriginOf(mu *v1alpha1.ManagedUser) v1alpha1.Origin {
 	return v1alpha1.OriginAdopted
 }
 
-// originOfFound returns how the object came to own a user that carries its mark or that its status names. mu is the object as
-// it was before this reconcile wrote to it.
+// originOfFound returns how the object came to own a user that carries its mark or that its status names. mu is the
+// object as it was before this reconcile wrote to it.
 func originOfFound(mu *v1alpha1.ManagedUser, user *calcom.User) v1alpha1.Origin {
 	id, known := Identity(mu)
 	_, intended := RecordedIntent(mu)
@@ -119,8 +119,8 @@ func originOfFound(mu *v1alpha1.ManagedUser, user *calcom.User) v1alpha1.Origin 
 	return v1alpha1.OriginCreated // Only the mark is left. A create call wrote it: an adoption writes another one.
 }
 
-// LacksRecords reports whether another writer removed what the operator had written into the metadata of an object that owns
-// a user, or may own one.
+// LacksRecords reports whether another writer removed what the operator had written into the metadata of an object that
+// owns a user, or may own one.
 func LacksRecords(mu *v1alpha1.ManagedUser) bool {
 	if !mu.DeletionTimestamp.IsZero() || !IsBound(mu) {
 		return false
@@ -128,7 +128,8 @@ func LacksRecords(mu *v1alpha1.ManagedUser) bool {
 	return !controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) || LacksAnnotation(mu)
 }
 
-// LacksAnnotation reports whether neither the adoption nor the creation of the user in status is recorded in an annotation.
+// LacksAnnotation reports whether neither the adoption nor the creation of the user in status is recorded in an
+// annotation.
 func LacksAnnotation(mu *v1alpha1.ManagedUser) bool {
 	if _, known := Identity(mu); !known {
 		return false
@@ -152,8 +153,9 @@ func UserInStatus(mu *v1alpha1.ManagedUser) *calcom.User {
 	}
 }
 
-// HasAnother reports whether an object has a user, and that is not the one with an id. So it is after a restore from a backup that is
-// older than a change of the e-mail: under the old one the operator found nobody, and created a user anew.
+// HasAnother reports whether an object has a user, and that is not the one with an id. So it is after a restore from a
+// backup that is older than a change of the e-mail: under the old one the operator found nobody, and created a user
+// anew.
 func HasAnother(mu *v1alpha1.ManagedUser, id int64) bool {
 	own, ok := Identity(mu)
 	return ok && own != id && mu.Spec.UserID != id
@@ -164,8 +166,8 @@ func HasFinalizer(mu *v1alpha1.ManagedUser) bool {
 	return controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer)
 }
 
-// AnnotateOrigin records the origin of a user in the metadata: an adoption by the user's id, a creation by the create intent. An
-// intent that is lost is written as that of the call which created the user.
+// AnnotateOrigin records the origin of a user in the metadata: an adoption by the user's id, a creation by the create
+// intent. An intent that is lost is written as that of the call which created the user.
 func AnnotateOrigin(mu *v1alpha1.ManagedUser, user *calcom.User, origin v1alpha1.Origin, now time.Time) {
 	if origin == v1alpha1.OriginAdopted {
 		SetAnnotation(mu, v1alpha1.AdoptedAnnotation, strconv.FormatInt(user.ID, 10))

@@ -12,7 +12,8 @@ import (
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
 
-// IsSettled reports whether the object is Ready as it stands, and its user known. From there on the drift sweep looks after it.
+// IsSettled reports whether the object is Ready as it stands, and its user known. From there on the drift sweep looks
+// after it.
 func IsSettled(mu *v1alpha1.ManagedUser, clientID string) bool {
 	ready := meta.FindStatusCondition(mu.Status.Conditions, v1alpha1.ConditionReady)
 	manages := PolicyOf(mu) == v1alpha1.ReconcilePolicyManage
@@ -28,15 +29,16 @@ func IsSettled(mu *v1alpha1.ManagedUser, clientID string) bool {
 	return true
 }
 
-// rests reports whether there is nothing to do: the object is settled, no comparison with Cal.com was asked for, neither by a
-// person nor by the operator itself, and the secret key is the one that was good before.
+// rests reports whether there is nothing to do: the object is settled, no comparison with Cal.com was asked for,
+// neither by a person nor by the operator itself, and the secret key is the one that was good before.
 func (f *Facts) rests() bool {
 	return IsSettled(f.Object, f.Account.ClientID) && !f.requested() && !f.Demanded && f.Trusted && !f.hasMoved()
 }
 
-// LacksCredentialsOnly reports whether nothing but the credentials keeps the object from being Ready: the user equalled the
-// spec as it is now, and no comparison was asked for. Once Cal.com accepts the credentials there is nothing else to find out, and
-// what changed in Cal.com meanwhile is for the sweep. So ten thousand users come right again with one call.
+// LacksCredentialsOnly reports whether nothing but the credentials keeps the object from being Ready: the user equalled
+// the spec as it is now, and no comparison was asked for. Once Cal.com accepts the credentials there is nothing else to
+// find out, and what changed in Cal.com meanwhile is for the sweep. So ten thousand users come right again with one
+// call.
 func (f *Facts) LacksCredentialsOnly() bool {
 	return blamesCredentials(f.Object) && wasRight(f.Object, f.Account.ClientID) && !f.requested() && !f.Demanded && !f.hasMoved()
 }

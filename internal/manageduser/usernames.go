@@ -14,8 +14,9 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
-// UsernameKey returns what is alike in all addresses of which Cal.com makes one username: the local part and the first two
-// labels of the domain, most punctuation counted alike. It may be alike for others as well; these are reconciled for nothing.
+// UsernameKey returns what is alike in all addresses of which Cal.com makes one username: the local part and the first
+// two labels of the domain, most punctuation counted alike. It may be alike for others as well; these are reconciled
+// for nothing.
 func UsernameKey(email string) string {
 	local, domain, _ := strings.Cut(email, "@")
 	labels := strings.SplitN(domain, ".", 3)
@@ -33,8 +34,8 @@ func heldUsername(mu *v1alpha1.ManagedUser) string {
 	return UsernameKey(calcom.PlainEmail(mu.Status.User.Email, mu.Status.OAuthClientID))
 }
 
-// FreedUsername returns the username key that an object held and holds no longer, or nothing. after is nil for an object that is
-// gone.
+// FreedUsername returns the username key that an object held and holds no longer, or nothing. after is nil for an
+// object that is gone.
 func FreedUsername(before, after *v1alpha1.ManagedUser) string {
 	if was := heldUsername(before); was != heldUsername(after) {
 		return was

@@ -3,8 +3,9 @@
 
 // Package metrics tells in numbers what the operator does. docs/metrics.md lists every metric.
 //
-// No label ever holds a name, a namespace, an id, a URL or an address: there would be too many values, and they belong to
-// people. The values of every label are known beforehand, so that each counter is there, as zero, before its first event.
+// No label ever holds a name, a namespace, an id, a URL or an address: there would be too many values, and they belong
+// to people. The values of every label are known beforehand, so that each counter is there, as zero, before its first
+// event.
 //
 // Nothing here is global. Whoever makes a collector registers it, with a registry of its own if need be.
 package metrics

@@ -66,7 +66,8 @@ func everything() []prometheus.Collector {
 	}
 }
 
-// values are the lines of some metrics without their common prefix, histograms as the number and the sum of what they observed.
+// values are the lines of some metrics without their common prefix, histograms as the number and the sum of what they
+// observed.
 func values(families map[string]*dto.MetricFamily, prefixes ...string) []string {
 	var lines []string
 	for name, family := range families {

@@ -11,8 +11,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 )
 
-// The metrics of the quota. No label names an OAuth client, so they are sums over all, but for the utilization, of which only
-// the highest tells whether somebody has to wait.
+// The metrics of the quota. No label names an OAuth client, so they are sums over all, but for the utilization, of
+// which only the highest tells whether somebody has to wait.
 var (
 	quotaClients = gauge("quota_clients", "OAuth clients that were used since the start; each has a quota of its own.")
 	quotaLimit   = gauge("quota_limit_calls", "Calls in 60 s that Cal.com allows, summed over OAuth clients; 0 for those that it does not limit.")
@@ -26,8 +26,8 @@ var (
 	quotaReturned = counter("quota_returned_calls_total", "Calls that the quota let through and that turned out not to be needed, by class.", "class")
 )
 
-// NewQuotas returns a collector of the budgets' snapshots, which it asks for at each scrape. A budget must not be left out once it
-// was shown, since its counts would go backwards.
+// NewQuotas returns a collector of the budgets' snapshots, which it asks for at each scrape. A budget must not be left
+// out once it was shown, since its counts would go backwards.
 func NewQuotas(snapshots func() []quota.Snapshot, now func() time.Time) prometheus.Collector {
 	return &snapshot{
 		[]figure{quotaClients, quotaLimit, quotaAllowed, quotaUsed, quotaHighest, quotaBlocked, quotaWaiting, quotaAdmitted, quotaReturned},

@@ -14,8 +14,8 @@ import (
 
 // Sweep is how the sweep of one OAuth client stands: the last one that was completed.
 type Sweep struct {
-	// Since is the time from which on a complete sweep is awaited: the end of the last one, or when there came to be somebody to
-	// look after. It is zero while there is nobody, and then only Leaked counts.
+	// Since is the time from which on a complete sweep is awaited: the end of the last one, or when there came to be
+	// somebody to look after. It is zero while there is nobody, and then only Leaked counts.
 	Since time.Time
 	// LastSuccess is when a sweep was last completed; zero when none was since the start.
 	LastSuccess time.Time
@@ -37,8 +37,8 @@ var heldUpReasons = []string{
 	v1alpha1.ReasonRemoteUnavailable, v1alpha1.ReasonUnexpectedResponse, v1alpha1.ReasonSecretNotFound, v1alpha1.ReasonKeyNotFound, other,
 }
 
-// The metrics of the sweep. They are of the last completed sweep of each OAuth client that is swept, and summed where that means
-// something.
+// The metrics of the sweep. They are of the last completed sweep of each OAuth client that is swept, and summed where
+// that means something.
 var (
 	resyncInterval = gauge("resync_interval_seconds", "The interval --resync-interval, in which the sweep is to look at every user once.")
 	sweepSince     = gauge("sweep_awaited_since_timestamp_seconds",
@@ -55,8 +55,8 @@ var (
 	sweepLeaked   = gauge("sweep_leaked_users", "Users in Cal.com that carry a mark of this cluster and belong to no object, as far as sweeps saw, summed over OAuth clients.")
 )
 
-// NewSweeps returns a collector of the sweeps, which it asks for at each scrape. interval is the time in which each is to be
-// completed.
+// NewSweeps returns a collector of the sweeps, which it asks for at each scrape. interval is the time in which each is
+// to be completed.
 func NewSweeps(interval time.Duration, sweeps func() []Sweep) prometheus.Collector {
 	return &snapshot{
 		[]figure{

@@ -24,8 +24,8 @@ var (
 		"Objects for which a create call was sent longer ago than --unknown-outcome-grace, and which do not know yet what became of it.")
 )
 
-// conditionTypes and reasons are what may stand in a label. A status is open to whoever has the right to write it, so anything else
-// is other.
+// conditionTypes and reasons are what may stand in a label. A status is open to whoever has the right to write it, so
+// anything else is other.
 var (
 	conditionTypes = []string{
 		v1alpha1.ConditionReady, v1alpha1.ConditionSynced, v1alpha1.ConditionCredentialsReady,
@@ -48,9 +48,9 @@ const other = "Other"
 // state is what objects are counted by.
 type state struct{ condition, status, reason string }
 
-// NewUsers returns a collector that counts the objects at each scrape. list returns them, and they are only read; or false when they
-// are not known, or are another replica's to count, and then there are no figures. isOpen reports whether the outcome of an object's
-// create call should be known by now and is not.
+// NewUsers returns a collector that counts the objects at each scrape. list returns them, and they are only read; or
+// false when they are not known, or are another replica's to count, and then there are no figures. isOpen reports
+// whether the outcome of an object's create call should be known by now and is not.
 func NewUsers(list func() ([]v1alpha1.ManagedUser, bool), isOpen func(*v1alpha1.ManagedUser) bool) prometheus.Collector {
 	return &snapshot{[]figure{managedUsers, deletionsHeld, deletionOldest, createsOpen}, func(to chan<- prometheus.Metric) {
 		if users, ok := list(); ok {

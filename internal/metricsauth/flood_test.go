@@ -85,8 +85,8 @@ func (f *flooded) flood(addresses int, during time.Duration) {
 	<-time.After(time.Second)
 }
 
-// A scraper whose token was allowed before gets its answer in time, from whatever address the flood comes, and long after the answer
-// that was remembered has expired.
+// A scraper whose token was allowed before gets its answer in time, from whatever address the flood comes, and long
+// after the answer that was remembered has expired.
 func TestFloodDoesNotKeepOutAnAllowedToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFlooded(t)
@@ -104,7 +104,8 @@ func TestFloodDoesNotKeepOutAnAllowedToken(t *testing.T) {
 	})
 }
 
-// A valid token that was never seen before is asked about in its address's turn: after a review or two for each other address.
+// A valid token that was never seen before is asked about in its address's turn: after a review or two for each other
+// address.
 func TestFloodDelaysANewTokenOnly(t *testing.T) {
 	for _, addresses := range []int{1, 4, 16} {
 		synctest.Test(t, func(t *testing.T) {

@@ -3,8 +3,8 @@
 
 // Package metricsauth serves the metrics only to whom the API server authenticates and authorizes.
 //
-// It does what controller-runtime's metrics/filters does. That one links the whole API server library, gRPC and CEL included: a
-// third of the binary, and 15 MiB of the memory of an operator that needs 60.
+// It does what controller-runtime's metrics/filters does. That one links the whole API server library, gRPC and CEL
+// included: a third of the binary, and 15 MiB of the memory of an operator that needs 60.
 package metricsauth
 
 import (
@@ -29,12 +29,14 @@ import (
 )
 
 const (
-	// allowedFor and deniedFor are how long the API server's word is taken as given. Who lost a right keeps it for that long.
+	// allowedFor and deniedFor are how long the API server's word is taken as given. Who lost a right keeps it for that
+	// long.
 	allowedFor = time.Minute
 	deniedFor  = 10 * time.Second
-	// mostKnown bounds the answers that are remembered, mostAsking the questions under way, and mostWaiting the requests that wait for
-	// one: a client that can reach the endpoint must not be able to flood the API server. Tokens that were allowed within trustedFor
-	// have answers and questions of their own, which unknown tokens cannot take from them.
+	// mostKnown bounds the answers that are remembered, mostAsking the questions under way, and mostWaiting the
+	// requests that wait for one: a client that can reach the endpoint must not be able to flood the API server. Tokens
+	// that were allowed within trustedFor have answers and questions of their own, which unknown tokens cannot take
+	// from them.
 	mostKnown   = 256
 	mostAsking  = 4
 	mostWaiting = 64
@@ -47,16 +49,17 @@ const (
 type filter struct {
 	tokens authenticationclient.TokenReviewInterface
 	access authorizationclient.SubjectAccessReviewInterface
-	// allowed, denied and trusted are by the fingerprint of a question: answers that hold, and the questions that were answered with
-	// yes lately. Denied ones come in any number, and must not displace the others.
+	// allowed, denied and trusted are by the fingerprint of a question: answers that hold, and the questions that were
+	// answered with yes lately. Denied ones come in any number, and must not displace the others.
 	allowed, denied, trusted *cache.LRUExpireCache
 	// asking and reasking are the turns of unknown and of trusted tokens.
 	asking, reasking *turns
 }
 
-// Filter returns a filter for the metrics server. A request needs a bearer token, and its owner the right to the path and the
-// verb, as the ClusterRole calcom-operator-metrics-reader gives it. It is answered 401 without the one, 403 without the other, 503
-// while too many others of the same address are asked about, and 500 when the API server cannot be asked.
+// Filter returns a filter for the metrics server. A request needs a bearer token, and its owner the right to the path
+// and the verb, as the ClusterRole calcom-operator-metrics-reader gives it. It is answered 401 without the one, 403
+// without the other, 503 while too many others of the same address are asked about, and 500 when the API server cannot
+// be asked.
 func Filter(config *rest.Config, httpClient *http.Client) (metricsserver.Filter, error) {
 	tokens, err := authenticationclient.NewForConfigAndClient(config, httpClient)
 	if err != nil {

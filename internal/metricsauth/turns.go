@@ -13,8 +13,9 @@ import (
 // errBusy is the refusal of a request because too many others wait.
 var errBusy = errors.New("too many requests wait")
 
-// turns lets a few requests at a time ask the API server. The others wait, and each sender, which is an address, gets its turn as often
-// as any other: a sender of thousands of requests only holds up its own. It is self-clocked fair queueing (Golestani 1994).
+// turns lets a few requests at a time ask the API server. The others wait, and each sender, which is an address, gets
+// its turn as often as any other: a sender of thousands of requests only holds up its own. It is self-clocked fair
+// queueing (Golestani 1994).
 type turns struct {
 	mu      sync.Mutex
 	free    int
@@ -36,8 +37,8 @@ func newTurns(atOnce, waiting int) *turns {
 	return &turns{free: atOnce, most: waiting, last: make(map[string]int)}
 }
 
-// take waits for a turn, which end gives back. It returns errBusy to the request that would be served last when too many wait, and the
-// error of the context when that ends first.
+// take waits for a turn, which end gives back. It returns errBusy to the request that would be served last when too
+// many wait, and the error of the context when that ends first.
 func (t *turns) take(ctx context.Context, sender string) error {
 	t.mu.Lock()
 	if t.free > 0 {

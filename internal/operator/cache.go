@@ -59,9 +59,10 @@ func (o *Options) secretNamespaces() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{&corev1.Secret{}: {Namespaces: watched}}
 }
 
-// strip takes off what the cache need not hold: managed fields; of Secrets and namespaces, of which only metadata is watched,
-// all annotations but the operator's own, since kubectl apply leaves the data of a Secret in one, and owners, but for managed
-// users, which own the Secrets with their tokens; and what kubectl apply leaves in an annotation of a managed user. Labels stay where ClusterOAuthClients select by them.
+// strip takes off what the cache need not hold: managed fields; of Secrets and namespaces, of which only metadata is
+// watched, all annotations but the operator's own, since kubectl apply leaves the data of a Secret in one, and owners,
+// but for managed users, which own the Secrets with their tokens; and what kubectl apply leaves in an annotation of a
+// managed user. Labels stay where ClusterOAuthClients select by them.
 func strip(in any) (any, error) {
 	if object, ok := in.(metav1.Object); ok {
 		object.SetManagedFields(nil)

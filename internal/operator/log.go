@@ -29,10 +29,10 @@ const (
 	outageLines = time.Minute
 )
 
-// Logger returns a logger that writes some errors at debug level, since the libraries log one for each object: errors that the
-// conditions tell of, for which the reconcilers log one line per OAuth client and outage; writes to a namespace that is being
-// deleted, as events of its objects are; and, within a minute of the last such line, that the API server cannot be reached or
-// fails.
+// Logger returns a logger that writes some errors at debug level, since the libraries log one for each object: errors
+// that the conditions tell of, for which the reconcilers log one line per OAuth client and outage; writes to a
+// namespace that is being deleted, as events of its objects are; and, within a minute of the last such line, that the
+// API server cannot be reached or fails.
 func Logger(l logr.Logger, c clock.PassiveClock) logr.Logger {
 	return l.WithSink(&logSink{LogSink: l.GetSink(), outage: &outageLine{clock: c}})
 }
@@ -61,8 +61,8 @@ func (s *logSink) WithName(name string) logr.LogSink {
 	return &logSink{LogSink: s.LogSink.WithName(name), outage: s.outage}
 }
 
-// isQuiet reports whether an error is for the debug level. One that comes from Cal.com and from the API server at once is
-// judged by what the API server said, of which no condition tells.
+// isQuiet reports whether an error is for the debug level. One that comes from Cal.com and from the API server at once
+// is judged by what the API server said, of which no condition tells.
 func (s *logSink) isQuiet(err error) bool {
 	var answer apierrors.APIStatus
 	if errors.As(err, &answer) {

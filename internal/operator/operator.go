@@ -1,8 +1,8 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package operator puts the operator's reconcilers on a manager. The program does so by its flags, and test/operatortest for the
-// tests of others.
+// Package operator puts the operator's reconcilers on a manager. The program does so by its flags, and
+// test/operatortest for the tests of others.
 package operator
 
 import (
@@ -44,7 +44,8 @@ type Options struct {
 	Namespace           string
 	ProtectSecrets      bool
 	ClusterClients      bool
-	// WatchNamespaces are the namespaces to work in; all when empty. The manager's cache has to be made for them, see Cache.
+	// WatchNamespaces are the namespaces to work in; all when empty. The manager's cache has to be made for them, see
+	// Cache.
 	WatchNamespaces []string
 	// Workers is the number of users that are worked on at a time.
 	Workers int

@@ -18,8 +18,8 @@ import (
 // Reconciling, and Argo CD applies no later commit while it waits, so a wrong name could not be corrected in Git.
 const ArrivalGrace = 2 * time.Minute
 
-// Escalate returns the problem of credentials that are missing as one that a person has to solve, once the condition has
-// said so for arrivalGrace, and otherwise with the time until then. Other problems stay as they are.
+// Escalate returns the problem of credentials that are missing as one that a person has to solve, once the condition
+// has said so for arrivalGrace, and otherwise with the time until then. Other problems stay as they are.
 func (p *Problem) Escalate(conditions []metav1.Condition, now time.Time) *Problem {
 	if p == nil || p.Severity != Waiting || p.Condition != v1alpha1.ConditionCredentialsReady {
 		return p

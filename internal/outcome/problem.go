@@ -1,8 +1,8 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package outcome says how a reconcile ended that did not succeed, in the terms of the people who read the conditions. Classify is
-// the one place that judges what Cal.com answers.
+// Package outcome says how a reconcile ended that did not succeed, in the terms of the people who read the conditions.
+// Classify is the one place that judges what Cal.com answers.
 package outcome
 
 import (
@@ -53,14 +53,15 @@ type Problem struct { //nolint:errname // Most are shown in conditions, and retu
 	Reason    string
 	// Message is the cause and the remedy: no address, no time stamp, no period at the end.
 	Message string
-	// Words are the part of the message that the server chooses or that may differ from one answer to the next: a status, a
-	// code, the rules of a validator. A condition that differs in them alone is not written again.
+	// Words are the part of the message that the server chooses or that may differ from one answer to the next: a
+	// status, a code, the rules of a validator. A condition that differs in them alone is not written again.
 	Words    string
 	Severity Severity
 	Pace     Pace
 	After    time.Duration // With Later.
 	Within   time.Duration // With Slowly: the longest time until the next attempt, or 0.
-	// At, with Later and instead of After, is the moment at which the quota expects the object: neither earlier nor later.
+	// At, with Later and instead of After, is the moment at which the quota expects the object: neither earlier nor
+	// later.
 	At time.Time
 	// Quiet is not worth a write while the user is Ready: the operator keeps itself to its quota.
 	Quiet bool
@@ -93,8 +94,8 @@ func Classify(err error) *Problem {
 	return p
 }
 
-// IsTold reports whether an error that Reconcile returned is one of which the conditions tell. Others are of the plumbing between
-// the operator and Kubernetes.
+// IsTold reports whether an error that Reconcile returned is one of which the conditions tell. Others are of the
+// plumbing between the operator and Kubernetes.
 func IsTold(err error) bool { return Classify(err) != nil }
 
 func describe(e *calcom.Error) *Problem {
@@ -204,7 +205,8 @@ func NotSynced(reason, message string) *Problem {
 	}
 }
 
-// statusAndCode is what users' conditions say of an answer. The rest of it may differ each time, and may be about others.
+// statusAndCode is what users' conditions say of an answer. The rest of it may differ each time, and may be about
+// others.
 func statusAndCode(e *calcom.Error) string {
 	if e.Code == "" {
 		return fmt.Sprintf("status %d", e.Status)

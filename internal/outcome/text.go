@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// KeyNames lists metadata keys, of which others chose some: none that could be more than a name, and no more than a message
-// can hold.
+// KeyNames lists metadata keys, of which others chose some: none that could be more than a name, and no more than a
+// message can hold.
 func KeyNames(keys []string) string {
 	const most = 10
 	var names []string

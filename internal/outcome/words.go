@@ -37,7 +37,8 @@ func (p *Problem) Stable(conditions []metav1.Condition, generation int64, kinds 
 	return p
 }
 
-// DifferInWords reports whether two messages differ in nothing but the words of the server, which are some in the new one.
+// DifferInWords reports whether two messages differ in nothing but the words of the server, which are some in the new
+// one.
 func DifferInWords(told, message, words string) bool {
 	before, after, found := strings.Cut(message, words)
 	if words == "" || !found {
@@ -47,8 +48,8 @@ func DifferInWords(told, message, words string) bool {
 	return begins && strings.HasSuffix(rest, after)
 }
 
-// InFull returns a problem with the server's message beside status and code, for the condition of an OAuth client: there it
-// stands once, and not with each user.
+// InFull returns a problem with the server's message beside status and code, for the condition of an OAuth client:
+// there it stands once, and not with each user.
 func (p *Problem) InFull() *Problem {
 	e, ok := errors.AsType[*calcom.Error](p.Cause)
 	if !ok || p.Words == "" || e.Message == "" {

@@ -12,8 +12,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/sweep"
 )
 
-// Batched answers questions for single users from lists of up to 250, so that a plan for many takes a call for each 250 and not for
-// each one. What it was not told to fetch, and who is found by an id alone, it asks for one by one.
+// Batched answers questions for single users from lists of up to 250, so that a plan for many takes a call for each 250
+// and not for each one. What it was not told to fetch, and who is found by an id alone, it asks for one by one.
 type Batched struct {
 	users   Users
 	account Account
@@ -46,7 +46,8 @@ func (b *Batched) Fetch(ctx context.Context, emails []string, done func(addresse
 	return nil
 }
 
-// refused sorts the failure of a list: what Cal.com refuses, it refuses each rehearsal, which then says what that means.
+// refused sorts the failure of a list: what Cal.com refuses, it refuses each rehearsal, which then says what that
+// means.
 func (b *Batched) refused(err error) error {
 	if calcom.IsUnauthorized(err) || calcom.IsForbidden(err) {
 		b.refusal = err

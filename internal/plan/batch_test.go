@@ -24,8 +24,8 @@ func sandboxClient(t *testing.T, sandbox *calcomtest.Server, secret string) *cal
 	return c
 }
 
-// After a call for each 250 addresses, who was found and who was not costs no other; an address that no list can hold, and a user that
-// none has shown, cost one each.
+// After a call for each 250 addresses, who was found and who was not costs no other; an address that no list can hold,
+// and a user that none has shown, cost one each.
 func TestBatched(t *testing.T) {
 	sandbox := calcomtest.New(t)
 	account := Account{APIURL: sandbox.URL(), ClientID: calcomtest.DefaultClient().ID}
@@ -79,7 +79,8 @@ func TestBatchedRefused(t *testing.T) {
 	}
 }
 
-// A server that gives no answer is no answer: the plan fails, rather than foretell that the operator will not reach it either.
+// A server that gives no answer is no answer: the plan fails, rather than foretell that the operator will not reach it
+// either.
 func TestBatchedUnavailable(t *testing.T) {
 	sandbox := calcomtest.New(t)
 	sandbox.SetDown(true)

@@ -26,8 +26,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 )
 
-// kube is a cluster in memory. What is asked for is read from the real one first, once; what is written stays here. The reconciler
-// of users neither lists nor updates; who comes to do so finds no method.
+// kube is a cluster in memory. What is asked for is read from the real one first, once; what is written stays here. The
+// reconciler of users neither lists nor updates; who comes to do so finds no method.
 type kube struct {
 	client.Client
 
@@ -38,8 +38,8 @@ type kube struct {
 
 	objects map[objectKey]map[string]any // Nil where there is none.
 	version int
-	// failure is the first error of the real cluster other than that there is no such object. Nobody can tell what the operator
-	// would read.
+	// failure is the first error of the real cluster other than that there is no such object. Nobody can tell what the
+	// operator would read.
 	failure error
 }
 
@@ -208,8 +208,8 @@ func keepStatus(after, before map[string]any) {
 	}
 }
 
-// applied returns the object with the patch applied to it: a merge patch (RFC 7386), in which a resource version is an optimistic
-// lock, or a JSON patch (RFC 6902).
+// applied returns the object with the patch applied to it: a merge patch (RFC 7386), in which a resource version is an
+// optimistic lock, or a JSON patch (RFC 6902).
 func applied(key objectKey, object map[string]any, kind types.PatchType, data []byte) (map[string]any, error) {
 	raw, err := json.Marshal(object)
 	if err != nil {

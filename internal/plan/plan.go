@@ -1,12 +1,12 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plan foretells what the operator would do, by having its own reconciler do it: against a copy of the cluster in memory
-// (kube.go), and a stage on which Cal.com's answers to reads are its own and those to everything else are made up (stage.go,
-// remote.go). Nothing is written anywhere.
+// Package plan foretells what the operator would do, by having its own reconciler do it: against a copy of the cluster
+// in memory (kube.go), and a stage on which Cal.com's answers to reads are its own and those to everything else are
+// made up (stage.go, remote.go). Nothing is written anywhere.
 //
-// So a plan cannot disagree with the operator about what to do, only with Cal.com about what comes of it: it takes for granted that
-// Cal.com accepts what it documents to accept, and that nobody else changes anything meanwhile.
+// So a plan cannot disagree with the operator about what to do, only with Cal.com about what comes of it: it takes for
+// granted that Cal.com accepts what it documents to accept, and that nobody else changes anything meanwhile.
 package plan
 
 import (
@@ -55,8 +55,8 @@ type Options struct {
 	Config controller.Config
 }
 
-// Rehearsal is a cluster and a Cal.com in memory, in which objects can be reconciled one after the other: each finds what those before it
-// have left. It is not safe for concurrent use.
+// Rehearsal is a cluster and a Cal.com in memory, in which objects can be reconciled one after the other: each finds
+// what those before it have left. It is not safe for concurrent use.
 type Rehearsal struct {
 	options Options
 	kube    *kube
@@ -77,8 +77,8 @@ func New(o Options) *Rehearsal {
 // Put places an object into the rehearsal, whatever the cluster has.
 func (r *Rehearsal) Put(object client.Object) error { return r.kube.put(object) }
 
-// Know tells the rehearsal of users that Cal.com has. The more it knows, the more usernames it knows to be taken: nobody can ask
-// Cal.com for these.
+// Know tells the rehearsal of users that Cal.com has. The more it knows, the more usernames it knows to be taken:
+// nobody can ask Cal.com for these.
 func (r *Rehearsal) Know(account Account, users []calcom.User) {
 	for i := range users {
 		r.stage.remote(account).know(&users[i])
@@ -212,8 +212,8 @@ func (r recorder) Eventf(_, _ runtime.Object, _, reason, _, note string, args ..
 	r.rehearsal.events = append(r.rehearsal.events, Event{Reason: reason, Note: fmt.Sprintf(note, args...)})
 }
 
-// callerKey is where the caller's own context is kept beside the reconciler's, which ends neither when the caller gives up nor
-// later than a call may take: reading here may have to wait for the quota.
+// callerKey is where the caller's own context is kept beside the reconciler's, which ends neither when the caller gives
+// up nor later than a call may take: reading here may have to wait for the quota.
 type callerKey struct{}
 
 func withCaller(ctx context.Context) context.Context {

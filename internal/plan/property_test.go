@@ -430,7 +430,8 @@ func (w *world) foretold(o *plan.Outcome) account {
 // namedUser is where a text names a user.
 var namedUser = regexp.MustCompile(`(user |user ID=|(?:GET|PATCH|DELETE|POST) )(\d+)\b`)
 
-// known takes out of both accounts what nobody can foretell: the ids that Cal.com will give, and how it spells JSON and time zones.
+// known takes out of both accounts what nobody can foretell: the ids that Cal.com will give, and how it spells JSON and
+// time zones.
 func known(a account, ids ...int64) account {
 	replace := func(text string) string {
 		return namedUser.ReplaceAllStringFunc(text, func(found string) string {
@@ -460,8 +461,8 @@ func known(a account, ids ...int64) account {
 	return a
 }
 
-// Whatever happens, what a rehearsal foretells is what the operator then does: the same calls in the same order with the same
-// answers, the same writes, events and conditions, and the same moment of the next look.
+// Whatever happens, what a rehearsal foretells is what the operator then does: the same calls in the same order with
+// the same answers, the same writes, events and conditions, and the same moment of the next look.
 func TestForetellsTheOperator(t *testing.T) {
 	const seeds, steps = 6, 45
 	for seed := range uint64(seeds) {

@@ -17,14 +17,15 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
-// remote is one OAuth client in Cal.com as a rehearsal sees it: what Cal.com shows, and on top of it what rehearsed calls have
-// done.
+// remote is one OAuth client in Cal.com as a rehearsal sees it: what Cal.com shows, and on top of it what rehearsed
+// calls have done.
 type remote struct {
 	clientID string
 	stage    *stage
 	// touched are the users that rehearsed calls have created or changed, nil those that they have deleted.
 	touched map[int64]*user
-	// seen are users as Cal.com showed them to calls. Nobody else changes anything in a rehearsal, so that nobody has to ask again.
+	// seen are users as Cal.com showed them to calls. Nobody else changes anything in a rehearsal, so that nobody has
+	// to ask again.
 	seen map[int64]*user
 	// usernames are those that are known to be taken, and by whom.
 	usernames map[string]int64
@@ -135,7 +136,8 @@ func (r *remote) see(u *calcom.User) *user {
 	return seen
 }
 
-// know notes whose a username is. It is not enough for an answer: a call with other credentials could have been refused.
+// know notes whose a username is. It is not enough for an answer: a call with other credentials could have been
+// refused.
 func (r *remote) know(u *calcom.User) {
 	if _, ok := r.touched[u.ID]; !ok {
 		r.takeUsername(&user{ID: u.ID, Username: u.Username.Reveal()})
@@ -149,8 +151,8 @@ func (r *remote) takeUsername(u *user) {
 	}
 }
 
-// taken returns the answer to a call for an address that another user has, or whose username another user is known to have; nil if it is
-// free, as far as anybody can see.
+// taken returns the answer to a call for an address that another user has, or whose username another user is known to
+// have; nil if it is free, as far as anybody can see.
 func (r *remote) taken(ctx context.Context, users Users, email string, id int64) (*answer, error) {
 	rows, err := r.list(ctx, users, []string{email})
 	if err != nil {
@@ -280,8 +282,8 @@ var (
 	dots      = regexp.MustCompile(`\.{2,}`)
 )
 
-// username returns what Cal.com makes of a stored address: its local part and the first two labels of its domain (recorded). Of one
-// that is not ASCII it returns nothing.
+// username returns what Cal.com makes of a stored address: its local part and the first two labels of its domain
+// (recorded). Of one that is not ASCII it returns nothing.
 func username(stored string) string {
 	local, domain, ok := strings.Cut(stored, "@")
 	for _, letter := range stored {

@@ -17,8 +17,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
-// Objects that write one server's URL in different ways meet in one rehearsed Cal.com: the second one of an address finds the first
-// one's user.
+// Objects that write one server's URL in different ways meet in one rehearsed Cal.com: the second one of an address
+// finds the first one's user.
 func TestSpellingsOfOneServer(t *testing.T) {
 	var connected []Account
 	connect := func(_ context.Context, account Account, _ calcom.Hidden[string]) (Users, error) {

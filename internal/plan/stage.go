@@ -20,8 +20,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
-// stage takes the place of the network between the reconciler and Cal.com. Reads go on to Cal.com, through Users; whatever would change
-// something stops here and is answered by a remote (remote.go).
+// stage takes the place of the network between the reconciler and Cal.com. Reads go on to Cal.com, through Users;
+// whatever would change something stops here and is answered by a remote (remote.go).
 type stage struct {
 	connect func(context.Context, Account, calcom.Hidden[string]) (Users, error)
 	now     func() time.Time
@@ -182,8 +182,8 @@ func failed(status int, code, message string) answer {
 	return answer{status: status, body: map[string]any{"status": "error", "error": map[string]any{"code": code, "message": message}}}
 }
 
-// response puts an answer into HTTP. Its headers tell of a quota that no rehearsal exhausts: the true one is kept where the reads
-// are made.
+// response puts an answer into HTTP. Its headers tell of a quota that no rehearsal exhausts: the true one is kept where
+// the reads are made.
 func (a answer) response(r *http.Request) (*http.Response, error) {
 	body, err := json.Marshal(a.body)
 	if err != nil {
@@ -200,7 +200,8 @@ func (a answer) response(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// refusal is the answer that an error of a read came from. One that is no answer stays an error: the operator may be luckier.
+// refusal is the answer that an error of a read came from. One that is no answer stays an error: the operator may be
+// luckier.
 func refusal(err error) (answer, error) {
 	e, ok := errors.AsType[*calcom.Error](err)
 	if !ok || e.NotSent || e.OutcomeUnknown() {

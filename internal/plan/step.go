@@ -47,7 +47,8 @@ func (s *Step) ChangesUser() bool {
 	return s.At == CalCom && s.Operation != calcom.OpGet && s.Operation != calcom.OpList && s.Status/100 == 2
 }
 
-// Change is a field of a user that is to get another value. Values are as people write them, and null where there is none.
+// Change is a field of a user that is to get another value. Values are as people write them, and null where there is
+// none.
 type Change struct {
 	// Field as the spec names it; metadata.KEY for one key of the metadata.
 	Field string `json:"field"`

@@ -41,8 +41,8 @@ type Options struct {
 	Window time.Duration
 	// Now tells the time.
 	Now func() time.Time
-	// OnAdmit, if set, is told how long admitted calls were waited for, 0 when not at all. It is called under the budget's lock and
-	// must not call the budget.
+	// OnAdmit, if set, is told how long admitted calls were waited for, 0 when not at all. It is called under the
+	// budget's lock and must not call the budget.
 	OnAdmit func(class Class, waited time.Duration)
 }
 
@@ -55,10 +55,11 @@ type Request struct {
 	Key string
 	// Calls that are of use only together, at least one.
 	Calls int
-	// Deadline by which the calls of class Tokens are needed: among these, the earliest goes first, whatever the namespace and
-	// whoever came first. Other classes have none.
+	// Deadline by which the calls of class Tokens are needed: among these, the earliest goes first, whatever the
+	// namespace and whoever came first. Other classes have none.
 	Deadline time.Time
-	// Continues says that calls which were admitted before come to nothing without these. Such a request waits for no other.
+	// Continues says that calls which were admitted before come to nothing without these. Such a request waits for no
+	// other.
 	Continues bool
 }
 
@@ -104,10 +105,10 @@ func (b *Budget) allowed() int { return max(1, int(float64(b.limit)*b.share)) }
 
 func (b *Budget) clock() time.Duration { return b.now().Sub(b.began) }
 
-// Take admits all calls of a request and returns a zero time, or admits none and returns the time to come back. No more than
-// the share of the limit is admitted in any window, whatever happens. Who comes back as told is admitted, unless
-// somebody who goes first came meanwhile, or the limit shrank, or the server refused; then there is a new promise.
-// Who asks for more calls than the share allows at all waits for an empty window.
+// Take admits all calls of a request and returns a zero time, or admits none and returns the time to come back. No more
+// than the share of the limit is admitted in any window, whatever happens. Who comes back as told is admitted, unless
+// somebody who goes first came meanwhile, or the limit shrank, or the server refused; then there is a new promise. Who
+// asks for more calls than the share allows at all waits for an empty window.
 //
 // What is admitted is held until it is used or given back.
 func (b *Budget) Take(r Request) (promise time.Time) {

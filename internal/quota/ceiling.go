@@ -5,12 +5,12 @@ package quota
 
 import "time"
 
-// tokensPart is the part of the allowed calls, one of so many, that the renewal of tokens uses at most, whoever else waits or
-// does not: ten thousand users who ask for tokens must not be all that the operator does.
+// tokensPart is the part of the allowed calls, one of so many, that the renewal of tokens uses at most, whoever else
+// waits or does not: ten thousand users who ask for tokens must not be all that the operator does.
 const tokensPart = 2
 
-// ceiling is what bounds the class Tokens beside the meter of all classes. It counts a call from its admission on, since it guards
-// no promise to the server.
+// ceiling is what bounds the class Tokens beside the meter of all classes. It counts a call from its admission on,
+// since it guards no promise to the server.
 type ceiling struct{ *meter }
 
 func newCeiling(window time.Duration, allowed int) *ceiling {
@@ -43,7 +43,8 @@ func (c *ceiling) until(at time.Duration) int {
 	return int(max(0, c.earned(c.empty, at)) / c.interval)
 }
 
-// TokensAllowed returns how many calls of class Tokens are admitted in a window at most; 0 while the server counts none.
+// TokensAllowed returns how many calls of class Tokens are admitted in a window at most; 0 while the server counts
+// none.
 func (b *Budget) TokensAllowed() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()

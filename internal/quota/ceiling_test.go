@@ -12,8 +12,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
-// The renewal of tokens has half of the allowed calls at most, in any window, although nobody else wants the others; and it
-// has nearly that much. The limit changes meanwhile, calls are given back, and askers come late.
+// The renewal of tokens has half of the allowed calls at most, in any window, although nobody else wants the others;
+// and it has nearly that much. The limit changes meanwhile, calls are given back, and askers come late.
 func TestTokensHaveHalfAtMost(t *testing.T) {
 	for seed := range uint64(12) {
 		w := newWorld(t, seed, []int{10, 60, 500, 2000}[seed%4])

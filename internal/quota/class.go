@@ -19,8 +19,8 @@ const (
 )
 
 // strides is the way that one call of a class takes it down the common road; who is least far goes next. With four
-// times the stride of the class above, drift gets at most a fifth of the calls while anybody else waits, and even it gets
-// one of 257 while deletions never end.
+// times the stride of the class above, drift gets at most a fifth of the calls while anybody else waits, and even it
+// gets one of 257 while deletions never end.
 var strides = [Classes]int64{1, 4, 16, 64, 256}
 
 // String returns the name of the class, as metrics show it.

@@ -66,7 +66,8 @@ func TestNamespacesShareEvenly(t *testing.T) {
 	}
 }
 
-// Each class has four times the calls of the one below, however many namespaces either has, and none is left with nothing.
+// Each class has four times the calls of the one below, however many namespaces either has, and none is left with
+// nothing.
 func TestClassesHaveTheirShares(t *testing.T) {
 	cases := map[string]struct {
 		waiting []Class
@@ -96,8 +97,8 @@ func TestClassesHaveTheirShares(t *testing.T) {
 	}
 }
 
-// Drift alone may use everything. From the moment that somebody else waits, it gets a quarter at most, in any window; while
-// only tokens wait, what these may not use.
+// Drift alone may use everything. From the moment that somebody else waits, it gets a quarter at most, in any window;
+// while only tokens wait, what these may not use.
 func TestDriftMakesWay(t *testing.T) {
 	for seed := range uint64(4) {
 		w := newWorld(t, seed, 500)

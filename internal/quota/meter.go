@@ -6,8 +6,8 @@ package quota
 import "time"
 
 const (
-	// slack is the part of the allowed calls, one of so many, that is burst and not pace. It is what makes good a caller
-	// that comes late: the rest of the calls is spread evenly over the window.
+	// slack is the part of the allowed calls, one of so many, that is burst and not pace. It is what makes good a
+	// caller that comes late: the rest of the calls is spread evenly over the window.
 	slack = 40
 	// together is how many calls at once are usual. The burst is twice that, so that those with several do not
 	// stand in each other's way, unless it would take more than one of leastPace calls away from the pace.
@@ -38,8 +38,8 @@ func newMeter(window time.Duration, allowed int) *meter {
 	return m
 }
 
-// divide sets pace and burst for a number of calls per window. From 20 calls on, burst and pace together are the allowed
-// calls, and the log never has to hold anybody back. Below, a burst of one call is too much for that.
+// divide sets pace and burst for a number of calls per window. From 20 calls on, burst and pace together are the
+// allowed calls, and the log never has to hold anybody back. Below, a burst of one call is too much for that.
 func (m *meter) divide(allowed int) {
 	m.allowed = allowed
 	m.burst = max(1, allowed/slack, min(2*together, allowed/leastPace))
@@ -68,8 +68,8 @@ func (m *meter) fill(calls int, now time.Duration) {
 	m.empty = min(m.empty, m.before(now, time.Duration(min(calls, m.burst))*m.interval))
 }
 
-// forgive forgets the calls that were made while there was no limit, but for the latest ones that the server has counted: those stay
-// in the log. Calls that are held stay held. The bucket begins anew, and is empty.
+// forgive forgets the calls that were made while there was no limit, but for the latest ones that the server has
+// counted: those stay in the log. Calls that are held stay held. The bucket begins anew, and is empty.
 func (m *meter) forgive(counted int, now time.Duration) {
 	m.settle(now)
 	m.spent = m.spent[max(0, len(m.spent)-max(0, counted)):]
@@ -124,8 +124,8 @@ func (m *meter) isFull(taken int, at time.Duration) bool {
 	return m.earned(m.empty, at) >= time.Duration(taken+m.burst)*m.interval
 }
 
-// spill returns how much of what is in the bucket, in time, will have flown over when the next calls are taken out of it. That
-// much was given back and cannot be promised again.
+// spill returns how much of what is in the bucket, in time, will have flown over when the next calls are taken out of
+// it. That much was given back and cannot be promised again.
 func (m *meter) spill(n int, at, now time.Duration) time.Duration {
 	if horizon := m.after(now, 2*time.Duration(m.burst)*m.interval); at > horizon {
 		return 0

@@ -27,9 +27,9 @@ func (b *Budget) mayGo(t *ticket, now time.Duration) bool {
 	return b.isHarmless(b.meter, t, b.turn(t, now), now, func(other *ticket) bool { return b.queue.isBefore(other, t, mark) })
 }
 
-// isHarmless reports whether a meter has the calls of a ticket, and it is the ticket's turn, or there still will be enough for
-// everybody who goes before it. It goes through those who are expected next. Once the bucket will have flown over, what is taken now cannot
-// matter; a row of others so dense that it does not needs all there is.
+// isHarmless reports whether a meter has the calls of a ticket, and it is the ticket's turn, or there still will be
+// enough for everybody who goes before it. It goes through those who are expected next. Once the bucket will have flown
+// over, what is taken now cannot matter; a row of others so dense that it does not needs all there is.
 func (b *Budget) isHarmless(m *meter, t *ticket, turn, now time.Duration, isBefore func(*ticket) bool) bool {
 	if !m.fits(t.calls, now) {
 		return false
@@ -67,15 +67,15 @@ func (b *Budget) promise(t *ticket, now time.Duration) time.Duration {
 		at = max(at, b.ceiling.moment(throughIt-t.calls, t.calls, now))
 	}
 	if !b.heard && now >= b.meter.blocked {
-		// The first answer may show that there is no limit. Until then, and if it never comes less and less often, who waits
-		// looks in.
+		// The first answer may show that there is no limit. Until then, and if it never comes less and less often, who
+		// waits looks in.
 		at = min(at, now+max(now, b.window/240))
 	}
 	return max(at, now+1)
 }
 
-// turn returns when a ticket's calls can be made if everybody who goes before it makes theirs as early as possible. Tokens are held
-// up by their ceiling: no more of these go before than it lets through until then.
+// turn returns when a ticket's calls can be made if everybody who goes before it makes theirs as early as possible.
+// Tokens are held up by their ceiling: no more of these go before than it lets through until then.
 func (b *Budget) turn(t *ticket, now time.Duration) time.Duration {
 	ahead, tokens := b.queue.ahead(t)
 	at := b.meter.moment(ahead, t.calls, now)

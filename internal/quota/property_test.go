@@ -13,8 +13,8 @@ import (
 )
 
 // Whatever happens, no window has more calls than the share: classes and namespaces come and go, come late or never,
-// make their calls late or give them back, are forgotten and continue, while the limit changes and the server refuses. world.check looks at
-// every admission.
+// make their calls late or give them back, are forgotten and continue, while the limit changes and the server refuses.
+// world.check looks at every admission.
 func TestNoWindowHasMoreThanTheShare(t *testing.T) {
 	for seed := range uint64(30) {
 		newWorld(t, seed, []int{4, 15, 60, 500, 2000}[seed%5]).live(1500)
@@ -118,8 +118,8 @@ func (w *world) queueUp(each func()) {
 	}
 }
 
-// Who never comes back keeps its calls from the others for a while and is then no longer counted. What it left behind may be
-// lost or not, so a promise can be put off, by that much and no more.
+// Who never comes back keeps its calls from the others for a while and is then no longer counted. What it left behind
+// may be lost or not, so a promise can be put off, by that much and no more.
 func TestPromisesAreAlmostKeptWhenOthersDoNotCome(t *testing.T) {
 	allKept, allBroken := 0, 0
 	for seed := range uint64(12) {
@@ -186,7 +186,8 @@ func TestNothingFreeIsLeftLying(t *testing.T) {
 			t.Fatalf("seed %d: %d wait after an hour", seed, len(w.askers))
 		}
 		m := w.budget.meter
-		// A hundredth or so is lost where the bucket is small and three calls together have to wait until it is nearly full.
+		// A hundredth or so is lost where the bucket is small and three calls together have to wait until it is nearly
+		// full.
 		want := time.Duration(calls-m.burst) * m.interval * 104 / 100
 		if took := end.Sub(began); took > want+100*time.Millisecond {
 			t.Errorf("seed %d: %d calls took %v, want %v", seed, calls, took, want)

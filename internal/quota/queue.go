@@ -24,9 +24,9 @@ type ticket struct {
 	expires time.Duration
 }
 
-// line is who waits in one class, in the order of tags. A namespace's tags count on from its own last one, or from where the
-// line has come if that is further: so one with a single ticket stands next to the first of one with thousands
-// (self-clocked fair queueing, Golestani 1994). In the class Tokens the tags are the deadlines instead.
+// line is who waits in one class, in the order of tags. A namespace's tags count on from its own last one, or from
+// where the line has come if that is further: so one with a single ticket stands next to the first of one with
+// thousands (self-clocked fair queueing, Golestani 1994). In the class Tokens the tags are the deadlines instead.
 type line struct {
 	tree
 	reached int64           // The tag up to which the line has come.
@@ -40,8 +40,8 @@ type flow struct {
 	tickets int
 }
 
-// queue is everybody who waits. Among the classes it is a stride scheduler: each call takes its class one stride further,
-// and the class that is least far goes first.
+// queue is everybody who waits. Among the classes it is a stride scheduler: each call takes its class one stride
+// further, and the class that is least far goes first.
 type queue struct {
 	lines     [Classes]line
 	byPromise tree
@@ -89,8 +89,8 @@ func (q *queue) promised(t *ticket, at time.Duration) {
 func (q *queue) leave(t *ticket) {
 	l := &q.lines[t.class]
 	l.remove(t.tag, t)
-	// Whoever comes next starts here. Somebody from the back may have gone first because those in front did not come; that
-	// does not put newcomers behind the back.
+	// Whoever comes next starts here. Somebody from the back may have gone first because those in front did not come;
+	// that does not put newcomers behind the back.
 	reached := t.tag
 	if first := l.first(); first != nil {
 		reached = min(reached, first.tag-int64(first.calls))
@@ -143,8 +143,8 @@ func (q *queue) roadmark(t *ticket) (mark int64, throughIt int) {
 	return l.pass + int64(throughIt)*strides[t.class], throughIt
 }
 
-// ahead returns the calls that go before a ticket in all lines, and how many of them are of class Tokens while it is not itself:
-// these may be held up by their ceiling, and then the ticket goes before them all the same.
+// ahead returns the calls that go before a ticket in all lines, and how many of them are of class Tokens while it is
+// not itself: these may be held up by their ceiling, and then the ticket goes before them all the same.
 func (q *queue) ahead(t *ticket) (calls, tokens int) {
 	mark, throughIt := q.roadmark(t)
 	calls = throughIt - t.calls

@@ -19,13 +19,13 @@ type Snapshot struct {
 	// Admitted and Returned count calls since the start, by class: those that were let through, and those of them that
 	// turned out not to be needed.
 	Admitted, Returned [Classes]int
-	// BlockedUntil is when the server, or who else uses the quota, lets calls through again. It is in the past, or zero, when nothing
-	// is blocked.
+	// BlockedUntil is when the server, or who else uses the quota, lets calls through again. It is in the past, or
+	// zero, when nothing is blocked.
 	BlockedUntil time.Time
 }
 
-// Idle reports whether nothing that was done so far matters to what may be done from now on: no call counts any more, none is held, no
-// request waits and nothing is blocked.
+// Idle reports whether nothing that was done so far matters to what may be done from now on: no call counts any more,
+// none is held, no request waits and nothing is blocked.
 func (b *Budget) Idle() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

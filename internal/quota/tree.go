@@ -3,9 +3,9 @@
 
 package quota
 
-// tree holds tickets in the order of a key, and knows how many calls stand before each. It is a treap, whose shape follows
-// from the tickets' numbers alone, so that the same history gives the same decisions. The standard library has no
-// ordered collection, and the usual B-trees cannot sum up.
+// tree holds tickets in the order of a key, and knows how many calls stand before each. It is a treap, whose shape
+// follows from the tickets' numbers alone, so that the same history gives the same decisions. The standard library has
+// no ordered collection, and the usual B-trees cannot sum up.
 type tree struct {
 	root  *node
 	count int // Tickets.

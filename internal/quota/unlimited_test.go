@@ -68,7 +68,8 @@ func TestCallsBeforeTheLimitAreNoDebt(t *testing.T) {
 	}
 }
 
-// The guarantee holds from the moment on at which the limit is known: of the calls before, those count that the server has counted.
+// The guarantee holds from the moment on at which the limit is known: of the calls before, those count that the server
+// has counted.
 func TestNoWindowHasMoreThanTheShareAfterNoLimit(t *testing.T) {
 	for seed := range uint64(12) {
 		w := newWorld(t, seed, []int{15, 60, 500, 2000}[seed%4])

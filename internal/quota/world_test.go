@@ -21,8 +21,8 @@ type asker struct {
 	done     func() // Instead of a request: something that ends.
 }
 
-// world is many askers at one budget. It moves from one of them to the next, and checks at each admission that the window
-// behind it holds no more than the share.
+// world is many askers at one budget. It moves from one of them to the next, and checks at each admission that the
+// window behind it holds no more than the share.
 type world struct {
 	*testing.T
 

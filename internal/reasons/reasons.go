@@ -1,8 +1,8 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package reasons says, for people, what the reasons of the conditions mean and what to do about them. It is the one place that does; the
-// messages of the conditions add what is known of the case at hand.
+// Package reasons says, for people, what the reasons of the conditions mean and what to do about them. It is the one
+// place that does; the messages of the conditions add what is known of the case at hand.
 package reasons
 
 import v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"

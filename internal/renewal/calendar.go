@@ -8,8 +8,8 @@ import "time"
 // slotsPerWindow is into how many slots the calendar divides the time over which calls are counted.
 const slotsPerWindow = 4
 
-// Calendar gives every token that is to be renewed a moment, and no moment to more of them than there are calls for. It is
-// kept in memory: whoever starts afresh plans all tokens anew, from what is known of their lives. It is not safe for
+// Calendar gives every token that is to be renewed a moment, and no moment to more of them than there are calls for. It
+// is kept in memory: whoever starts afresh plans all tokens anew, from what is known of their lives. It is not safe for
 // concurrent use.
 type Calendar[K comparable] struct {
 	slot    time.Duration
@@ -29,8 +29,8 @@ func NewCalendar[K comparable](window time.Duration) *Calendar[K] {
 	return &Calendar[K]{slot: window / slotsPerWindow, taken: make(map[int64]int), entries: make(map[K]entry)}
 }
 
-// Plan returns the moment at which a token is to be renewed, and keeps its place; a plan that was made for it before is dropped. most is
-// how many calls for tokens there are in a window, 0 when there is no limit.
+// Plan returns the moment at which a token is to be renewed, and keeps its place; a plan that was made for it before is
+// dropped. most is how many calls for tokens there are in a window, 0 when there is no limit.
 func (c *Calendar[K]) Plan(key K, life Life, phase float64, most int, now time.Time) time.Time {
 	c.Drop(key)
 	at := life.Wanted(phase)
@@ -46,10 +46,10 @@ func (c *Calendar[K]) Plan(key K, life Life, phase float64, most int, now time.T
 	return at
 }
 
-// room returns the slot for a token: the one that is wanted or, of those that have room, one in the part of life in which all are
-// wanted, or the first one before, or the first one after. Those
-// that are displaced fill the slots from the first one on, since a slot that passes empty is lost: when thousands of users were
-// created faster than their tokens can be renewed, it takes all of them.
+// room returns the slot for a token: the one that is wanted or, of those that have room, one in the part of life in
+// which all are wanted, or the first one before, or the first one after. Those that are displaced fill the slots from
+// the first one on, since a slot that passes empty is lost: when thousands of users were created faster than their
+// tokens can be renewed, it takes all of them.
 func (c *Calendar[K]) room(life Life, at time.Time, most int, now time.Time) (int64, bool) {
 	want, first, last := c.slotOf(at), max(c.slotOf(life.at(earliest)), c.slotOf(now))+1, c.slotOf(life.at(latest))-1
 	if want < first {

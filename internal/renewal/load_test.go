@@ -15,8 +15,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/internal/quota"
 )
 
-// load is many users of one OAuth client whose tokens are renewed as the operator does it: at the moment that the calendar says, when
-// the quota lets them.
+// load is many users of one OAuth client whose tokens are renewed as the operator does it: at the moment that the
+// calendar says, when the quota lets them.
 type load struct {
 	*testing.T
 
@@ -143,9 +143,9 @@ func (l *load) check(from, to time.Time, fewest int, least time.Duration) {
 	l.least = time.Hour
 }
 
-// Ten thousand users with 400 calls a minute, of which tokens have half: as many as can be served with ten minutes to spare. Nobody's
-// token ends, neither after all were created as fast as the quota allows, nor after a restart; and no minute has more
-// renewals than half of the calls.
+// Ten thousand users with 400 calls a minute, of which tokens have half: as many as can be served with ten minutes to
+// spare. Nobody's token ends, neither after all were created as fast as the quota allows, nor after a restart; and no
+// minute has more renewals than half of the calls.
 func TestTenThousandUsers(t *testing.T) {
 	l := newLoad(t, 10_000)
 	l.run(began.Add(6 * time.Hour))
@@ -155,7 +155,8 @@ func TestTenThousandUsers(t *testing.T) {
 	l.check(began.Add(7*time.Hour), l.now, 150, 5*time.Minute)
 }
 
-// Five thousand, created in a quarter of an hour, are spread over the whole interval, not renewed in a quarter of each hour.
+// Five thousand, created in a quarter of an hour, are spread over the whole interval, not renewed in a quarter of each
+// hour.
 func TestFiveThousandUsersAreSpread(t *testing.T) {
 	l := newLoad(t, 5_000)
 	l.run(began.Add(12 * time.Hour))
@@ -165,8 +166,8 @@ func TestFiveThousandUsersAreSpread(t *testing.T) {
 	l.check(began.Add(14*time.Hour), l.now, 20, 10*time.Minute)
 }
 
-// Sixteen thousand are too many. Those go first whose tokens end first, nothing free is left lying, and the calendar says how many
-// are late.
+// Sixteen thousand are too many. Those go first whose tokens end first, nothing free is left lying, and the calendar
+// says how many are late.
 func TestTooManyUsers(t *testing.T) {
 	l := newLoad(t, 16_000)
 	l.run(began.Add(6 * time.Hour))

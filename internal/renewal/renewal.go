@@ -3,10 +3,11 @@
 
 // Package renewal says when tokens are renewed, so that none ever ends and the calls for them come evenly.
 //
-// A token is renewed when 70 to 75 % of its life are over, at a moment of its user's own. Thousands of users that were created
-// together have tokens that end together; so a Calendar gives each moment to no more renewals than there are calls for, and moves
-// the others to where there is room: earlier, from 40 % of their life on, or else a little later. What finds no room comes at its
-// own moment all the same, and there the quota lets those go first whose tokens end first.
+// A token is renewed when 70 to 75 % of its life are over, at a moment of its user's own. Thousands of users that were
+// created together have tokens that end together; so a Calendar gives each moment to no more renewals than there are
+// calls for, and moves the others to where there is room: earlier, from 40 % of their life on, or else a little later.
+// What finds no room comes at its own moment all the same, and there the quota lets those go first whose tokens end
+// first.
 package renewal
 
 import (

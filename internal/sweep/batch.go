@@ -14,8 +14,8 @@ import (
 // MaxURL is how long the URL of a call may get, in bytes. Proxies and servers refuse request lines of 8 KiB and more.
 const MaxURL = 7 << 10
 
-// Room returns how many bytes of a list's URL are left for the addresses, in the form in which they are sent, at an API URL
-// (as calcom.BaseURL returns it) for a client.
+// Room returns how many bytes of a list's URL are left for the addresses, in the form in which they are sent, at an API
+// URL (as calcom.BaseURL returns it) for a client.
 func Room(apiURL, clientID string) int {
 	rest := apiURL + "/oauth-clients/" + url.PathEscape(clientID) + "/users?emails=&limit=" + strconv.Itoa(calcom.MaxListed)
 	return MaxURL - len(rest)
@@ -24,8 +24,8 @@ func Room(apiURL, clientID string) int {
 // separator is the comma between two addresses, as it is sent.
 const separator = "%2C"
 
-// Batch returns how many of the addresses, from the first on, one call can ask for: at most most, and no more than fit into
-// room bytes. It is at least 1 where there is an address, so that nobody is passed over for ever.
+// Batch returns how many of the addresses, from the first on, one call can ask for: at most most, and no more than fit
+// into room bytes. It is at least 1 where there is an address, so that nobody is passed over for ever.
 func Batch(addresses []string, most, room int) int {
 	taken, length := 0, 0
 	for _, address := range addresses[:min(len(addresses), max(most, 1))] {
@@ -75,9 +75,10 @@ const (
 	maxLabel  = 63
 )
 
-// Askable reports whether an address can stand in the list's filter. One bad address makes the server refuse all that stand
-// beside it (the check is isEmail of the JavaScript package validator), so that this is strict: ASCII, unquoted, within all
-// lengths. The server takes an address with the client's id anywhere in it for a stored one and finds nobody under it.
+// Askable reports whether an address can stand in the list's filter. One bad address makes the server refuse all that
+// stand beside it (the check is isEmail of the JavaScript package validator), so that this is strict: ASCII, unquoted,
+// within all lengths. The server takes an address with the client's id anywhere in it for a stored one and finds nobody
+// under it.
 func Askable(address, clientID string) bool {
 	local, domain, ok := strings.Cut(address, "@")
 	return ok && isLocal(local) && isDomain(domain) && (clientID == "" || !strings.Contains(address, clientID))

@@ -1,12 +1,12 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sweep is what there is to the drift sweep without Kubernetes: which calls a round makes and when, and what it has
-// found out so far.
+// Package sweep is what there is to the drift sweep without Kubernetes: which calls a round makes and when, and what it
+// has found out so far.
 //
-// Once in an interval, a round looks at all users of an OAuth client. It begins with a census: the list without a filter,
-// which shows up to 500 users, in no certain order, whoever made them. Whoever was not among them is asked for by address, up
-// to 250 in a call.
+// Once in an interval, a round looks at all users of an OAuth client. It begins with a census: the list without a
+// filter, which shows up to 500 users, in no certain order, whoever made them. Whoever was not among them is asked for
+// by address, up to 250 in a call.
 package sweep
 
 import (
@@ -19,8 +19,8 @@ import (
 // pages is how many pages the server lists.
 const pages = 1 + calcom.MaxOffset/calcom.MaxListed
 
-// mostAttempts is how often a page of the census is asked for that comes unreadable. One user with megabytes of text must not
-// keep the others from being looked at.
+// mostAttempts is how often a page of the census is asked for that comes unreadable. One user with megabytes of text
+// must not keep the others from being looked at.
 const mostAttempts = 3
 
 // Round is one round under way. K names an object.
@@ -68,7 +68,8 @@ func (r *Round[K]) See(id int64, stranger bool) {
 	r.seen[id] = stranger
 }
 
-// Unreadable notes that a page came as it cannot be used. After some attempts the round does without the rest of the census.
+// Unreadable notes that a page came as it cannot be used. After some attempts the round does without the rest of the
+// census.
 func (r *Round[K]) Unreadable() {
 	r.attempts++
 	if r.attempts >= mostAttempts {
@@ -76,8 +77,8 @@ func (r *Round[K]) Unreadable() {
 	}
 }
 
-// Refused notes that a call for n users by their addresses was refused, or its answer unreadable. It reports whether that was
-// a single one's doing; else the next calls ask for fewer, until it is found.
+// Refused notes that a call for n users by their addresses was refused, or its answer unreadable. It reports whether
+// that was a single one's doing; else the next calls ask for fewer, until it is found.
 func (r *Round[K]) Refused(n int) (alone bool) {
 	r.Most = max(n/2, 1)
 	return n <= 1
@@ -117,7 +118,8 @@ func (r *Round[K]) Left(addresses []string, room int) int {
 	return Planned(shown) + Batches(addresses[shown:], r.Most, room)
 }
 
-// Persisting returns, in order, the users that are suspects in both of two rounds and stand for the same object in both.
+// Persisting returns, in order, the users that are suspects in both of two rounds and stand for the same object in
+// both.
 func Persisting[K comparable](before, now map[int64]K) []int64 {
 	var ids []int64
 	for id, named := range now {

@@ -16,13 +16,13 @@ const (
 
 	maxSettling = 5 * time.Second
 
-	// hurry is how soon a call follows that nobody had reckoned with, in parts of the interval: it asks for somebody whom the
-	// census did not show, and who may be gone.
+	// hurry is how soon a call follows that nobody had reckoned with, in parts of the interval: it asks for somebody
+	// whom the census did not show, and who may be gone.
 	hurry = 20
 )
 
-// Settles returns how long the first round waits on for those who are still to join, when the first member joined and when
-// the last; 0 means that it waits no longer.
+// Settles returns how long the first round waits on for those who are still to join, when the first member joined and
+// when the last; 0 means that it waits no longer.
 func Settles(first, last, now time.Time, interval time.Duration) time.Duration {
 	quiet := min(interval/settling, maxSettling)
 	end := last.Add(quiet)
@@ -37,9 +37,9 @@ func Step(interval time.Duration, calls int) time.Duration {
 	return interval / time.Duration(max(calls, 1))
 }
 
-// Wait returns the time from one call of a round to the next, or to the next round, when left calls are left in this one. The
-// calls are spread evenly over the interval, but for those that come on top of the planned ones, which come soon. A round that is
-// late catches up, and goes no faster than twice its pace.
+// Wait returns the time from one call of a round to the next, or to the next round, when left calls are left in this
+// one. The calls are spread evenly over the interval, but for those that come on top of the planned ones, which come
+// soon. A round that is late catches up, and goes no faster than twice its pace.
 func Wait(began, now time.Time, interval time.Duration, done, left, planned int) time.Duration {
 	remains := began.Add(interval).Sub(now)
 	if left == 0 {

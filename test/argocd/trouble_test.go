@@ -204,7 +204,8 @@ func replaceUnderPolicies(s *story) {
 // invalid is what no ManagedUser may have.
 const invalid = "  timeFormat: 13\n"
 
-// forceInvalid applies erin with Force=true, and makes the manifest in Git invalid. It returns erin's user and the manifest.
+// forceInvalid applies erin with Force=true, and makes the manifest in Git invalid. It returns erin's user and the
+// manifest.
 func (s *story) forceInvalid() (id int64, path string) {
 	s.Helper()
 	s.user("erin", "  annotations:\n    argocd.argoproj.io/sync-options: Force=true\n")

@@ -1,8 +1,8 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bench measures the built operator on a real API server with many users: what it calls, what it writes, how long
-// things take and what they cost, phase by phase, each figure beside its target.
+// Package bench measures the built operator on a real API server with many users: what it calls, what it writes, how
+// long things take and what they cost, phase by phase, each figure beside its target.
 //
 // Counts are promises, and one that is broken is a miss. Times and memory depend on the machine: they are shown beside
 // their targets, and decide nothing.
@@ -51,18 +51,18 @@ type Config struct {
 	Interval time.Duration
 	// LateUsers is how many users are created, one by one, while the others are being swept.
 	LateUsers int
-	// UnrelatedSecrets is how many Secrets of 1 MB each, which concern no user, are created; 0 leaves that phase out. The API
-	// server and etcd need about 3 KB of memory and disk for each KB.
+	// UnrelatedSecrets is how many Secrets of 1 MB each, which concern no user, are created; 0 leaves that phase out.
+	// The API server and etcd need about 3 KB of memory and disk for each KB.
 	UnrelatedSecrets int
 	// ClientKind says how users name their OAuth client: one of ClientKinds.
 	ClientKind string
-	// Tokens has every user's tokens published in a Secret of its own. A run has to be over before they are renewed, which is
-	// after 42 minutes with a TimeScale of 1.
+	// Tokens has every user's tokens published in a Secret of its own. A run has to be over before they are renewed,
+	// which is after 42 minutes with a TimeScale of 1.
 	Tokens bool
 	// OperatorFlags are added to the operator's, and win over them.
 	OperatorFlags []string
-	// ProfileDir is an existing folder for the operator's CPU profile of the first phase and for its heap profile of the second;
-	// empty for none.
+	// ProfileDir is an existing folder for the operator's CPU profile of the first phase and for its heap profile of
+	// the second; empty for none.
 	ProfileDir string
 	// Say is told what goes on; nil drops it.
 	Say func(line string)
@@ -112,8 +112,8 @@ func (c *Config) check() error {
 	return nil
 }
 
-// Measure starts everything in a folder of its own, goes through all phases, and stops everything. What was measured before an
-// error is returned with it.
+// Measure starts everything in a folder of its own, goes through all phases, and stops everything. What was measured
+// before an error is returned with it.
 func Measure(ctx context.Context, config Config) (run *Run, err error) {
 	if err := config.check(); err != nil {
 		return nil, err

@@ -15,8 +15,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// workers is half of the default of --max-concurrent-reconciles: as many of one OAuth client can have calls under way when a
-// key turns out to be wrong.
+// workers is half of the default of --max-concurrent-reconciles: as many of one OAuth client can have calls under way
+// when a key turns out to be wrong.
 const workers = 24
 
 func (w *world) doRestart(ctx context.Context, _ *measurement) error {
@@ -87,8 +87,8 @@ func (w *world) repairPhase() phase {
 			m.gauge("acted upon: a call with the right key, or a user Ready", min(firstCall.Seconds(), firstReady), "s", "<", most)
 			m.latency("until a user is Ready")
 			m.count(Count, "calls", m.calls.of(calcomtest.OpAny), "≤", w.users+m.sweeps())
-			// The Secret wakes a user, and so does the news that Cal.com accepts its key. Where that comes before the cache has heard of
-			// what the first look wrote, the same status is written once more.
+			// The Secret wakes a user, and so does the news that Cal.com accepts its key. Where that comes before the
+			// cache has heard of what the first look wrote, the same status is written once more.
 			m.perUserAndMore(w.users, 1, w.users/10)
 			m.noOtherWrites()
 		},

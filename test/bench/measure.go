@@ -124,7 +124,8 @@ func (m *measurement) settle(ctx context.Context) error {
 	})
 }
 
-// isLeadership reports whether a write is about who leads: the lease, and the event about it in the operator's namespace.
+// isLeadership reports whether a write is about who leads: the lease, and the event about it in the operator's
+// namespace.
 func isLeadership(r stack.Request) bool {
 	return r.Resource == "leases" || r.Resource == "events" && r.Namespace == stack.Namespace
 }
@@ -171,8 +172,8 @@ func (m *measurement) written(resources ...string) int {
 	return sum
 }
 
-// sweeps is the most calls that sweeps make in the time that was counted: one call for each 250 users, and as many sweeps
-// as can begin in it.
+// sweeps is the most calls that sweeps make in the time that was counted: one call for each 250 users, and as many
+// sweeps as can begin in it.
 func (m *measurement) sweeps() int {
 	return (int(m.elapsed/m.world.config.Interval) + 1) * perSweep(m.world.users)
 }

@@ -104,8 +104,8 @@ func (m *measurement) created() {
 	m.noOtherWrites()
 }
 
-// mostSeconds is how long the creation of so many users may take without a quota. Those that are few wait for what does not
-// depend on their number.
+// mostSeconds is how long the creation of so many users may take without a quota. Those that are few wait for what does
+// not depend on their number.
 func (w *world) mostSeconds(users int) float64 {
 	switch n := float64(users) / 1000; {
 	case w.config.Tokens:
@@ -124,7 +124,8 @@ func (m *measurement) unlessQuota(what string, most float64, users int) {
 	}
 }
 
-// noOtherWrites adds that nothing else was written than users, their events and Secrets, and an OAuth client now and then.
+// noOtherWrites adds that nothing else was written than users, their events and Secrets, and an OAuth client now and
+// then.
 func (m *measurement) noOtherWrites() {
 	clients := m.written("oauthclients", "oauthclients/status")
 	if m.world.clients() > 0 {

@@ -75,7 +75,8 @@ func (p process) forgetPeak() bool {
 	return os.WriteFile(p.file("clear_refs"), []byte(resetPeak), 0o600) == nil
 }
 
-// settled reports whether the operator has gone through so many users since its start and has no work left in any queue.
+// settled reports whether the operator has gone through so many users since its start and has no work left in any
+// queue.
 func (w *world) settled(ctx context.Context, users int) (bool, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.metrics, http.NoBody)
 	if err != nil {

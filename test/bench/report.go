@@ -37,7 +37,8 @@ type Run struct {
 // Phase is what happened between two moments.
 type Phase struct {
 	Name string `json:"name"`
-	// Seconds is the time until what the phase waits for was seen. What the operator had to do after that is counted too.
+	// Seconds is the time until what the phase waits for was seen. What the operator had to do after that is counted
+	// too.
 	Seconds float64            `json:"seconds"`
 	Calls   []calcomtest.Tally `json:"calls"`
 	// Writes are those of the operator; LeaseWrites those by which it remains the leader.

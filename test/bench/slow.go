@@ -21,14 +21,15 @@ import (
 )
 
 const (
-	// slowUsers are those of the slow client, and besideThem those of the other one, which are created and deleted meanwhile.
+	// slowUsers are those of the slow client, and besideThem those of the other one, which are created and deleted
+	// meanwhile.
 	slowUsers, besideThem = 60, 8
 	// mostCreates is how many create calls of one client may be under way at a time.
 	mostCreates = 4
 )
 
-// slowServer passes calls on to the sandbox, and holds them until it is released. As it has another URL, its users are those of
-// another OAuth client to the operator.
+// slowServer passes calls on to the sandbox, and holds them until it is released. As it has another URL, its users are
+// those of another OAuth client to the operator.
 type slowServer struct {
 	*httptest.Server
 

@@ -57,8 +57,8 @@ func (w *world) credentials() v1alpha1.OAuthClientCredentials {
 	}
 }
 
-// ClientKinds are the ways in which users can name their OAuth client: inline writes id and Secret into each, OAuthClient
-// refers to one object in each namespace.
+// ClientKinds are the ways in which users can name their OAuth client: inline writes id and Secret into each,
+// OAuthClient refers to one object in each namespace.
 func ClientKinds() []string { return slices.Sorted(maps.Keys(clientKinds)) }
 
 // clients is the number of OAuthClient objects.

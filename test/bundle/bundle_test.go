@@ -35,8 +35,8 @@ func read(t *testing.T) *manifests.Bundle {
 	return bundle
 }
 
-// findings returns what the validators of `operator-sdk bundle validate --select-optional suite=operatorframework` find, errors and
-// warnings. The one for architectures is left out, since it pulls the image.
+// findings returns what the validators of `operator-sdk bundle validate --select-optional suite=operatorframework`
+// find, errors and warnings. The one for architectures is left out, since it pulls the image.
 func findings(bundle *manifests.Bundle) []string {
 	all := validator.Validators{
 		validation.BundleValidator, validation.ClusterServiceVersionValidator, validation.CustomResourceDefinitionValidator,
@@ -111,7 +111,8 @@ func manifestsIn(t *testing.T, pattern ...string) (documents []string) {
 	return documents
 }
 
-// The operator gets the rights of config/rbac, no more and no less: those of the roles that are bound to its ServiceAccount.
+// The operator gets the rights of config/rbac, no more and no less: those of the roles that are bound to its
+// ServiceAccount.
 func TestRights(t *testing.T) {
 	roles := make(map[string][]rbacv1.PolicyRule)
 	var bound []string

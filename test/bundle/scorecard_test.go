@@ -16,8 +16,8 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// A rule is a test of operator-sdk's scorecard, by what its documentation says that it looks at. It returns what is wrong. The
-// scorecard itself runs in a cluster, as pods, which is more than a test of files takes.
+// A rule is a test of operator-sdk's scorecard, by what its documentation says that it looks at. It returns what is
+// wrong. The scorecard itself runs in a cluster, as pods, which is more than a test of files takes.
 type rule func(*manifests.Bundle) []string
 
 // rules are the tests of the suites basic and olm; that of the bundle's validity is TestValid.
@@ -104,8 +104,8 @@ func crdsHaveResources(b *manifests.Bundle) (wrong []string) {
 	return wrong
 }
 
-// specDescriptors and statusDescriptors: each field has a descriptor. The scorecard asks for those of the fields that examples set;
-// here it is every field of the CRD, and each descriptor has a name, a text and a field.
+// specDescriptors and statusDescriptors: each field has a descriptor. The scorecard asks for those of the fields that
+// examples set; here it is every field of the CRD, and each descriptor has a name, a text and a field.
 func specDescriptors(b *manifests.Bundle) []string {
 	return descriptors(b, "spec", func(kind operatorsv1alpha1.CRDDescription) map[string]string {
 		described := make(map[string]string)

@@ -1,8 +1,8 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package chart tests the Helm chart as it is rendered: by both majors of helm, and for a real API server. What the operator does with
-// the rights that the chart gives it is tested in test/e2e.
+// Package chart tests the Helm chart as it is rendered: by both majors of helm, and for a real API server. What the
+// operator does with the rights that the chart gives it is tested in test/e2e.
 package chart
 
 import (
@@ -84,7 +84,8 @@ func complain(what string, err error) int {
 	return 1
 }
 
-// prepare builds the programs and makes the namespaces that the values name; the operator's own enforces Pod Security, as docs/install.md says.
+// prepare builds the programs and makes the namespaces that the values name; the operator's own enforces Pod Security,
+// as docs/install.md says.
 func prepare(ctx context.Context, dir string) (err error) {
 	build := exec.CommandContext(ctx, "go", "build", "-o", manager, "./cmd")
 	build.Dir = root

@@ -15,9 +15,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// With its default values, and a limit for mass deletions, the chart is config/default. What differs is meant to: the chart makes no
-// namespace, names a version of the image and when to pull it, tells its pods from those of other releases, keeps its CRDs, and knows
-// its ServiceAccount (TestOperatorsOfThePolicies).
+// With its default values, and a limit for mass deletions, the chart is config/default. What differs is meant to: the
+// chart makes no namespace, names a version of the image and when to pull it, tells its pods from those of other
+// releases, keeps its CRDs, and knows its ServiceAccount (TestOperatorsOfThePolicies).
 func TestChartIsConfig(t *testing.T) {
 	chart := render(t, helm, "massDeleteLimit: 10\n")
 	deployment := find(t, chart, "Deployment", "").Object
@@ -89,7 +89,8 @@ func compare(t *testing.T, config, chart []*unstructured.Unstructured) {
 	}
 }
 
-// normal returns the objects by kind and name, without what Helm and kustomize say about themselves, and rules right by right.
+// normal returns the objects by kind and name, without what Helm and kustomize say about themselves, and rules right by
+// right.
 func normal(t *testing.T, objects []*unstructured.Unstructured) map[string]any {
 	t.Helper()
 	normal := make(map[string]any)

@@ -58,7 +58,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// Labels that people want on everything take the place of none by which Helm, Services and the operator's own objects find each other.
+// Labels that people want on everything take the place of none by which Helm, Services and the operator's own objects
+// find each other.
 func TestCommonLabels(t *testing.T) {
 	const values = `
 commonLabels: {team: a, app.kubernetes.io/part-of: platform, app.kubernetes.io/instance: x, app.kubernetes.io/name: x, app.kubernetes.io/managed-by: x}

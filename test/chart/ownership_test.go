@@ -11,8 +11,9 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/stack"
 )
 
-// Older CRDs that kubectl applied are not taken over by accident, and are when somebody says so, as docs/install.md does; by both majors of helm.
-// An uninstalled release leaves them, and the next one takes them up again without further words.
+// Older CRDs that kubectl applied are not taken over by accident, and are when somebody says so, as docs/install.md
+// does; by both majors of helm. An uninstalled release leaves them, and the next one takes them up again without
+// further words.
 func TestCRDsAreTakenOver(t *testing.T) {
 	for name, tc := range map[string]struct {
 		helm *stack.Helm

@@ -30,8 +30,8 @@ func operators(t *testing.T, o *unstructured.Unstructured) map[string]any {
 	return nil
 }
 
-// Who may take finalizers off: the operator of config/default under whatever name and in whatever namespace an overlay puts it, and the
-// one of the release and the others that the values name.
+// Who may take finalizers off: the operator of config/default under whatever name and in whatever namespace an overlay
+// puts it, and the one of the release and the others that the values name.
 func TestOperatorsOfThePolicies(t *testing.T) {
 	const account = "system:serviceaccount:"
 	for name, tc := range map[string]struct {

@@ -13,8 +13,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/stack"
 )
 
-// A release changes its shape and changes back. Where no lease tells who works, the old pod is ended before the new one is made: two
-// that work would spend the quota twice, and end each other's tokens.
+// A release changes its shape and changes back. Where no lease tells who works, the old pod is ended before the new one
+// is made: two that work would spend the quota twice, and end each other's tokens.
 func TestChangesOfShape(t *testing.T) {
 	for major, by := range map[int]*stack.Helm{3: helm3, 4: helm} {
 		name := fmt.Sprintf("shape-%d", major)

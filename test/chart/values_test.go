@@ -24,8 +24,9 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/stack"
 )
 
-// Every file of values passes helm's strict lint, means the same to both majors of helm, and is taken by the API server, which is strict
-// about fields; the pod is admitted where Pod Security is restricted; and the operator understands its flags.
+// Every file of values passes helm's strict lint, means the same to both majors of helm, and is taken by the API
+// server, which is strict about fields; the pod is admitted where Pod Security is restricted; and the operator
+// understands its flags.
 func TestValues(t *testing.T) {
 	for name, path := range valuesFiles(t) {
 		t.Run(name, func(t *testing.T) {
@@ -281,7 +282,8 @@ func TestChartNamesItsCRDs(t *testing.T) {
 	}
 }
 
-// The notes say how to free what stays behind when no operator works any more, and who may where the policies are installed.
+// The notes say how to free what stays behind when no operator works any more, and who may where the policies are
+// installed.
 func TestNotesOfLeaving(t *testing.T) {
 	const command, group = "kubectl calcom drain --release-secrets --namespace NAMESPACE", "--as-group=glass"
 	for name, tc := range map[string]struct {

@@ -12,7 +12,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/stack"
 )
 
-// A life between import and leaving: looks are asked for, users are suspended and resumed, tokens are told of and shown.
+// A life between import and leaving: looks are asked for, users are suspended and resumed, tokens are told of and
+// shown.
 func TestReconcileSuspendResumeTokens(t *testing.T) {
 	t.Parallel()
 	const n = 30

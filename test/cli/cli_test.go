@@ -1,8 +1,8 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli tests the kubectl plugin from the outside: the built binary, against a real API server with the built operator, and
-// the sandbox of Cal.com in this process, so that its call log can be read.
+// Package cli tests the kubectl plugin from the outside: the built binary, against a real API server with the built
+// operator, and the sandbox of Cal.com in this process, so that its call log can be read.
 package cli
 
 import (
@@ -110,7 +110,8 @@ spec:
 `, namespace, acme.Secret, acme.ID, w.API), "apply", "-f", "-")
 }
 
-// users applies n users named PREFIX-0, PREFIX-1, … of the OAuthClient acme, with more lines in their spec if there are any.
+// users applies n users named PREFIX-0, PREFIX-1, … of the OAuthClient acme, with more lines in their spec if there are
+// any.
 func (w *world) users(namespace, prefix string, n int, spec ...string) {
 	w.Helper()
 	var manifests strings.Builder

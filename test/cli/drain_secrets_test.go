@@ -12,8 +12,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
-// A namespace that no operator watches is Terminating because of our finalizer. Somebody with the rights of docs/cli.md frees it,
-// where the policies are installed as a member of the group that may. What users need stays.
+// A namespace that no operator watches is Terminating because of our finalizer. Somebody with the rights of docs/cli.md
+// frees it, where the policies are installed as a member of the group that may. What users need stays.
 func TestReleaseSecretsOfAnUnwatchedNamespace(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newSandbox(t, calcomtest.Options{}), stack.Config{ControllerManager: true, OperatorArgs: []string{"--watch-namespaces=team"}})

@@ -27,8 +27,8 @@ func (w *world) marks() (n int) {
 	return n
 }
 
-// Hundreds of users are released, with the command killed on the way, and the operator is uninstalled. Nobody is deleted in
-// Cal.com and no mark stays but one that cannot go; the inventories take everybody back.
+// Hundreds of users are released, with the command killed on the way, and the operator is uninstalled. Nobody is
+// deleted in Cal.com and no mark stays but one that cannot go; the inventories take everybody back.
 func TestDrainAndUninstall(t *testing.T) {
 	t.Parallel()
 	const n = 300
@@ -155,7 +155,8 @@ func (w *world) wantSame(before []calcomtest.User) {
 	}
 }
 
-// comeBack installs the operator again and takes everybody back by the inventories: without a call that makes or deletes somebody.
+// comeBack installs the operator again and takes everybody back by the inventories: without a call that makes or
+// deletes somebody.
 func (w *world) comeBack(inventories []string) {
 	w.Helper()
 	made := w.cal.Count(calcomtest.OpCreate)

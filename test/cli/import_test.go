@@ -20,7 +20,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/stack"
 )
 
-// crowd adds n users of many shapes, as a backend of years has left them, and returns their addresses, one in each line.
+// crowd adds n users of many shapes, as a backend of years has left them, and returns their addresses, one in each
+// line.
 func crowd(cal *calcomtest.Server, n int) string {
 	var addresses strings.Builder
 	for i := range n {

@@ -16,8 +16,8 @@ import (
 // errKilled is what a handover sees of everything after it was killed.
 var errKilled = errors.New("killed")
 
-// killer ends a handover at one of its writes, in whichever cluster or in Cal.com it happens: before the write, or right after it.
-// What comes later does not happen.
+// killer ends a handover at one of its writes, in whichever cluster or in Cal.com it happens: before the write, or
+// right after it. What comes later does not happen.
 type killer struct {
 	at    int  // The number of the write, from 1; 0 never kills.
 	after bool // Whether it is done.
@@ -48,8 +48,8 @@ func (k *killer) read(do func() error) error {
 	return do()
 }
 
-// mortal is a cluster's client in the hands of a handover that can be killed. Whatever the embedded client does otherwise, no
-// handover uses.
+// mortal is a cluster's client in the hands of a handover that can be killed. Whatever the embedded client does
+// otherwise, no handover uses.
 type mortal struct {
 	client.Client
 	*killer

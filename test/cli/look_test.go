@@ -20,8 +20,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/stack"
 )
 
-// allowSandbox puts the sandbox among the URLs that the operator's Deployment allows, where the plugin reads them: the operator of the
-// stack is a process beside the cluster, with flags of its own.
+// allowSandbox puts the sandbox among the URLs that the operator's Deployment allows, where the plugin reads them: the
+// operator of the stack is a process beside the cluster, with flags of its own.
 func (w *world) allowSandbox() {
 	w.Helper()
 	w.MustKubectl("", "patch", "deployment", "calcom-operator", "-n", stack.Namespace, "--type=json",
@@ -55,16 +55,16 @@ func write(t *testing.T, manifests ...string) string {
 	return dir
 }
 
-// versions are the resource versions of everything that a plan could have touched. The operator counts users in the status of OAuth
-// clients when it likes; of these, it is what else there is.
+// versions are the resource versions of everything that a plan could have touched. The operator counts users in the
+// status of OAuth clients when it likes; of these, it is what else there is.
 func (w *world) versions() string {
 	w.Helper()
 	return w.MustKubectl("", "get", "managedusers,secrets,namespaces", "-A", "--no-headers", "-o", "custom-columns=:kind,:metadata.namespace,:metadata.name,:metadata.resourceVersion") +
 		w.MustKubectl("", "get", "oauthclients", "-A", "--no-headers", "-o", "custom-columns=:metadata.name,:metadata.generation,:metadata.finalizers,:metadata.annotations")
 }
 
-// look runs the plugin with an exit code that has to come, and wants that nobody wrote anything, that Cal.com saw reads alone, and how
-// many. It returns the standard output.
+// look runs the plugin with an exit code that has to come, and wants that nobody wrote anything, that Cal.com saw reads
+// alone, and how many. It returns the standard output.
 func (w *world) look(code, calls int, args ...string) string {
 	w.Helper()
 	before := w.versions()
@@ -124,7 +124,8 @@ spec:
 `, acme.Secret, acme.ID, w.API)
 }
 
-// What a plan says before manifests are applied is what then happens, and the status says it afterwards. Neither changes anything.
+// What a plan says before manifests are applied is what then happens, and the status says it afterwards. Neither
+// changes anything.
 func TestPlanApplyStatus(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newSandbox(t, calcomtest.Options{RateLimit: 500}), undisturbed)

@@ -116,9 +116,10 @@ func never(error) bool { return false }
 // mostWrites is how many writes a move of one user takes, a kind of user that takes fewer included.
 const mostWrites = 7
 
-// Moves of users of every kind are killed before and after each of their writes, whether in a cluster or in Cal.com. Some are then
-// started again, some go back, and some of these are killed on the way back as well. In the end everybody is where the last move
-// was to bring them, has lost nothing, and not one call was made by an operator that it had not been for to make.
+// Moves of users of every kind are killed before and after each of their writes, whether in a cluster or in Cal.com.
+// Some are then started again, some go back, and some of these are killed on the way back as well. In the end everybody
+// is where the last move was to bring them, has lost nothing, and not one call was made by an operator that it had not
+// been for to make.
 func TestMoveKilledAtEveryStep(t *testing.T) {
 	t.Parallel()
 	cal := newSandbox(t, calcomtest.Options{})
@@ -206,7 +207,8 @@ func TestMoveKilledAtEveryStep(t *testing.T) {
 	m.at(all, never, func(name string) error { return m.move(&killer{}, false).User(t.Context(), key(name)) })
 	m.wantMoved(here, there, all, began)
 
-	// Back, killed at every step, and forth again with the half of them that was killed after a write; the others go on back.
+	// Back, killed at every step, and forth again with the half of them that was killed after a write; the others go on
+	// back.
 	m.at(all, killed, func(name string) error { return m.move(point(name), true).User(t.Context(), key(name)) })
 	var forth, back []string
 	for _, name := range all {
@@ -302,8 +304,9 @@ func (m *movers) wantKept(w *world, name string, mu *v1alpha1.ManagedUser) {
 	}
 }
 
-// wantOneWriter goes through the call log: nobody was made or deleted, the mover wrote nothing but marks, and an operator wrote
-// only to users that had its mark then. operators are their names in the log by their owner ids; all users began here.
+// wantOneWriter goes through the call log: nobody was made or deleted, the mover wrote nothing but marks, and an
+// operator wrote only to users that had its mark then. operators are their names in the log by their owner ids; all
+// users began here.
 func wantOneWriter(t *testing.T, cal *calcomtest.Server, operators map[string]string) {
 	t.Helper()
 	owner := make(map[int64]string)

@@ -15,8 +15,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/stack"
 )
 
-// Two clusters under one API URL. The built plugin is killed several times while it moves users from one to the other, with what
-// they need; then it ends what it began, and brings them back.
+// Two clusters under one API URL. The built plugin is killed several times while it moves users from one to the other,
+// with what they need; then it ends what it began, and brings them back.
 func TestMoveBetweenClusters(t *testing.T) {
 	t.Parallel()
 	const n = 60

@@ -14,8 +14,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
-// screen runs a command in a real terminal of 80 columns and returns what it shows, line by line. No line may be longer than the terminal is
-// wide.
+// screen runs a command in a real terminal of 80 columns and returns what it shows, line by line. No line may be longer
+// than the terminal is wide.
 func (w *world) screen(t *testing.T, args ...string) []string {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "tmux")

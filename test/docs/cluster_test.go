@@ -118,7 +118,8 @@ func (c *cluster) remove(ctx context.Context, kind schema.GroupVersionKind) (int
 			continue
 		}
 		n++
-		// Else the operator would have to do what the page did not: give back, delete, wait for permits. A label can protect.
+		// Else the operator would have to do what the page did not: give back, delete, wait for permits. A label can
+		// protect.
 		if len(object.GetFinalizers()) > 0 || len(object.GetLabels()) > 0 {
 			patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null,"labels":null}}`))
 			errs = append(errs, client.IgnoreNotFound(c.client.Patch(ctx, object, patch)))

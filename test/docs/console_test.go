@@ -15,7 +15,8 @@ import (
 // exchange is a command of a console block and what the page says that it prints.
 type exchange struct{ command, output string }
 
-// exchanges splits a console block. A command goes on while its lines end with a backslash, or with "> " before the next.
+// exchanges splits a console block. A command goes on while its lines end with a backslash, or with "> " before the
+// next.
 func exchanges(block string) []exchange {
 	var all []exchange
 	inCommand := false
@@ -110,7 +111,8 @@ func blank(line string, ranges [][2]int) string {
 	return line
 }
 
-// matches compares what a page says with what was printed. An ellipsis stands for anything, alone on a line for any lines.
+// matches compares what a page says with what was printed. An ellipsis stands for anything, alone on a line for any
+// lines.
 func matches(want, got string) bool {
 	want, got = normalise(want), normalise(got)
 	if !strings.Contains(want, "…") {

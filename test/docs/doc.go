@@ -4,8 +4,8 @@
 // Package docs tests the documentation: README.md, CONTRIBUTING.md and docs/.
 //
 // Each page is followed as a reader would, from the top, in a copy of the repository, on a real API server with the
-// operator. https://api.cal.com is the look-alike of test/calcomtest, so that commands and manifests are run as they are
-// printed. A block is run by its language:
+// operator. https://api.cal.com is the look-alike of test/calcomtest, so that commands and manifests are run as they
+// are printed. A block is run by its language:
 //
 //   - sh: by bash, with -euo pipefail. Variables and the folder last to the end of the page.
 //   - console: each line that begins with "$ " is a command; what follows is compared with what it prints. "go test -run
@@ -26,6 +26,6 @@
 //	<!-- run by: FILE, FILE -->         these files run the same commands
 //	<!-- not run: REASON -->            one of the reasons in exempt_test.go
 //
-// A block that is none of this fails the test, and so does a comment that is not understood. Links, flags, reasons, metrics,
-// paths, make targets and names of tests that any page mentions are looked up.
+// A block that is none of this fails the test, and so does a comment that is not understood. Links, flags, reasons,
+// metrics, paths, make targets and names of tests that any page mentions are looked up.
 package docs

@@ -169,8 +169,8 @@ func (r *reader) plugin(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "kubectl-calcom"), []byte(script), 0o700)
 }
 
-// prepare does a setup: "clean" removes everything, lines that begin with cal.com change the look-alike, and all others are
-// for bash, with the functions of testdata/setup.sh.
+// prepare does a setup: "clean" removes everything, lines that begin with cal.com change the look-alike, and all others
+// are for bash, with the functions of testdata/setup.sh.
 func (r *reader) prepare(script string) error {
 	var shell strings.Builder
 	flush := func() error {
@@ -199,8 +199,8 @@ func (r *reader) prepare(script string) error {
 	return flush()
 }
 
-// onlyLooks matches commands that change nothing, and whose answers may need some time: the API server publishes what kubectl
-// explain reads some time after it knows a kind.
+// onlyLooks matches commands that change nothing, and whose answers may need some time: the API server publishes what
+// kubectl explain reads some time after it knows a kind.
 var onlyLooks = regexp.MustCompile(`\A(\s*kubectl (get|explain) [^|;&><]*\n)+\z`)
 
 // poll does what is only looked at again until it is as expected, as a reader would.
@@ -263,8 +263,8 @@ func (r *reader) bash(options, script string) (string, error) {
 	return out.String(), err
 }
 
-// converse runs the commands of a console block and compares what they print. It returns the block as it is printed now,
-// where it differs, and as it is otherwise.
+// converse runs the commands of a console block and compares what they print. It returns the block as it is printed
+// now, where it differs, and as it is otherwise.
 func (r *reader) converse(s *step) (string, error) {
 	all := exchanges(s.text)
 	if all == nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/yuin/goldmark/ast"
 )
 
-// TestTroubleshooting compares the headings of docs/troubleshooting.md, the table of those reasons with which nothing is wrong, and that of
-// events, with what there is.
+// TestTroubleshooting compares the headings of docs/troubleshooting.md, the table of those reasons with which nothing
+// is wrong, and that of events, with what there is.
 func TestTroubleshooting(t *testing.T) {
 	conditions, err := os.ReadFile(filepath.Join(root, "api", "v1alpha1", "conditions.go"))
 	if err != nil {

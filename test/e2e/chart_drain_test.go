@@ -18,8 +18,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
-// The hook before an uninstall releases everybody and deletes nobody, with no more rights than the chart gives it. There is no kubelet
-// here, so that its containers are run by hand.
+// The hook before an uninstall releases everybody and deletes nobody, with no more rights than the chart gives it.
+// There is no kubelet here, so that its containers are run by hand.
 func TestChartDrainsBeforeUninstall(t *testing.T) {
 	for name, values := range map[string]string{
 		"Cluster":    "drainOnUninstall: {enabled: true, oauthClients: true}\n",

@@ -52,8 +52,9 @@ func (r *release) run(ctx context.Context, command string, args ...string) error
 	return nil
 }
 
-// The operator does with the rights that the chart gives it, for the whole cluster, for some namespaces and without anything in the
-// cluster, all that it does; it is never refused, by the chart's policies neither, and needs every right.
+// The operator does with the rights that the chart gives it, for the whole cluster, for some namespaces and without
+// anything in the cluster, all that it does; it is never refused, by the chart's policies neither, and needs every
+// right.
 func TestRightsOfChart(t *testing.T) {
 	const fast = `
 allowedAPIURLs: [SANDBOX]
@@ -172,8 +173,8 @@ func (w *world) listHolds() {
 	}
 }
 
-// An older chart is upgraded, the release is uninstalled and installed anew: CRDs change with the chart, and stay without it, and so do
-// objects and their users in Cal.com, who are the same all the time.
+// An older chart is upgraded, the release is uninstalled and installed anew: CRDs change with the chart, and stay
+// without it, and so do objects and their users in Cal.com, who are the same all the time.
 func TestChartIsUpgradedAndUninstalled(t *testing.T) {
 	t.Parallel()
 	r := &release{values: "allowedAPIURLs: [SANDBOX]\nmassDeleteLimit: 10\n"}

@@ -1,8 +1,8 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package e2e tests the built binaries on a real control plane: installed from config/default or the Helm chart, under the operator's
-// own ServiceAccount.
+// Package e2e tests the built binaries on a real control plane: installed from config/default or the Helm chart, under
+// the operator's own ServiceAccount.
 package e2e
 
 import (

@@ -12,9 +12,9 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
-// The worst accident: somebody deletes the CRD, and with it every object at once. With a limit, no more than that number of
-// users is lost before somebody notices, even if the operator is killed again and again meanwhile; and then they can all be
-// kept, or let go.
+// The worst accident: somebody deletes the CRD, and with it every object at once. With a limit, no more than that
+// number of users is lost before somebody notices, even if the operator is killed again and again meanwhile; and then
+// they can all be kept, or let go.
 func TestDeletedCRDLosesNoMoreThanTheLimit(t *testing.T) {
 	t.Parallel()
 	const users, limit, kept = 500, 10, 50

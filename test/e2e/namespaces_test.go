@@ -14,8 +14,8 @@ import (
 // perNamespace is how many users each namespace has.
 const perNamespace = 20
 
-// Namespaces go, whatever is deleted first and whatever becomes of the operator meanwhile: kube-controller-manager deletes
-// their content in no certain order, and nothing may stay, neither in Kubernetes nor in Cal.com.
+// Namespaces go, whatever is deleted first and whatever becomes of the operator meanwhile: kube-controller-manager
+// deletes their content in no certain order, and nothing may stay, neither in Kubernetes nor in Cal.com.
 func TestNamespacesGo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, stack.Config{

@@ -50,7 +50,8 @@ type rights struct {
 	}
 }
 
-// granted reads what the cluster gives the operator's ServiceAccount: the rules of every role that is bound to it by name.
+// granted reads what the cluster gives the operator's ServiceAccount: the rules of every role that is bound to it by
+// name.
 func (w *world) granted() []grant {
 	w.Helper()
 	var all rights
@@ -98,8 +99,8 @@ func expand(role, namespace string, rule rbacv1.PolicyRule) []grant {
 	return grants
 }
 
-// The operator does with its shipped rights all that it does, is never refused, by the policies of config/policy neither,
-// and needs every one of them.
+// The operator does with its shipped rights all that it does, is never refused, by the policies of config/policy
+// neither, and needs every one of them.
 func TestRights(t *testing.T) {
 	t.Parallel()
 	metrics := freeAddress(t)

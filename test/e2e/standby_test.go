@@ -21,8 +21,8 @@ import (
 // standbyMetrics is where the standby serves its metrics.
 const standbyMetrics = "127.0.0.1:18445"
 
-// The leader is killed. Who waited for its lease knows all objects already: it works as soon as it has the lease, asks the API
-// server for nothing anew, and neither writes nor calls anything for the users that are as they should be.
+// The leader is killed. Who waited for its lease knows all objects already: it works as soon as it has the lease, asks
+// the API server for nothing anew, and neither writes nor calls anything for the users that are as they should be.
 func TestStandbyTakesOver(t *testing.T) {
 	t.Parallel()
 	const n = 20
@@ -117,8 +117,8 @@ func (w *world) series(prefix string) []string {
 	return slices.DeleteFunc(lines, func(line string) bool { return !strings.HasPrefix(line, prefix) })
 }
 
-// kubectl apply keeps what it last applied in an annotation. The operator's cache holds no copy of it, and its patches must leave
-// it alone: without it, a field that is taken out of a manifest would stay in the object.
+// kubectl apply keeps what it last applied in an annotation. The operator's cache holds no copy of it, and its patches
+// must leave it alone: without it, a field that is taken out of a manifest would stay in the object.
 func TestLastAppliedStays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, stack.Config{OperatorArgs: []string{"--leader-elect=false"}})

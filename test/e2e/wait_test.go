@@ -12,8 +12,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/stack/stacktest"
 )
 
-// kubectl wait ends when an object is Ready at its present generation: a spec that the operator has not seen yet is not taken for one
-// that it has dealt with.
+// kubectl wait ends when an object is Ready at its present generation: a spec that the operator has not seen yet is not
+// taken for one that it has dealt with.
 func TestKubectlWait(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, stack.Config{OperatorArgs: []string{"--leader-elect=false"}})
@@ -61,7 +61,8 @@ spec: {oauthClientRef: {name: acme}, email: canary.wait@example.com, name: Canar
 	}
 }
 
-// wantGenerations checks that status and conditions tell the generation that they are about, without which kubectl could not.
+// wantGenerations checks that status and conditions tell the generation that they are about, without which kubectl
+// could not.
 func (w *world) wantGenerations(object string) {
 	w.Helper()
 	var is struct {

@@ -25,7 +25,8 @@ func patchOf(t *testing.T, script string, object map[string]any) map[string]any 
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What is empty comes back from Lua as a list; Argo CD sees to that (cleanReturnedObj), and no object here has such a field.
+	// What is empty comes back from Lua as a list; Argo CD sees to that (cleanReturnedObj), and no object here has such
+	// a field.
 	data, err := jsonmergepatch.CreateThreeWayJSONMergePatch(before, after, before)
 	if err != nil {
 		t.Fatal(err)

@@ -187,7 +187,8 @@ func (c *cluster) wait(object *unstructured.Unstructured, condition string) {
 	c.kubectl("", on("wait", object, "--for="+condition, "--timeout="+patience.String())...)
 }
 
-// eventually repeats a command until it succeeds: kubectl wait gives up at once on a CRD so new that its conditions are null.
+// eventually repeats a command until it succeeds: kubectl wait gives up at once on a CRD so new that its conditions are
+// null.
 func (c *cluster) eventually(stdin string, args ...string) {
 	c.Helper()
 	var last error

@@ -182,7 +182,8 @@ func TestFluxHelmRelease(t *testing.T) {
 	checkChart(t, chart.Chart, release.GetValues())
 }
 
-// checkChart looks up values in those of a chart of this repository. What the chart makes of them is tested in test/chart.
+// checkChart looks up values in those of a chart of this repository. What the chart makes of them is tested in
+// test/chart.
 func checkChart(t *testing.T, folder string, values map[string]any) {
 	t.Helper()
 	var known map[string]any
@@ -206,8 +207,8 @@ func checkChart(t *testing.T, folder string, values map[string]any) {
 	}
 }
 
-// A CRD that went would take all objects along, and with them the users. Neither tool takes one away by itself, which for Argo CD is more than
-// Helm's annotation says.
+// A CRD that went would take all objects along, and with them the users. Neither tool takes one away by itself, which
+// for Argo CD is more than Helm's annotation says.
 func TestCRDsStay(t *testing.T) {
 	crds := 0
 	for _, object := range documents(t, kustomize(t, absolute(t, "config", "default"))) {

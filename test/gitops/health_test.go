@@ -43,8 +43,8 @@ func judge(t *testing.T, c customizations, object *unstructured.Unstructured) ve
 	return v
 }
 
-// Each state in which the operator was seen to leave an object has the health that is on file, and that file breaks none of the rules. New
-// states come from "make shapes", and their health is to be looked at before it is committed.
+// Each state in which the operator was seen to leave an object has the health that is on file, and that file breaks
+// none of the rules. New states come from "make shapes", and their health is to be looked at before it is committed.
 func TestHealthOfEveryShape(t *testing.T) {
 	c, messages, table := readCustomizations(t), readTable(t, "messages.tsv"), readTable(t, "shapes.tsv")
 	update := os.Getenv("UPDATE_SHAPES") != ""
@@ -75,7 +75,8 @@ func TestHealthOfEveryShape(t *testing.T) {
 	}
 }
 
-// broken returns the rules that a verdict breaks. They are written without a look at how Argo CD or the script come to theirs.
+// broken returns the rules that a verdict breaks. They are written without a look at how Argo CD or the script come to
+// theirs.
 func (s shape) broken(v verdict, messages map[string][]string) []string {
 	ready := s.conditions["Ready"]
 	current := s.observed == "current"

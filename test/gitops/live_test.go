@@ -218,7 +218,8 @@ func TestOnACluster(t *testing.T) {
 	t.Run("differences", func(t *testing.T) { testDifferences(c.within(t)) })
 }
 
-// testDifferences: whatever the operator does with what was applied, Argo CD finds nothing to set back; no ignoreDifferences are needed.
+// testDifferences: whatever the operator does with what was applied, Argo CD finds nothing to set back; no
+// ignoreDifferences are needed.
 func testDifferences(c *cluster) {
 	custom := readCustomizations(c.T)
 	c.kubectl("", "create", "secret", "generic", "calcom", "--namespace=calcom-system", "--from-literal=secretKey="+clientSecret)
@@ -294,7 +295,8 @@ func (n *tenant) changeByHand() {
 	}
 }
 
-// testExamples: the API server with Argo CD's own CRDs takes the examples, and the patch adds to a ConfigMap that is there.
+// testExamples: the API server with Argo CD's own CRDs takes the examples, and the patch adds to a ConfigMap that is
+// there.
 func testExamples(c *cluster) {
 	t := c.T
 	list := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/argoproj/argo-cd/v3")

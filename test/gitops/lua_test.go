@@ -29,8 +29,8 @@ const (
 // scriptTimeout is Argo CD's limit for one script (util/lua/lua.go).
 const scriptTimeout = time.Second
 
-// libraries are those that Argo CD opens for scripts from argocd-cm (util/lua/lua.go): neither string nor math, and of os only what
-// require("os") gives.
+// libraries are those that Argo CD opens for scripts from argocd-cm (util/lua/lua.go): neither string nor math, and of
+// os only what require("os") gives.
 var libraries = []struct {
 	name string
 	open lua.LGFunction

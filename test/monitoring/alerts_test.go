@@ -162,7 +162,8 @@ func (c scraped) series() []map[string]string {
 	return all
 }
 
-// nothingFires expects that no alert but one has fired at any time. The name of the story is in what promtool says otherwise.
+// nothingFires expects that no alert but one has fired at any time. The name of the story is in what promtool says
+// otherwise.
 func nothingFires(story, but string) []map[string]any {
 	return []map[string]any{{
 		"expr":      fmt.Sprintf(`label_replace(count by (alertname) (count_over_time(ALERTS{alertstate="firing", alertname!=%q}[%dm])), "story", %q, "", "")`, but, lasts, story),
@@ -203,7 +204,8 @@ const (
 	runbook = "https://github.com/calcom-operator/calcom-operator/blob/main/docs/runbook.md#"
 )
 
-// Each alert comes when it should, not a minute before, with the words and the label that say what and who; and no other comes with it.
+// Each alert comes when it should, not a minute before, with the words and the label that say what and who; and no
+// other comes with it.
 func TestAlertsFire(t *testing.T) {
 	file, all := shippedRules(t)
 	summaries, tested := make(map[string]string), make(map[string]bool)

@@ -79,7 +79,8 @@ func TestAlertsStaySilent(t *testing.T) {
 	judge(t, file, tests...)
 }
 
-// The stories are silent because nothing is wrong, and not because nothing is heard: each of these is one of them, gone on for too long.
+// The stories are silent because nothing is wrong, and not because nothing is heard: each of these is one of them, gone
+// on for too long.
 func TestSilenceEnds(t *testing.T) {
 	file, _ := shippedRules(t)
 	a := func(different scraped) scraped { return together(leader("a", 0), different) }

@@ -92,7 +92,8 @@ spec:
 `, calcomtest.DefaultClient().ID, w.proxy.URL)
 }
 
-// users are manifests of the users from one number up to another. The first five have tokens, and the second half a label.
+// users are manifests of the users from one number up to another. The first five have tokens, and the second half a
+// label.
 func (w *world) users(from, to int, zone string) string {
 	var all strings.Builder
 	if zone == "" {

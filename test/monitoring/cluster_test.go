@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// scraped are series and their values at each minute, in promtool's notation: "5x9" is ten times five, "0+2x9" grows by two each
-// minute, and "_" is no sample.
+// scraped are series and their values at each minute, in promtool's notation: "5x9" is ten times five, "0+2x9" grows by
+// two each minute, and "_" is no sample.
 type scraped map[string]string
 
 // lasts is how long every story is, in minutes.
@@ -27,7 +27,8 @@ func name(pod, metric string, labels ...string) string {
 	return fmt.Sprintf("%s{%s}", metric, strings.Join(append([]string{on(pod)}, labels...), ", "))
 }
 
-// run is a value for some minutes. promtool takes a number behind x as that of the repetitions, and for no sample as that of minutes.
+// run is a value for some minutes. promtool takes a number behind x as that of the repetitions, and for no sample as
+// that of minutes.
 func run(value any, minutes int) string {
 	if minutes <= 0 {
 		return ""
@@ -51,8 +52,8 @@ func between(begin, end int, usually, then any) string {
 	return run(usually, begin) + run(then, end-begin) + run(usually, lasts-end)
 }
 
-// stamps are the times in seconds at which something happens every so many minutes, from one minute to another, as a gauge shows the
-// last of them.
+// stamps are the times in seconds at which something happens every so many minutes, from one minute to another, as a
+// gauge shows the last of them.
 func stamps(begin, end, every int) string {
 	all := ""
 	for minute := begin; minute < end; minute += every {

@@ -86,7 +86,8 @@ func alertNames(t *testing.T) []string {
 	return names
 }
 
-// withoutMetadata drops what Kubernetes checks and these tests do not look at, so that any other field that is not known is an error.
+// withoutMetadata drops what Kubernetes checks and these tests do not look at, so that any other field that is not
+// known is an error.
 func withoutMetadata(t *testing.T, content []byte) []byte {
 	t.Helper()
 	var resource map[string]any
@@ -101,7 +102,8 @@ func withoutMetadata(t *testing.T, content []byte) []byte {
 	return content
 }
 
-// promtool runs the tool that is built from go.mod, without service discovery, which takes minutes to compile and is not needed.
+// promtool runs the tool that is built from go.mod, without service discovery, which takes minutes to compile and is
+// not needed.
 func promtool(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	find := exec.CommandContext(t.Context(), "go", "tool", "-n", "promtool")

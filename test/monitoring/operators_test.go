@@ -11,7 +11,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 )
 
-// Where several operators are chosen, what they count is added up; the pods of one are not, since those that wait serve the same, or zero.
+// Where several operators are chosen, what they count is added up; the pods of one are not, since those that wait serve
+// the same, or zero.
 func TestPanelsAddUpOperators(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	r, err := newRecording(1, now)

@@ -23,8 +23,8 @@ import (
 // query is one of those that are shipped, and where.
 type query struct{ from, expr string }
 
-// TestQueries asks the operator itself whether every query of the alerts, the dashboard and the documentation is about what it serves:
-// each metric, each label and each value. And every panel has something to show.
+// TestQueries asks the operator itself whether every query of the alerts, the dashboard and the documentation is about
+// what it serves: each metric, each label and each value. And every panel has something to show.
 func TestQueries(t *testing.T) {
 	r := record(t)
 	file, _ := shippedRules(t)
@@ -273,8 +273,8 @@ func (s *served) checkLabels(names []string, within parser.Node) []string {
 	return mistakes
 }
 
-// withoutConditions returns an expression that shows what is compared, whether the comparison holds or not, and whatever the reason. Of
-// absent, it shows what is to be absent.
+// withoutConditions returns an expression that shows what is compared, whether the comparison holds or not, and
+// whatever the reason. Of absent, it shows what is to be absent.
 func withoutConditions(t *testing.T, expr string) string {
 	t.Helper()
 	var shown func(parser.Expr) parser.Expr

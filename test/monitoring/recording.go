@@ -1,8 +1,8 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package monitoring tests config/monitoring, the alerts and the dashboard, with Prometheus's own tools, and draws a picture of the
-// dashboard. The queries are asked of what a real operator served.
+// Package monitoring tests config/monitoring, the alerts and the dashboard, with Prometheus's own tools, and draws a
+// picture of the dashboard. The queries are asked of what a real operator served.
 package monitoring
 
 import (
@@ -27,9 +27,9 @@ import (
 
 // Recording holds what was scraped, and answers queries as Prometheus would.
 //
-// The operator was watched on a server whose time goes faster, with intervals that are as much shorter. The recording has the time
-// of the server: an hour of it passed in 3600/scale seconds. Moments and durations among the metrics are stretched with it, but for
-// the time of a call, which is the network's.
+// The operator was watched on a server whose time goes faster, with intervals that are as much shorter. The recording
+// has the time of the server: an hour of it passed in 3600/scale seconds. Moments and durations among the metrics are
+// stretched with it, but for the time of a call, which is the network's.
 type Recording struct {
 	// Begin and End are the moments of the first and the last scrape, in the recording's time.
 	Begin, End time.Time

@@ -48,8 +48,9 @@ type world struct {
 	tick  *time.Ticker
 }
 
-// Record has a real operator, with a standby, live through good and bad times on a real API server, and scrapes both of them.
-// KUBEBUILDER_ASSETS has to name the control plane's folder, and the working directory has to be in the operator's module.
+// Record has a real operator, with a standby, live through good and bad times on a real API server, and scrapes both of
+// them. KUBEBUILDER_ASSETS has to name the control plane's folder, and the working directory has to be in the
+// operator's module.
 func Record(ctx context.Context, config Config) (_ *Recording, err error) {
 	w := &world{Config: config, pods: make(map[string]string)}
 	if w.proxy, err = newProxy(ctx); err != nil {

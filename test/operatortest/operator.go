@@ -35,8 +35,8 @@ type Operator struct {
 	err   error // Of the manager; to be read once ended is closed.
 }
 
-// Start runs the operator on a manager of its own until the test and its cleanups that were registered later are over. It
-// returns once the operator is ready to work.
+// Start runs the operator on a manager of its own until the test and its cleanups that were registered later are over.
+// It returns once the operator is ready to work.
 func Start(t TB, config *rest.Config, options Options) *Operator {
 	t.Helper()
 	// The test's context ends before its cleanups, which may want to delete users.
@@ -52,8 +52,8 @@ func Start(t TB, config *rest.Config, options Options) *Operator {
 	return o
 }
 
-// Launch runs the operator on a manager of its own until Stop, or until the context ends. It returns once the operator is ready
-// to work.
+// Launch runs the operator on a manager of its own until Stop, or until the context ends. It returns once the operator
+// is ready to work.
 func Launch(ctx context.Context, config *rest.Config, options Options) (*Operator, error) {
 	own, err := options.operator()
 	if err != nil {
@@ -110,15 +110,16 @@ func (o *Operator) ready(ctx context.Context, mgr ctrl.Manager) error {
 	return nil
 }
 
-// Stop ends the operator, waits until it is down, and returns the error of its manager, if any. Calling it twice is allowed.
+// Stop ends the operator, waits until it is down, and returns the error of its manager, if any. Calling it twice is
+// allowed.
 func (o *Operator) Stop() error {
 	o.stop()
 	<-o.ended
 	return o.err
 }
 
-// SetupWithManager puts the operator's reconcilers on a manager, which the caller starts, with this context. The manager's scheme
-// has to know the types of client-go and of api/v1alpha1. A process with several such managers needs
+// SetupWithManager puts the operator's reconcilers on a manager, which the caller starts, with this context. The
+// manager's scheme has to know the types of client-go and of api/v1alpha1. A process with several such managers needs
 // Controller.SkipNameValidation in their options.
 func SetupWithManager(ctx context.Context, mgr ctrl.Manager, options Options) error {
 	own, err := options.operator()
@@ -128,7 +129,8 @@ func SetupWithManager(ctx context.Context, mgr ctrl.Manager, options Options) er
 	return setup(ctx, mgr, own)
 }
 
-// setup adds the reconcilers after a look at what they need: without it, they would wait for two minutes before they say so.
+// setup adds the reconcilers after a look at what they need: without it, they would wait for two minutes before they
+// say so.
 func setup(ctx context.Context, mgr ctrl.Manager, own *operator.Options) error {
 	kind := v1alpha1.GroupVersion.WithKind("ManagedUser")
 	if !mgr.GetScheme().Recognizes(kind) {

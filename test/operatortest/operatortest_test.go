@@ -74,7 +74,8 @@ func run(m *testing.M) (code int) {
 	return m.Run()
 }
 
-// refusesOldCRDs returns an error unless the operator refuses to start with CRDs of another version. They stay installed.
+// refusesOldCRDs returns an error unless the operator refuses to start with CRDs of another version. They stay
+// installed.
 func refusesOldCRDs(config *rest.Config) error {
 	old := crd.Objects()
 	for _, c := range old {
@@ -216,7 +217,8 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// How long a suite waits for what this package starts, once the control plane is up: CRDs, operator, sandbox, first user Ready.
+// How long a suite waits for what this package starts, once the control plane is up: CRDs, operator, sandbox, first
+// user Ready.
 func BenchmarkStart(b *testing.B) {
 	for b.Loop() {
 		if _, err := envtest.InstallCRDs(bare, envtest.CRDInstallOptions{CRDs: crd.Objects()}); err != nil {

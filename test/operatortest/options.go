@@ -27,29 +27,30 @@ const (
 	defaultWorkers             = 8
 )
 
-// Window is the time over which a sandbox of NewSandbox counts calls, and the operator with it; Cal.com counts over a minute.
-// That is how long the operator stays away after a 429.
+// Window is the time over which a sandbox of NewSandbox counts calls, and the operator with it; Cal.com counts over a
+// minute. That is how long the operator stays away after a 429.
 const Window = time.Second
 
 // Options are the operator's flags, as far as they can matter to a test. The zero value suits most tests.
 type Options struct {
-	// AllowedAPIURLs are the comma-separated beginnings of the API URLs that may be called, DefaultAllowedAPIURLs when empty.
+	// AllowedAPIURLs are the comma-separated beginnings of the API URLs that may be called, DefaultAllowedAPIURLs when
+	// empty.
 	AllowedAPIURLs string
-	// ResyncInterval is the time in which the drift sweep looks at every user once, and after which users that wait for a
-	// person are looked at again; 1 s when zero.
+	// ResyncInterval is the time in which the drift sweep looks at every user once, and after which users that wait for
+	// a person are looked at again; 1 s when zero.
 	ResyncInterval time.Duration
-	// UnknownOutcomeGrace is how long, after a create call whose answer was lost, a user that cannot be found is waited for;
-	// 1 s when zero. It has to be longer than any Fault.EffectDelay of a create.
+	// UnknownOutcomeGrace is how long, after a create call whose answer was lost, a user that cannot be found is waited
+	// for; 1 s when zero. It has to be longer than any Fault.EffectDelay of a create.
 	UnknownOutcomeGrace time.Duration
 	// QuotaWindow is the time over which the server counts calls; Window when zero.
 	QuotaWindow time.Duration
 	// RateLimitShare is the part of a client's quota that is used, above 0 and up to 1; 0.8 when zero.
 	RateLimitShare float64
-	// MassDeleteLimit is how many users of one OAuth client are deleted in any ten minutes; any number when zero. It needs
-	// the namespace Namespace to exist.
+	// MassDeleteLimit is how many users of one OAuth client are deleted in any ten minutes; any number when zero. It
+	// needs the namespace Namespace to exist.
 	MassDeleteLimit int
-	// MassAbsenceLimit is how many users of one OAuth client may be gone in any ten minutes before none is created anew; any number
-	// when zero, whereas the operator's own default is 10. It needs the namespace Namespace to exist.
+	// MassAbsenceLimit is how many users of one OAuth client may be gone in any ten minutes before none is created
+	// anew; any number when zero, whereas the operator's own default is 10. It needs the namespace Namespace to exist.
 	MassAbsenceLimit int
 	// OwnerID begins the mark of every user in Cal.com; the UID of the namespace kube-system when empty.
 	OwnerID string

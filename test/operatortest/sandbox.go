@@ -17,11 +17,12 @@ import (
 // secretKey is the key in the Secret of NewSandbox.
 const secretKey = "secretKey"
 
-// NewSandbox starts a look-alike of Cal.com for one test, with one OAuth client, puts the client's key into a new Secret of the
-// namespace, and returns how to reach it: the spec.oauthClient of a ManagedUser, and the spec of an OAuthClient.
+// NewSandbox starts a look-alike of Cal.com for one test, with one OAuth client, puts the client's key into a new
+// Secret of the namespace, and returns how to reach it: the spec.oauthClient of a ManagedUser, and the spec of an
+// OAuthClient.
 //
-// It takes at most one calcomtest.Options. Unless those have a TimeScale, a minute of the sandbox's rate limit takes a Window. Of
-// several clients, the credentials are those of the first.
+// It takes at most one calcomtest.Options. Unless those have a TimeScale, a minute of the sandbox's rate limit takes a
+// Window. Of several clients, the credentials are those of the first.
 func NewSandbox(t TB, c client.Client, namespace string, options ...calcomtest.Options) (*calcomtest.Server, *v1alpha1.OAuthClientCredentials) {
 	t.Helper()
 	var o calcomtest.Options

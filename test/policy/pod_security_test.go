@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// The namespace of config/default enforces the Pod Security Standard "restricted", and the operator's pod meets it. Each
-// single step away from it is refused, so the check checks.
+// The namespace of config/default enforces the Pod Security Standard "restricted", and the operator's pod meets it.
+// Each single step away from it is refused, so the check checks.
 func TestPodSecurity(t *testing.T) {
 	var space corev1.Namespace
 	must(t, admin.Get(t.Context(), client.ObjectKey{Name: "calcom-system"}, &space))

@@ -14,7 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Who the operator is and which group breaks the glass is written once, in settings.yaml, and where the list of API URLs is, in the list.
+// Who the operator is and which group breaks the glass is written once, in settings.yaml, and where the list of API
+// URLs is, in the list.
 func TestSettings(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "policy")
 	must(t, os.CopyFS(dir, os.DirFS(filepath.Join(root, "config", "policy"))))
@@ -56,7 +57,8 @@ func change(t *testing.T, file string, oldAndNew ...string) {
 	must(t, os.WriteFile(file, []byte(strings.NewReplacer(oldAndNew...).Replace(string(text))), 0o600))
 }
 
-// A kustomization that gives everything another namespace and other names has policies that work, and know its operator.
+// A kustomization that gives everything another namespace and other names has policies that work, and know its
+// operator.
 func TestOverlay(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.CopyFS(filepath.Join(dir, "config"), os.DirFS(filepath.Join(root, "config"))))

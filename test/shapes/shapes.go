@@ -1,9 +1,10 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package shapes collects in which states objects of the operator are seen, as far as other tools judge them: which conditions they have, of
-// which generation, and whether they are being deleted. The simulation and the stories of internal/controller show what they see
-// to a Set; test/gitops asks Argo CD's and Flux' code what it makes of each shape.
+// Package shapes collects in which states objects of the operator are seen, as far as other tools judge them: which
+// conditions they have, of which generation, and whether they are being deleted. The simulation and the stories of
+// internal/controller show what they see to a Set; test/gitops asks Argo CD's and Flux' code what it makes of each
+// shape.
 package shapes
 
 import (
@@ -24,7 +25,8 @@ import (
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 )
 
-// UpdateVariable is the environment variable that, set to anything, lets Check add what is new to the files instead of failing.
+// UpdateVariable is the environment variable that, set to anything, lets Check add what is new to the files instead of
+// failing.
 const UpdateVariable = "UPDATE_SHAPES"
 
 // The files that hold what is known, in one folder.
@@ -45,7 +47,8 @@ type Set struct {
 	messages map[string]string
 }
 
-// Add notes the shape of an object: a ManagedUser, or an OAuthClient, which stands for both kinds, since one reconciler writes them.
+// Add notes the shape of an object: a ManagedUser, or an OAuthClient, which stands for both kinds, since one reconciler
+// writes them.
 func (s *Set) Add(object client.Object) {
 	head, observed, conditions := describe(object)
 	words := []string{head}
@@ -113,8 +116,8 @@ func settled(message string) string {
 	return spaces.ReplaceAllString(message, "default")
 }
 
-// Check compares the set with the files in a folder. Shapes and conditions that these lack are an error, or are added where
-// UpdateVariable is set. What the files have already stays as it is.
+// Check compares the set with the files in a folder. Shapes and conditions that these lack are an error, or are added
+// where UpdateVariable is set. What the files have already stays as it is.
 func (s *Set) Check(dir string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,7 +131,8 @@ func (s *Set) Check(dir string) error {
 	)
 }
 
-// core is the part of a shape that decides on health. The others come in more combinations than anybody will ever have seen.
+// core is the part of a shape that decides on health. The others come in more combinations than anybody will ever have
+// seen.
 func core(shape string) string {
 	var words []string
 	for word := range strings.FieldsSeq(shape) {

@@ -189,7 +189,8 @@ func (w *World) checkClientStatus(c *v1alpha1.OAuthClient) {
 	}
 }
 
-// checkClient checks in the end that the OAuthClient is protected just while somebody needs it, is Ready, and counts its users.
+// checkClient checks in the end that the OAuthClient is protected just while somebody needs it, is Ready, and counts
+// its users.
 func (w *World) checkClient(c *cluster) {
 	a, users := c.api, 0
 	for _, mu := range a.users {

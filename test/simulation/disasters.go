@@ -116,9 +116,9 @@ func (l *ledger) recreating(t *task) {
 	}
 }
 
-// releasing judges the release of an object whose user is gone, unless it has deleted the user itself, or found another of its own
-// and removed the mark from that. A few deletions that were asked
-// for before the process began can have been begun by the one before.
+// releasing judges the release of an object whose user is gone, unless it has deleted the user itself, or found another
+// of its own and removed the mark from that. A few deletions that were asked for before the process began can have been
+// begun by the one before.
 func (l *ledger) releasing(t *task, before *v1alpha1.ManagedUser) {
 	deleted, p := before.DeletionTimestamp, t.process
 	if t.misled {
@@ -141,8 +141,8 @@ func keeps(mu *v1alpha1.ManagedUser) bool {
 	return policy == v1alpha1.DeletionPolicyOrphan || policy == "" && (annotated || mu.Status.Origin == v1alpha1.OriginAdopted)
 }
 
-// countAbsence checks that what follows from users that are gone is held up: in any ten minutes, less those that a reconcile may take from
-// the permission to the call, it happens to no more objects than the limit says.
+// countAbsence checks that what follows from users that are gone is held up: in any ten minutes, less those that a
+// reconcile may take from the permission to the call, it happens to no more objects than the limit says.
 func (l *ledger) countAbsence(t *task) {
 	d := &l.world.disasters
 	if d.limit == 0 || t.object.Annotations[v1alpha1.AllowMassAbsenceAnnotation] == "true" {
@@ -165,7 +165,8 @@ func (l *ledger) countAbsence(t *task) {
 	}
 }
 
-// allowAbsences is a person who finds what is held, and says that the users are really gone. Nothing is held where few were lost.
+// allowAbsences is a person who finds what is held, and says that the users are really gone. Nothing is held where few
+// were lost.
 func (w *World) allowAbsences() {
 	if w.disasters.limit == 0 {
 		return

@@ -290,16 +290,16 @@ func (w *World) changeUser() {
 	}
 }
 
-// wipeMetadata removes a user's metadata, and the mark with them, unless a status that was exchanged names the user: then two of
-// the three places in which its identity stands would be wrong.
+// wipeMetadata removes a user's metadata, and the mark with them, unless a status that was exchanged names the user:
+// then two of the three places in which its identity stands would be wrong.
 func (w *World) wipeMetadata(id int64) {
 	if !w.isExchanged(id) {
 		w.byHand(id, "its metadata wiped", func(u *calcomtest.User) { u.Metadata = nil })
 	}
 }
 
-// moveUser changes a user's address. A user without a name that gets the address of an open create call could not be told from
-// what that call made.
+// moveUser changes a user's address. A user without a name that gets the address of an open create call could not be
+// told from what that call made.
 func (w *World) moveUser(id int64, to string) {
 	if !w.isFree(to) || isBlank(w.ledger.users[id]) && w.ledger.isOpen(to) {
 		return

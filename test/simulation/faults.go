@@ -11,8 +11,8 @@ import (
 )
 
 // latestEffect is how long after its arrival the server may still finish a create that nobody waits for any more. The
-// operator waits two minutes from the moment at which it wrote down that it sends the call, which may be half a minute before it
-// does; what comes later is beyond its promise.
+// operator waits two minutes from the moment at which it wrote down that it sends the call, which may be half a minute
+// before it does; what comes later is beyond its promise.
 const latestEffect = 85 * time.Second
 
 // fault is what happens to one call.
@@ -147,8 +147,8 @@ func (w *World) createFault(x *exchange) fault {
 	}
 }
 
-// stopFault is a server that stops in the middle of a create: it dies, answers an error, or goes on later. The steps in which
-// the user is linked and not marked yet are the ones that matter most.
+// stopFault is a server that stops in the middle of a create: it dies, answers an error, or goes on later. The steps in
+// which the user is linked and not marked yet are the ones that matter most.
 func (w *World) stopFault(late time.Duration) fault {
 	steps := []calcomtest.CreateStep{
 		calcomtest.StepInsert, calcomtest.StepLink, calcomtest.StepLink, calcomtest.StepProfile, calcomtest.StepTokens,

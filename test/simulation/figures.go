@@ -15,8 +15,8 @@ type Figures struct {
 	Seeds, Steps, Reconciles, Calls, Writes, Restarts       int
 	Duplicates, Leaks, ForeignTouched, Stuck, Shown, Others int
 	Faults                                                  map[string]int
-	// MostCreates is how many create calls one process had under way at a time, Woken how often a free place woke an object, and
-	// SlowCalls how many checks of slow calls there were.
+	// MostCreates is how many create calls one process had under way at a time, Woken how often a free place woke an
+	// object, and SlowCalls how many checks of slow calls there were.
 	MostCreates, Woken, SlowCalls int
 }
 

@@ -237,8 +237,8 @@ func (k *kubeClient) write(ctx context.Context, object client.Object, wr *write)
 	return nil
 }
 
-// commit lets the API server take the write, and the ledger look at what it did. The function that it returns copies the
-// answer into the writer's object.
+// commit lets the API server take the write, and the ledger look at what it did. The function that it returns copies
+// the answer into the writer's object.
 func (w *World) commit(t *task, key types.NamespacedName, object client.Object, wr *write) (take func(), err error) {
 	if hook := w.options.Hooks.Write; hook != nil {
 		var taken bool

@@ -41,8 +41,8 @@ type claim struct {
 	adopted bool
 	// zoned: the create call named a time zone. failed: Cal.com answered it with an error of its own.
 	zoned, failed bool
-	// exposed: another tool rewrote the object since its records were last seen, and only the memory of the process that
-	// sent the create call may lead to the user.
+	// exposed: another tool rewrote the object since its records were last seen, and only the memory of the process
+	// that sent the create call may lead to the user.
 	exposed bool
 	// wasExposed: exposed was set before.
 	wasExposed bool
@@ -223,8 +223,8 @@ func (l *ledger) creatingAgain(t *task, last *post) {
 	}
 }
 
-// isOpen reports whether an object waits for the outcome of a create call with an address, or may have sent one as far as its
-// records tell. A user without a name and a mark that comes meanwhile cannot be told from that of the call.
+// isOpen reports whether an object waits for the outcome of a create call with an address, or may have sent one as far
+// as its records tell. A user without a name and a mark that comes meanwhile cannot be told from that of the call.
 func (l *ledger) isOpen(email string) bool {
 	for _, p := range l.posts {
 		if !p.known && p.email == email {
@@ -327,8 +327,8 @@ func (l *ledger) createAnswered(p *post, x *exchange, readable bool, f fault) {
 	}
 }
 
-// learn is what a look at Cal.com tells of a create call: that its user is there, that somebody else has its address, or
-// at least that it was looked for.
+// learn is what a look at Cal.com tells of a create call: that its user is there, that somebody else has its address,
+// or at least that it was looked for.
 func (l *ledger) learn(p *post, x *exchange) {
 	if _, ok := x.shown[p.claim.userID]; ok {
 		p.known = true

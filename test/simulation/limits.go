@@ -30,8 +30,8 @@ func (p *process) countCall(x *exchange) {
 	}
 }
 
-// countDeletion checks that a mass deletion is held up: in any ten minutes, less those that a reconcile may take from the
-// permission to the call, no more users are deleted than the limit says.
+// countDeletion checks that a mass deletion is held up: in any ten minutes, less those that a reconcile may take from
+// the permission to the call, no more users are deleted than the limit says.
 func (l *ledger) countDeletion(t *task) {
 	limit := l.world.massLimit
 	if limit == 0 || t.object.Annotations[v1alpha1.AllowMassDeletionAnnotation] == "true" {

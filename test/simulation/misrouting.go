@@ -19,8 +19,8 @@ type span struct{ from, until time.Time }
 
 func (s span) holds(at time.Time) bool { return !at.Before(s.from) && at.Before(s.until) }
 
-// gap is how long Cal.com is down where ids come to mean other users, so that no reconcile goes on with what it saw before:
-// Cal.com has no call that depends on what the caller last saw.
+// gap is how long Cal.com is down where ids come to mean other users, so that no reconcile goes on with what it saw
+// before: Cal.com has no call that depends on what the caller last saw.
 const gap = reconcileTimeout + time.Minute
 
 // tenant is another server that takes the same credentials, to which a proxy leads for a while.
@@ -172,7 +172,8 @@ func (w *World) isNamed(id int64) bool {
 	return false
 }
 
-// actMisled is what people do while their users seem to be gone: they delete objects, ask for a reconcile, and restart the operator.
+// actMisled is what people do while their users seem to be gone: they delete objects, ask for a reconcile, and restart
+// the operator.
 func (w *World) actMisled(c *cluster) {
 	keys := c.api.keys()
 	switch w.random.IntN(3) {
@@ -187,8 +188,8 @@ func (w *World) actMisled(c *cluster) {
 	}
 }
 
-// mislead notes that an object goes on as if its user were gone, because another tenant's answers say so. One that has lost its status
-// too does not know that it had a user.
+// mislead notes that an object goes on as if its user were gone, because another tenant's answers say so. One that has
+// lost its status too does not know that it had a user.
 func (l *ledger) mislead(key string) {
 	for _, c := range l.claims {
 		if c.key() == key {

@@ -55,7 +55,8 @@ type process struct {
 	started time.Time
 	// cutOff is how many releases it took for the end of deletions that the process before had begun.
 	cutOff int
-	// called is when the calls of the last minute were made, to another tenant and to the right one: each counts by itself.
+	// called is when the calls of the last minute were made, to another tenant and to the right one: each counts by
+	// itself.
 	called map[bool][]time.Time
 
 	// creating is how many create calls are under way, and check the request for the next check of slow calls.
@@ -158,8 +159,8 @@ func (p *process) checkLater(check controller.PaceRequest, after time.Duration) 
 	p.enqueue(paceName, p.world.now().Add(after))
 }
 
-// beginCall notes that a call begins, and returns what notes its end. A server without transactions bears only few create calls
-// at a time.
+// beginCall notes that a call begins, and returns what notes its end. A server without transactions bears only few
+// create calls at a time.
 func (p *process) beginCall(x *exchange) (end func()) {
 	if x.op != calcomtest.OpCreate {
 		return func() {}
@@ -242,8 +243,8 @@ func (p *process) tellNeeded(mu *v1alpha1.ManagedUser) {
 	}
 }
 
-// keepSecret takes a Secret's metadata into the cache and reports whether the operator's sign of a release came or went, and
-// whether its finalizer was put on.
+// keepSecret takes a Secret's metadata into the cache and reports whether the operator's sign of a release came or
+// went, and whether its finalizer was put on.
 func (p *process) keepSecret(e watchEvent) (releasing, justMarked bool) {
 	before := p.secrets[e.key]
 	if e.metadata == nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// renumber restores the database in such a way that the ids restart: some users have come back under other ids, the others are lost,
-// and other people's users have ids that statuses name. Cal.com is down meanwhile.
+// renumber restores the database in such a way that the ids restart: some users have come back under other ids, the
+// others are lost, and other people's users have ids that statuses name. Cal.com is down meanwhile.
 func (w *World) renumber(ctx context.Context) {
 	const name = "the database is restored and its ids restart"
 	w.populate(ctx)
@@ -74,8 +74,8 @@ func (w *World) tryAdd(u calcomtest.User) (added calcomtest.User, ok bool) {
 	return w.cal.AddUser(clientID, u), true
 }
 
-// renumbered takes over what a restore did: ids are the new ids of the users that are left, by the old ones, and theirs are the
-// other people's users that came with it.
+// renumbered takes over what a restore did: ids are the new ids of the users that are left, by the old ones, and theirs
+// are the other people's users that came with it.
 func (l *ledger) renumbered(ids map[int64]int64, theirs map[int64]calcomtest.User) {
 	w := l.world
 	moved, byWorld, allowed := map[int64]bool{}, theirs, map[int64]map[string]bool{}

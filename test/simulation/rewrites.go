@@ -54,8 +54,8 @@ func (w *World) rewriteUser(c *cluster, key types.NamespacedName, change func(*v
 	w.ledger.noteAmnesia(c, key)
 }
 
-// replaceObject writes an object as kubectl replace does with a manifest: without finalizers and annotations, and the status,
-// which is a subresource, as it was.
+// replaceObject writes an object as kubectl replace does with a manifest: without finalizers and annotations, and the
+// status, which is a subresource, as it was.
 func (w *World) replaceObject(c *cluster, key types.NamespacedName) {
 	if !c.api.users[key].DeletionTimestamp.IsZero() {
 		return // It would be gone at once, by force.
@@ -117,8 +117,8 @@ func (w *World) isExchanged(id int64) bool {
 	return exchanged
 }
 
-// restoreBackup applies an old state of an object over the one that is there, as a backup tool does: spec and metadata, and
-// not the status.
+// restoreBackup applies an old state of an object over the one that is there, as a backup tool does: spec and metadata,
+// and not the status.
 func (w *World) restoreBackup(c *cluster, key types.NamespacedName) {
 	backup, ok := w.backups[ownerName(c, key)]
 	if !ok || !c.api.users[key].DeletionTimestamp.IsZero() || backup.Spec.UserID != c.api.users[key].Spec.UserID ||
@@ -158,8 +158,8 @@ func (w *World) strip() {
 	}
 }
 
-// mostRestorations is how often a process may put records back within restorationWindow: with delays that double from one
-// second it is four times.
+// mostRestorations is how often a process may put records back within restorationWindow: with delays that double from
+// one second it is four times.
 const (
 	mostRestorations  = 5
 	restorationWindow = 10 * time.Second
@@ -183,7 +183,8 @@ func (w *World) countRestoration(t *task, before, after *v1alpha1.ManagedUser) {
 	}
 }
 
-// stripNeeded removes the protection of the Secret or the OAuthClient, or replaces the Secret: key and finalizer in one write.
+// stripNeeded removes the protection of the Secret or the OAuthClient, or replaces the Secret: key and finalizer in one
+// write.
 func (w *World) stripNeeded(c *cluster) {
 	c.forced = true
 	secret, exists := c.api.secrets[secretName]
@@ -203,8 +204,8 @@ func (w *World) stripNeeded(c *cluster) {
 	}
 }
 
-// isExposed reports whether another tool has just rewritten the object of a claim: what the object needs may be released by a
-// reconcile that saw it without its finalizer.
+// isExposed reports whether another tool has just rewritten the object of a claim: what the object needs may be
+// released by a reconcile that saw it without its finalizer.
 func (w *World) isExposed(c *claim) bool {
 	at, rewritten := w.rewrittenAt[c.key()]
 	return c.exposed || rewritten && w.now().Sub(at) < reconcileTimeout
@@ -216,8 +217,8 @@ func isBound(mu *v1alpha1.ManagedUser) bool {
 		mu.Status.Origin != "" && mu.DeletionTimestamp.IsZero()
 }
 
-// lacksRecords reports whether an object that is to stay and owns a user lacks the finalizer, or an annotation that says how it
-// came to own it.
+// lacksRecords reports whether an object that is to stay and owns a user lacks the finalizer, or an annotation that
+// says how it came to own it.
 func lacksRecords(mu *v1alpha1.ManagedUser) bool {
 	if !mu.DeletionTimestamp.IsZero() || !isBound(mu) {
 		return false
@@ -240,7 +241,8 @@ func (l *ledger) noteAmnesia(c *cluster, name types.NamespacedName) {
 	}
 }
 
-// remembersOrigin reports whether some record still says how an object came to own the user of a claim, and none contradicts it.
+// remembersOrigin reports whether some record still says how an object came to own the user of a claim, and none
+// contradicts it.
 func (l *ledger) remembersOrigin(c *claim, mu *v1alpha1.ManagedUser) bool {
 	inStatus := func(origin v1alpha1.Origin) bool {
 		return mu.Status.User != nil && mu.Status.User.ID == c.userID && mu.Status.Origin == origin
@@ -254,7 +256,8 @@ func (l *ledger) remembersOrigin(c *claim, mu *v1alpha1.ManagedUser) bool {
 	return !adopted && (inStatus(v1alpha1.OriginCreated) || recordOf(mu).Email != "")
 }
 
-// wakeContenders wakes the objects in conflict that want the address, or the username, that another object's user has freed.
+// wakeContenders wakes the objects in conflict that want the address, or the username, that another object's user has
+// freed.
 func (p *process) wakeContenders(before, after *v1alpha1.ManagedUser) {
 	freed := heldAddress(before)
 	if freed == "" || freed == heldAddress(after) {

@@ -63,8 +63,8 @@ func (l *ledger) isExcused(t *task, c *claim) bool {
 		t.misled && (!c.misled.IsZero() || !c.stored) // It cannot be known to be another tenant's answer.
 }
 
-// orphans reports whether the object is on its way out and is to leave its user behind. Without a policy in the spec that is
-// right for an adopted user, which the claim tells.
+// orphans reports whether the object is on its way out and is to leave its user behind. Without a policy in the spec
+// that is right for an adopted user, which the claim tells.
 func orphans(mu *v1alpha1.ManagedUser) bool {
 	return !mu.DeletionTimestamp.IsZero() && mu.Spec.DeletionPolicy != v1alpha1.DeletionPolicyDelete
 }
@@ -103,8 +103,8 @@ func (l *ledger) checkClaims(byWorld bool) {
 	}
 }
 
-// sentUnseen reports whether two processes each sent a create call for an object while another tool rewrote it, so that neither
-// found the record of the other.
+// sentUnseen reports whether two processes each sent a create call for an object while another tool rewrote it, so that
+// neither found the record of the other.
 func (l *ledger) sentUnseen(a, b *claim) bool {
 	return a.process != b.process && (a.wasExposed || b.wasExposed)
 }
@@ -152,8 +152,9 @@ func (w *World) isFinished(id int64) bool {
 	return ok && step == calcomtest.StepSchedule
 }
 
-// checkFinished checks that a user which its object created is finished when a process writes that the object is Ready. For a
-// user without a time zone, only the process that was answered an error knows, and another leader may have been faster.
+// checkFinished checks that a user which its object created is finished when a process writes that the object is Ready.
+// For a user without a time zone, only the process that was answered an error knows, and another leader may have been
+// faster.
 func (w *World) checkFinished(p *process, mu *v1alpha1.ManagedUser) {
 	id := knownID(mu)
 	ready := meta.FindStatusCondition(mu.Status.Conditions, v1alpha1.ConditionReady)
@@ -177,14 +178,14 @@ func (l *ledger) isRemembered(c *claim) bool {
 	return c.exposed && c.isKeptInMemory() && c.cluster.api.users[c.name] != nil
 }
 
-// isKeptInMemory reports whether the process that sent the create call of a claim is alive, and remembers the call since no
-// status shows its outcome.
+// isKeptInMemory reports whether the process that sent the create call of a claim is alive, and remembers the call
+// since no status shows its outcome.
 func (c *claim) isKeptInMemory() bool {
 	return !c.stored && slices.Contains(c.cluster.processes, c.process)
 }
 
-// takenByAnother reports whether the user carries another's mark: somebody put it there by hand, or two owners raced and
-// the other one came second. Cal.com has no conditional update that could prevent that.
+// takenByAnother reports whether the user carries another's mark: somebody put it there by hand, or two owners raced
+// and the other one came second. Cal.com has no conditional update that could prevent that.
 func (l *ledger) takenByAnother(c *claim) bool {
 	u, ok := l.users[c.userID]
 	return ok && ownerOf(u, c.key()) == anothers

@@ -27,8 +27,8 @@ import (
 // mostSeeds is within how many seeds each sabotage has to be noticed.
 const mostSeeds = 2000
 
-// TestSabotageIsCaught breaks one rule after the other from outside the operator: a simulation that finds nothing is worth
-// something only if it can find something.
+// TestSabotageIsCaught breaks one rule after the other from outside the operator: a simulation that finds nothing is
+// worth something only if it can find something.
 func TestSabotageIsCaught(t *testing.T) {
 	for _, s := range []struct {
 		name  string

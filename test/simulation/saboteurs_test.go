@@ -9,7 +9,8 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// rememberAll lets an unmarked user that is asked for by the id in a status seem to be the one that the status describes.
+// rememberAll lets an unmarked user that is asked for by the id in a status seem to be the one that the status
+// describes.
 func rememberAll(_ *World, t *task, x *exchange) {
 	if x.op != calcomtest.OpGet || x.status != http.StatusOK || knownID(t.object) != x.id {
 		return

@@ -142,8 +142,8 @@ func (w *World) secretWritten(c *cluster, before, after *corev1.Secret) {
 	}
 }
 
-// isCutOff reports whether nothing leads from the object of a claim to the Secret any more, because the protection of the
-// OAuthClient was taken off.
+// isCutOff reports whether nothing leads from the object of a claim to the Secret any more, because the protection of
+// the OAuthClient was taken off.
 func (c *cluster) isCutOff(claim *claim) bool {
 	mu := c.api.users[claim.name]
 	if mu == nil || mu.Spec.OAuthClientRef == nil {

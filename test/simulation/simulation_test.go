@@ -90,7 +90,8 @@ func TestSeedsAreReplayable(t *testing.T) {
 	}
 }
 
-// checkShapes checks that it is decided what other tools make of each state in which an object was. Many seeds find rarer ones.
+// checkShapes checks that it is decided what other tools make of each state in which an object was. Many seeds find
+// rarer ones.
 func checkShapes(t *testing.T, seen *shapes.Set, isUsual bool) {
 	t.Helper()
 	if !isUsual && os.Getenv(shapes.UpdateVariable) == "" {

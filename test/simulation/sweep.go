@@ -16,12 +16,12 @@ import (
 	"github.com/calcom-operator/calcom-operator/test/calcomtest"
 )
 
-// noticing is how long it may take until drift is put right that nobody reports: an interval, and what the sweep adds to it when
-// it begins, waits for the quota, or has to ask for some again.
+// noticing is how long it may take until drift is put right that nobody reports: an interval, and what the sweep adds
+// to it when it begins, waits for the quota, or has to ask for some again.
 const noticing = resync + resync/5
 
-// checkDrift changes users by hand, which the sweep alone can notice. With a small quota nobody is removed: to create a user anew takes
-// many calls, and longer than to notice.
+// checkDrift changes users by hand, which the sweep alone can notice. With a small quota nobody is removed: to create a
+// user anew takes many calls, and longer than to notice.
 func (w *World) checkDrift(ctx context.Context) {
 	w.each(func(c *cluster, key types.NamespacedName) {
 		mu := c.api.users[key]
@@ -46,8 +46,9 @@ func (w *World) checkDrift(ctx context.Context) {
 	w.until(ctx, w.now().Add(2*resync)) // A user who was removed may leave objects behind that only observed it.
 }
 
-// checkSweep checks, after a rest, what the drift sweeps did meanwhile: one call in each interval, which looked at everybody, so
-// that nobody else had to call; and that they report the users whose objects do not exist or have others, all of them and nobody else.
+// checkSweep checks, after a rest, what the drift sweeps did meanwhile: one call in each interval, which looked at
+// everybody, so that nobody else had to call; and that they report the users whose objects do not exist or have others,
+// all of them and nobody else.
 func (w *World) checkSweep() {
 	if len(w.restless) > 0 {
 		w.violate("at rest, although it is Ready, %s", w.restless[0])
@@ -67,7 +68,8 @@ func (w *World) checkSweep() {
 	}
 }
 
-// checkFindings checks what the only process of a cluster has to report. Its OAuthClient is swept though nobody may be Ready.
+// checkFindings checks what the only process of a cluster has to report. Its OAuthClient is swept though nobody may be
+// Ready.
 func (w *World) checkFindings(c *cluster, ready int) {
 	all := c.processes[0].reconciler.Sweeps()
 	if len(all) != 1 {
@@ -89,7 +91,8 @@ func hasAnother(mu *v1alpha1.ManagedUser, id int64) bool {
 	return isBound(mu) && own != 0 && own != id && mu.Spec.UserID != id
 }
 
-// leaks returns, in order, the users that carry the mark of an object of a cluster that does not exist, or has another user.
+// leaks returns, in order, the users that carry the mark of an object of a cluster that does not exist, or has another
+// user.
 func (w *World) leaks(c *cluster) []int64 {
 	var ids []int64
 	for id, u := range w.ledger.users {

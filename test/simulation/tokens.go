@@ -73,8 +73,8 @@ func (f *TokensFigures) String() string {
 	return b.String()
 }
 
-// RunTokens lives through two days of one seed in which users have tokens, with faults or without any. The operator is restarted
-// again and again in both.
+// RunTokens lives through two days of one seed in which users have tokens, with faults or without any. The operator is
+// restarted again and again in both.
 func RunTokens(ctx context.Context, seed uint64, faults bool, options Options) (Report, TokensFigures) {
 	w := newWorld(seed, options)
 	defer func() { w.cal.Close() }()
@@ -223,7 +223,8 @@ func (tw *tokensWorld) struck(f fault) fault {
 	return f
 }
 
-// sent judges a call for tokens by what the user's Secret holds: without a reason, nobody replaces a token before its time.
+// sent judges a call for tokens by what the user's Secret holds: without a reason, nobody replaces a token before its
+// time.
 func (tw *tokensWorld) sent(t *task, x *exchange) {
 	switch {
 	case tw == nil || !x.isAboutTokens():

@@ -75,7 +75,8 @@ func (a *apiServer) exists(uid types.UID) bool {
 	return false
 }
 
-// Apply writes a Secret with tokens. Of all that a server-side apply does, a merge is enough: nobody else owns its fields.
+// Apply writes a Secret with tokens. Of all that a server-side apply does, a merge is enough: nobody else owns its
+// fields.
 func (k *kubeClient) Apply(ctx context.Context, object runtime.ApplyConfiguration, _ ...client.ApplyOption) error {
 	apply, ok := object.(*corev1ac.SecretApplyConfiguration)
 	if !ok {

@@ -32,7 +32,8 @@ func (w *World) changeTokens(c *cluster) {
 	}
 }
 
-// checkTokens checks, in the end, that each Secret with tokens is wanted, and that what an object says of its own is true.
+// checkTokens checks, in the end, that each Secret with tokens is wanted, and that what an object says of its own is
+// true.
 func (w *World) checkTokens(c *cluster) {
 	for _, name := range sortedKeys(c.api.secrets) {
 		owner := metav1.GetControllerOf(c.api.secrets[name])

@@ -21,8 +21,8 @@ import (
 // usualTokenSeeds is the same for the worlds of tokens.
 const usualTokenSeeds = 4
 
-// TestTokens lives through two days of tokens, half of the seeds without any fault and half of them full of these. TOKEN_SEED replays
-// one, with its trace.
+// TestTokens lives through two days of tokens, half of the seeds without any fault and half of them full of these.
+// TOKEN_SEED replays one, with its trace.
 func TestTokens(t *testing.T) {
 	if seed := numberFrom(t, "TOKEN_SEED", 0); seed != 0 {
 		report, figures := RunTokens(t.Context(), seed, seed%2 == 0, Options{Trace: true})

@@ -55,16 +55,16 @@ func (l *ledger) mayTouch(t *task, x *exchange, u calcomtest.User) bool {
 	return l.hasClaim(key, x.id) || l.allowed[x.id][key] || l.mayBeOwn(t, x.id)
 }
 
-// mayTouchMisrouted reports whether an object may change a user of another tenant, of which the ledger keeps no claims: one
-// that its spec or status names, that it may adopt, or that its own create call seems to have made there.
+// mayTouchMisrouted reports whether an object may change a user of another tenant, of which the ledger keeps no claims:
+// one that its spec or status names, that it may adopt, or that its own create call seems to have made there.
 func mayTouchMisrouted(mu *v1alpha1.ManagedUser, u calcomtest.User) bool {
 	adopts := mu.Spec.AdoptionPolicy == v1alpha1.AdoptionPolicyByEmail && plain(u.Email) == mu.Spec.Email
 	return mu.Spec.UserID == u.ID || isIn(mu, u) || adopts ||
 		isBlank(u) && (mu.DeletionTimestamp.IsZero() || plain(u.Email) == recordOf(mu).Email)
 }
 
-// deleting judges a delete call by the policies of the object. A user whose creation Cal.com did not finish, and that no status
-// has named, is deleted to be created anew.
+// deleting judges a delete call by the policies of the object. A user whose creation Cal.com did not finish, and that
+// no status has named, is deleted to be created anew.
 func (l *ledger) deleting(t *task, x *exchange, key string) {
 	if l.isRecreating(t, x) {
 		return
@@ -83,28 +83,28 @@ func (l *ledger) deleting(t *task, x *exchange, key string) {
 	}
 }
 
-// isRecreating reports whether a delete call is for an unfinished user that the object creates anew. What another tenant has is
-// judged by checkTenant.
+// isRecreating reports whether a delete call is for an unfinished user that the object creates anew. What another
+// tenant has is judged by checkTenant.
 func (l *ledger) isRecreating(t *task, x *exchange) bool {
 	return t.object.DeletionTimestamp.IsZero() && (x.misrouted || l.isUnfinished(t, x.id))
 }
 
-// isUnfinished reports whether a user was made by a create call of an object, as far as can be told, was not finished by Cal.com,
-// and has been in no status.
+// isUnfinished reports whether a user was made by a create call of an object, as far as can be told, was not finished
+// by Cal.com, and has been in no status.
 func (l *ledger) isUnfinished(t *task, id int64) bool {
 	return slices.ContainsFunc(l.claims, func(c *claim) bool {
 		return c.userID == id && !c.adopted && !c.stored && (c.failed || l.seemsUnfinished(t, id)) && (c.key() == t.owner() || l.mayBeOwn(t, id))
 	})
 }
 
-// seemsUnfinished reports whether a user lacks what a create call leaves. Where another tool removed the record of a call, a
-// second one can have come within seconds, with a time zone that the first did not have.
+// seemsUnfinished reports whether a user lacks what a create call leaves. Where another tool removed the record of a
+// call, a second one can have come within seconds, with a time zone that the first did not have.
 func (l *ledger) seemsUnfinished(t *task, id int64) bool {
 	return !l.world.isFinished(id) || recordOf(t.object).Zoned && l.users[id].DefaultScheduleID == nil
 }
 
-// mayBeOwn reports whether a user that Cal.com did not get to mark can be that of an object's create call, as far as the record
-// of that call tells: two objects with one address cannot tell whose call made it.
+// mayBeOwn reports whether a user that Cal.com did not get to mark can be that of an object's create call, as far as
+// the record of that call tells: two objects with one address cannot tell whose call made it.
 func (l *ledger) mayBeOwn(t *task, id int64) bool {
 	u := l.users[id]
 	ofSomeCall := slices.ContainsFunc(l.claims, func(c *claim) bool { return c.userID == id && c.email == plain(u.Email) })

@@ -92,8 +92,8 @@ func (l *ledger) appeared(u calcomtest.User, t *task, x *exchange) {
 	l.world.violate("user %d comes from nowhere", u.ID)
 }
 
-// marked notes that an object put its mark on a user, or has it there again. Another tool may have removed the object's records
-// since the operator read it.
+// marked notes that an object put its mark on a user, or has it there again. Another tool may have removed the object's
+// records since the operator read it.
 func (l *ledger) marked(t *task, u calcomtest.User) {
 	key := t.owner()
 	for _, c := range l.claims {
@@ -118,8 +118,8 @@ func (l *ledger) letGo(key string, id int64) {
 	}
 }
 
-// excuseLoss gives up a user whose address an update changed after somebody had emptied the status in which its id stood: the
-// operator read it before.
+// excuseLoss gives up a user whose address an update changed after somebody had emptied the status in which its id
+// stood: the operator read it before.
 func (l *ledger) excuseLoss(t *task, id int64) {
 	if t.process.cluster.api.lost[t.key] <= versionOf(t.object) {
 		return

@@ -117,8 +117,8 @@ func (w *World) justified(c *cluster, mu *v1alpha1.ManagedUser, reason string) b
 	return false
 }
 
-// isForgotten reports whether the address has a user whose creation stopped before the mark was written, and another tool removed
-// the record of the create call, which alone led to it.
+// isForgotten reports whether the address has a user whose creation stopped before the mark was written, and another
+// tool removed the record of the create call, which alone led to it.
 func (w *World) isForgotten(mu *v1alpha1.ManagedUser, key string) bool {
 	return w.anyUser(func(u calcomtest.User) bool {
 		return isMeant(mu, u) && isBlank(u) && slices.ContainsFunc(w.ledger.claims, func(c *claim) bool {
@@ -132,8 +132,8 @@ func (w *World) isHalfMade(mu *v1alpha1.ManagedUser) bool {
 	return w.halfMade[mu.Spec.Email] || w.anyUser(func(u calcomtest.User) bool { return isMeant(mu, u) && !w.isFinished(u.ID) })
 }
 
-// isStranger reports whether the user in status is unmarked, and its address there is none of the object's: another tool exchanged
-// statuses, and the mark was removed by hand.
+// isStranger reports whether the user in status is unmarked, and its address there is none of the object's: another
+// tool exchanged statuses, and the mark was removed by hand.
 func (w *World) isStranger(mu *v1alpha1.ManagedUser) bool {
 	u, exists := w.ledger.users[knownID(mu)]
 	in := heldAddress(mu)
@@ -148,8 +148,8 @@ func (w *World) isSpecToBlame(mu *v1alpha1.ManagedUser, reason string) bool {
 	return isIncomplete(mu)
 }
 
-// isIncomplete reports whether the spec is at fault: there is no name to create a user with, or a userID that is not that
-// of the user which the object has already.
+// isIncomplete reports whether the spec is at fault: there is no name to create a user with, or a userID that is not
+// that of the user which the object has already.
 func isIncomplete(mu *v1alpha1.ManagedUser) bool {
 	return mu.Spec.Name == "" || mu.Spec.UserID != 0 && mu.Spec.UserID != knownID(mu)
 }
@@ -166,7 +166,8 @@ func knownID(mu *v1alpha1.ManagedUser) int64 {
 	return mu.Status.User.ID
 }
 
-// isTaken is hasRival, or reports that the user in status is none of the object's, or that the record of the object's own is lost.
+// isTaken is hasRival, or reports that the user in status is none of the object's, or that the record of the object's
+// own is lost.
 func (w *World) isTaken(mu *v1alpha1.ManagedUser, key string) bool {
 	return w.hasRival(mu, key) || key != "" && (w.isStranger(mu) || w.isForgotten(mu, key))
 }

@@ -77,8 +77,8 @@ type World struct {
 	// outages are when Cal.com answers every call by 503, and tenant is the other one to which a proxy may lead.
 	outages []span
 	tenant  *tenant
-	// rewrites: other tools rewrite what the operator keeps on objects. backups are old states of objects, and rivals the
-	// writers that remove finalizers just now, both by owner name.
+	// rewrites: other tools rewrite what the operator keeps on objects. backups are old states of objects, and rivals
+	// the writers that remove finalizers just now, both by owner name.
 	rewrites    bool
 	backups     map[string]*v1alpha1.ManagedUser
 	rivals      map[string]rival
@@ -92,8 +92,8 @@ type World struct {
 	// What was done since somebody last counted: writes of a status and of an object's metadata, and calls that change
 	// something in Cal.com or would have, but for a 409.
 	statusWrites, metadataWrites, secretWrites, changes, attempts int
-	// refreshes and tokenWrites are the calls for tokens and the writes of Secrets with them since; tokenStatuses are the writes of a
-	// status that say something new of tokens: those of a user that nobody may touch come to their end.
+	// refreshes and tokenWrites are the calls for tokens and the writes of Secrets with them since; tokenStatuses are
+	// the writes of a status that say something new of tokens: those of a user that nobody may touch come to their end.
 	refreshes, tokenWrites, tokenStatuses int
 	// lists is how many calls the sweep made since, and restless who else called although its object was Ready.
 	lists    int

@@ -87,8 +87,8 @@ func (s *Stack) configureAudit(environment *envtest.Environment) error {
 func (s *Stack) auditLog() string { return filepath.Join(s.config.Dir, "audit.log") }
 
 // OperatorRequests returns the requests that the operator has made up to now, as the audit log has them: a request
-// counts when it has been answered, a watch when it has begun. An answer can reach the operator a moment before the log,
-// so wait for a last request that you expect. Config.AuditLog has to be set.
+// counts when it has been answered, a watch when it has begun. An answer can reach the operator a moment before the
+// log, so wait for a last request that you expect. Config.AuditLog has to be set.
 func (s *Stack) OperatorRequests() ([]Request, error) {
 	if !s.config.AuditLog {
 		return nil, errors.New("reading the audit log: there is none; set AuditLog in the stack's Config")

@@ -16,8 +16,8 @@ import (
 )
 
 // startControllerManager starts those controllers of Kubernetes that delete things: without them a namespace stays
-// Terminating for ever. Each acts under its own ServiceAccount, as in a real cluster, so that admission policies see who
-// deletes.
+// Terminating for ever. Each acts under its own ServiceAccount, as in a real cluster, so that admission policies see
+// who deletes.
 func (s *Stack) startControllerManager(ctx context.Context) error {
 	if !s.config.ControllerManager {
 		return nil

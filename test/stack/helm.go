@@ -28,8 +28,8 @@ type Helm struct {
 	env        []string
 }
 
-// FindHelm returns helm of a major version, 3 or 4, which is compiled if Go's build cache does not have it. It keeps its files in dir and
-// acts with a kubeconfig, if one is given.
+// FindHelm returns helm of a major version, 3 or 4, which is compiled if Go's build cache does not have it. It keeps
+// its files in dir and acts with a kubeconfig, if one is given.
 func FindHelm(ctx context.Context, major int, dir, kubeconfig string) (*Helm, error) {
 	root, err := Root(ctx)
 	if err != nil {
@@ -54,7 +54,8 @@ func FindHelm(ctx context.Context, major int, dir, kubeconfig string) (*Helm, er
 // Chart returns the folder of the operator's chart.
 func (h *Helm) Chart() string { return filepath.Join(h.root, "charts", "calcom-operator") }
 
-// Run runs helm with the given standard input, and returns what it printed: standard output, and with an error the rest as well.
+// Run runs helm with the given standard input, and returns what it printed: standard output, and with an error the rest
+// as well.
 func (h *Helm) Run(ctx context.Context, stdin string, args ...string) ([]byte, error) {
 	helm := exec.CommandContext(ctx, h.path, args...)
 	helm.Env = h.env

@@ -38,7 +38,8 @@ func (s *Stack) install(ctx context.Context) error {
 	return s.Authorize(ctx)
 }
 
-// awaitCRDs waits until the API server serves the kinds. kubectl wait gives up at once on a CRD so new that it has no conditions.
+// awaitCRDs waits until the API server serves the kinds. kubectl wait gives up at once on a CRD so new that it has no
+// conditions.
 func (s *Stack) awaitCRDs(ctx context.Context) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {

@@ -3,8 +3,9 @@
 
 // Package stack runs the whole thing on one machine, as demos and end-to-end tests need it: a real API server, the
 // sandbox of Cal.com and the operator, the latter two as built binaries in processes of their own. The operator is
-// installed from config/default, or as the test says, and runs with the flags of its Deployment under its own ServiceAccount, with just the rights that are shipped.
-// Everything listens on 127.0.0.1 and keeps its files in one folder.
+// installed from config/default, or as the test says, and runs with the flags of its Deployment under its own
+// ServiceAccount, with just the rights that are shipped. Everything listens on 127.0.0.1 and keeps its files in one
+// folder.
 package stack
 
 import (
@@ -46,16 +47,17 @@ type Config struct {
 	SandboxArgs, OperatorArgs []string
 	// OperatorEnv is what the Stack's OperatorEnv is at first.
 	OperatorEnv []string
-	// API is the base URL, with /v2, of a sandbox that runs already: of a test that wants its call log, or of another stack. No
-	// sandbox is started then, and Inspection is empty.
+	// API is the base URL, with /v2, of a sandbox that runs already: of a test that wants its call log, or of another
+	// stack. No sandbox is started then, and Inspection is empty.
 	API string
-	// ControllerManager also starts kube-controller-manager, which KUBEBUILDER_ASSETS has to hold then, with the controllers
-	// that delete namespaces and what belongs to objects that are gone.
+	// ControllerManager also starts kube-controller-manager, which KUBEBUILDER_ASSETS has to hold then, with the
+	// controllers that delete namespaces and what belongs to objects that are gone.
 	ControllerManager bool
 	// Sandbox, Operator and ControllerManagerLog are told each line that the processes print; nil drops them.
 	Sandbox, Operator, ControllerManagerLog func(line string)
-	// Install puts the operator's objects into the cluster, with a Deployment and a ServiceAccount of the name calcom-operator in
-	// Namespace; nil applies config/default. The Stack has its control plane and its sandbox by then.
+	// Install puts the operator's objects into the cluster, with a Deployment and a ServiceAccount of the name
+	// calcom-operator in Namespace; nil applies config/default. The Stack has its control plane and its sandbox by
+	// then.
 	Install func(ctx context.Context, s *Stack) error
 	// AuditLog makes OperatorRequests tell what the operator asked of the API server.
 	AuditLog bool
@@ -200,8 +202,8 @@ func (s *Stack) StartOperator(ctx context.Context) (err error) {
 	return err
 }
 
-// StartStandby starts a second operator beside the first, with flags of its own after the others, and waits until it is ready. It
-// waits for the first one's lease, and is the operator from when that one is killed.
+// StartStandby starts a second operator beside the first, with flags of its own after the others, and waits until it is
+// ready. It waits for the first one's lease, and is the operator from when that one is killed.
 func (s *Stack) StartStandby(ctx context.Context, flags ...string) (err error) {
 	s.standby, err = s.launch(ctx, flags...)
 	return err
@@ -298,8 +300,8 @@ func answers(ctx context.Context, url string) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// The ports that FreeAddress chooses from. They are below those from which systems take the ports of outgoing connections: one of
-// these may be taken between two looks.
+// The ports that FreeAddress chooses from. They are below those from which systems take the ports of outgoing
+// connections: one of these may be taken between two looks.
 const firstPort, ports = 20_000, 10_000
 
 // FreeAddress returns an address that nobody listens on at the moment.

@@ -1,8 +1,8 @@
 // Copyright The calcom-operator Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Picture draws config/monitoring/dashboard.json with what a real operator served in two hours of good and bad times, which pass in a
-// few minutes. It is run in the repository's folder: see make dashboard-picture.
+// Picture draws config/monitoring/dashboard.json with what a real operator served in two hours of good and bad times,
+// which pass in a few minutes. It is run in the repository's folder: see make dashboard-picture.
 package main
 
 import (

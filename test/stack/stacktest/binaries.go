@@ -32,7 +32,8 @@ var (
 	})
 )
 
-// Main runs the tests of a package, whose stacks share one set of binaries, and returns the exit code. TestMain calls it.
+// Main runs the tests of a package, whose stacks share one set of binaries, and returns the exit code. TestMain calls
+// it.
 func Main(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "calcom-binaries-")
 	if err != nil {

@@ -29,8 +29,8 @@ type World struct {
 	inKubectl time.Duration
 }
 
-// Start starts a stack, in a folder of its own unless the configuration names one. The log of its operator is kept, and shown if
-// the test fails.
+// Start starts a stack, in a folder of its own unless the configuration names one. The log of its operator is kept, and
+// shown if the test fails.
 func Start(t *testing.T, config stack.Config) *World {
 	t.Helper()
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
@@ -95,8 +95,8 @@ func (w *World) Kubectl(ctx context.Context, stdin string, args ...string) ([]by
 	return w.Stack.Kubectl(ctx, stdin, args...)
 }
 
-// Eventually waits until a condition holds. It evaluates the condition every 100 ms; after one that ran kubectl, it pauses
-// for twice as long as that took, since kubectl must not take the CPU from what it waits for.
+// Eventually waits until a condition holds. It evaluates the condition every 100 ms; after one that ran kubectl, it
+// pauses for twice as long as that took, since kubectl must not take the CPU from what it waits for.
 func (w *World) Eventually(what string, holds func() bool) {
 	w.Helper()
 	const interval, longest = 100 * time.Millisecond, time.Second
