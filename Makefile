@@ -66,8 +66,8 @@ generate: ## Regenerate all that is made from something else
 bundle: ## Regenerate bundle, what the Operator Lifecycle Manager installs, from config/manifests
 	$(TOOL) kustomize build config/manifests | go run ./hack/bundle
 
-# A world of the simulation runs one step at a time: the race detector has nothing to find in it, and makes it many
-# times slower.
+# A world of the simulation runs one step at a time, and so does the test of ten thousand users: the race detector has
+# nothing to find in them, and makes them many times slower.
 .PHONY: test
 test: ## Run the tests of the code, on a real API server (PKG=./internal/... TESTFLAGS='-run Name' for some of all)
 ifdef PKG
@@ -77,6 +77,7 @@ else
 	go $(TESTING) -race $(TESTFLAGS) \
 		$$(go list ./... | grep -v $(patsubst ./%,-e /%$$,$(E2E_PACKAGES) ./test/simulation)); \
 	go $(TESTING) $(TESTFLAGS) ./test/simulation; \
+	go $(TESTING) -run=TestMemoryShrinks ./internal/controller; \
 	go -C test/example $(TESTING) -race $(TESTFLAGS) ./...
 endif
 
