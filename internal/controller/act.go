@@ -22,12 +22,12 @@ import (
 
 const (
 	// mostActions bounds the actions of one reconcile. The longest known way, a create call that meets a conflict after
-	// an unfinished user was deleted, has twelve.
+	// an unfinished user was deleted, has about ten.
 	mostActions = 32
 
-	// unmarkTimeout bounds the attempt to remove the mark from a user that is to stay. The release does not wait for a
-	// server that does not answer.
-	unmarkTimeout = 10 * time.Second
+	// optionalTimeout bounds an action whose failure does not matter, as on the way to remove the mark from a user that
+	// is to stay. The release does not wait for a server that does not answer.
+	optionalTimeout = 10 * time.Second
 )
 
 // acts are what the reconciler does for each verb.
@@ -55,12 +55,14 @@ var acts = map[manageduser.Verb]func(r *ManagedUserReconciler, ctx context.Conte
 
 // pursue decides and acts until an action ends the reconcile.
 func (r *ManagedUserReconciler) pursue(ctx context.Context, v *visit) error {
-	optional, cancel := context.WithTimeout(ctx, unmarkTimeout)
-	defer cancel()
+	decisions := log.FromContext(ctx).V(1)
 	for range mostActions {
 		a := manageduser.Decide(r.facts(v))
+		if decisions.Enabled() {
+			decisions.Info("Decided", "action", a.String())
+		}
 		if a.Optional {
-			v.evidence.UnmarkErr = r.act(optional, v, &a)
+			v.evidence.UnmarkErr = r.tryToAct(ctx, v, &a)
 		} else if err := r.act(ctx, v, &a); err != nil || a.Ends() {
 			return err
 		}
@@ -76,6 +78,13 @@ func (r *ManagedUserReconciler) act(ctx context.Context, v *visit, a *manageduse
 		}
 	}
 	return acts[a.Verb](r, ctx, v, a)
+}
+
+// tryToAct does an action whose failure does not matter.
+func (r *ManagedUserReconciler) tryToAct(ctx context.Context, v *visit, a *manageduser.Action) error {
+	ctx, cancel := context.WithTimeout(ctx, optionalTimeout)
+	defer cancel()
+	return r.act(ctx, v, a)
 }
 
 // facts are what Decide gets to know of the object now.

@@ -60,8 +60,8 @@ const (
 	VerbStop Verb = "stop"
 )
 
-// Action is the next step for an object: what to do and what it would change. Why, where it is not plain from the verb,
-// says the problem.
+// Action is the next step for an object: what to do, and what it would change. The problem says why, where the verb
+// does not.
 type Action struct {
 	Verb Verb
 	// UserID is the user in Cal.com that the action is about, 0 for none.
@@ -76,21 +76,22 @@ type Action struct {
 	Change *Difference
 	// Metadata is what VerbUnmark leaves.
 	Metadata calcom.Hidden[calcom.Metadata]
-	// Emails and calls are the addresses of VerbList and how many calls to take together.
+	// Emails and Calls are the addresses of VerbList and how many calls to take together.
 	Emails calcom.Hidden[[]string]
 	Calls  int
-	// cautious: no call is made with a secret key that another reconcile is trying.
+	// Cautious: no call is made with a secret key that another reconcile is trying.
 	Cautious bool
-	// retracts: VerbStop takes the create intent back, since the call had no effect.
+	// Retracts: VerbStop takes the create intent back, since the call had no effect.
 	Retracts bool
-	// optional: the reconcile goes on when the action fails.
+	// Optional: the reconcile goes on when the action fails.
 	Optional bool
-	// absence: the action follows from a user that is gone, and the limit of those decides first.
+	// Absence: the action follows from a user that is gone, and the limit of those decides first.
 	Absence bool
-	// Event of VerbRelease; none where event is empty.
+	// Event is the reason of the event of VerbRelease, which sends none where it is empty. Note is what the event says,
+	// and Warns makes it a warning.
 	Event, Note string
 	Warns       bool
-	// Reason why the mark stays on the user, for the log.
+	// Reason is why the mark stays on the user, for the log.
 	Reason error
 }
 

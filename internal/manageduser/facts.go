@@ -92,7 +92,7 @@ type Evidence struct {
 	Admitted bool
 	// Deleted is the deletion that was sent.
 	Deleted *SentDeletion
-	// Unmarked is set when the mark was removed from a user that is to stay, and unmarkErr is why it was not.
+	// Unmarked is set when the mark was removed from a user that is to stay, and UnmarkErr is why it was not.
 	Unmarked  bool
 	UnmarkErr error
 }
@@ -107,7 +107,7 @@ type listed struct {
 type CreateConflict struct {
 	// UserID is the user that the answer names, 0 if it names none.
 	UserID int64
-	// renewed: an earlier create call may have been sent.
+	// Renewed: an earlier create call may have been sent.
 	Renewed bool
 }
 
@@ -122,9 +122,9 @@ type SentDeletion struct {
 type Candidate struct {
 	calcom.User
 
-	// known: the id stands in the status, or the user carries the object's mark.
+	// Known: the id stands in the status, or the user carries the object's mark.
 	Known bool
-	// byID: the id stands in the status, so that the user is the object's own even without the mark.
+	// ByID: the id stands in the status, so that the user is the object's own even without the mark.
 	ByID bool
 	// Origin is set once the object owns the user.
 	Origin v1alpha1.Origin

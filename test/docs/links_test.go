@@ -43,6 +43,27 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// TestLayout has the layout in CONTRIBUTING.md name every package that others import, and every suite.
+func TestLayout(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join(root, "CONTRIBUTING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, layout, _ := strings.Cut(string(source), "## Layout")
+	layout, _, _ = strings.Cut(layout, "\n## ")
+	for _, parent := range []string{"internal", "test"} {
+		entries, err := os.ReadDir(filepath.Join(root, parent))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if name := parent + "/" + entry.Name() + "/"; entry.IsDir() && !strings.Contains(layout, "`"+name+"`") {
+				t.Errorf("the layout does not name %s", name)
+			}
+		}
+	}
+}
+
 var htmlLink = regexp.MustCompile(`(?:src|srcset|href)="([^"]+)"`)
 
 // links returns the targets of links and pictures.
