@@ -12,9 +12,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
+	"github.com/calcom-operator/calcom-operator/internal/gate"
 	"github.com/calcom-operator/calcom-operator/internal/manageduser"
 )
 
@@ -186,4 +188,59 @@ func (r *ManagedUserReconciler) patchMetadata(
 	mu.Finalizers = written.Finalizers
 	mu.Annotations = written.Annotations
 	return nil
+}
+
+// create sends the create call, once, after recording that it will. Whatever comes back but a clear refusal
+// leaves the record in place, and the next reconcile looks for the user before anything else.
+func (r *ManagedUserReconciler) create(ctx context.Context, v *visit, _ *manageduser.Action) error {
+	renewed := r.facts(v).Renews()
+	if err := v.cal.prepareCreate(renewed); err != nil {
+		return err
+	}
+	if err := r.prepare(ctx, v, renewed); err != nil {
+		return err
+	}
+	if err := v.cal.enter(gate.Create); err != nil {
+		return err
+	}
+	if err := r.checkIntentIsNew(v.mu); err != nil {
+		return err
+	}
+	r.intents.send(v.mu)
+	user, tokens, err := v.cal.CreateUser(ctx, manageduser.NewUser(v.mu, r.facts(v).MarkFor(v1alpha1.OriginCreated)))
+	r.measureCreate(v, err)
+	if err != nil {
+		return r.createFailed(ctx, v, err, renewed)
+	}
+	r.intents.succeed(v.mu)
+	own := &manageduser.Candidate{User: user, Known: true, ByID: true, Origin: v1alpha1.OriginCreated}
+	manageduser.Mirror(v.mu, user)
+	v.mu.Status.Origin, v.seen = own.Origin, true
+	r.keepCreated(v, tokens, user.ID)
+	v.record(v1alpha1.ReasonCreated, fmt.Sprintf("Created user %d", user.ID))
+	log.FromContext(ctx).Info("Created user", "userID", user.ID)
+	// Older servers ignore some fields of a create call; as a rule nothing differs and nothing more is sent.
+	v.evidence = manageduser.Evidence{Began: true, Own: own}
+	return nil
+}
+
+// createFailed deals with a create call that did not succeed. The record of a first call that certainly had no
+// effect is taken back; that of a later one stays, since an earlier one may still take effect.
+func (r *ManagedUserReconciler) createFailed(ctx context.Context, v *visit, err error, renewed bool) error {
+	e, ok := errors.AsType[*calcom.Error](err)
+	if ok && e.OutcomeUnknown() {
+		if e.HandlerEnded() {
+			r.intents.fail(v.mu, r.clock.Now())
+		}
+		return manageduser.UnansweredCreate(e)
+	}
+	if ok && calcom.IsConflict(err) {
+		id, _ := e.ExistingUserID()
+		v.evidence = manageduser.Evidence{Began: true, Conflict: &manageduser.CreateConflict{UserID: id, Renewed: renewed}}
+		return nil
+	}
+	if renewed {
+		return err
+	}
+	return errors.Join(err, r.retractIntent(ctx, v.mu))
 }
