@@ -63,7 +63,7 @@ func (s *session) tellMarks(ctx context.Context, operator operator, released []c
 
 // marked returns the ids of those users that carry the mark of their object.
 func (r *remote) marked(ctx context.Context, ownerID string, users []*v1alpha1.ManagedUser) ([]int64, error) {
-	byAddress := make(map[string]manageduser.Owner, len(users))
+	byAddress := make(map[string]manageduser.Mark, len(users))
 	var addresses []string
 	for _, mu := range users {
 		address := mu.Spec.Email

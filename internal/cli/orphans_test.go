@@ -35,7 +35,7 @@ func TestOrphansAmong(t *testing.T) {
 	m.take(object("elsewhere", "lost@example.com", v1alpha1.ManagedUserStatus{OAuthClientID: "c2", User: &v1alpha1.CalcomUser{ID: 9}}))
 	read := &census{users: make(map[int64]calcom.User)}
 	for id, name := range map[int64]string{1: "well", 2: "old", 3: "lost", 4: "foreign"} {
-		mark := manageduser.Owner{OwnerID: owner, Namespace: "team", Name: name, UID: "u"}
+		mark := manageduser.Mark{OwnerID: owner, Namespace: "team", Name: name, UID: "u"}
 		if name == "foreign" {
 			mark.OwnerID = "cluster-2"
 		}

@@ -176,21 +176,21 @@ func (r *ManagedUserReconciler) claimUser(ctx context.Context, v *visit, a *mana
 	}
 	manageduser.Mirror(v.mu, own.User)
 	v.mu.Status.Origin = own.Origin
-	if d := manageduser.Diff(v.mu, own.User, r.facts(v).MarkFor(own.Origin)); !d.Empty() {
+	if d := manageduser.Diff(v.mu, own.User, v.mark.For(own.Origin)); !d.Empty() {
 		if err := r.writeStatus(ctx, v); err != nil {
 			return err
 		}
 	} // Else the status is written at the end.
 	v.resolve(own.Known)
-	if !own.Known {
-		v.record(v1alpha1.ReasonAdopted, fmt.Sprintf("Adopted user %d", own.ID))
-		log.FromContext(ctx).Info("Adopted user", "userID", own.ID)
-	}
-	v.evidence = manageduser.Evidence{Began: true, Adopted: own.Origin == v1alpha1.OriginAdopted}
 	if own.Known {
 		own.ByID = true
-		v.evidence.Own = &own
-	} // Else another object may have marked it since it was read, and it is read again before it is changed.
+		v.evidence = manageduser.Evidence{Began: true, Own: &own}
+		return nil
+	}
+	v.record(v1alpha1.ReasonAdopted, fmt.Sprintf("Adopted user %d", own.ID))
+	log.FromContext(ctx).Info("Adopted user", "userID", own.ID)
+	// Another object may have marked the user since it was read, so it is read again before it is changed.
+	v.evidence = manageduser.Evidence{Began: true, Adopted: true}
 	return nil
 }
 

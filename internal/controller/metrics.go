@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
@@ -87,7 +86,7 @@ func (r *ManagedUserReconciler) beginningOf(mu *v1alpha1.ManagedUser) beginning 
 	i, ok := manageduser.IntentOf(mu, r.clock.Now())
 	return beginning{
 		ready: isAvailable(mu), mirrored: mu.Status.User != nil, handled: mu.Status.ObservedGeneration != 0,
-		unresolved: ok && !i.Settled(mu) && controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer),
+		unresolved: ok && !i.Settled(mu) && manageduser.HasFinalizer(mu),
 	}
 }
 
@@ -96,7 +95,7 @@ func (r *ManagedUserReconciler) beginningOf(mu *v1alpha1.ManagedUser) beginning 
 func (r *ManagedUserReconciler) isOpen(mu *v1alpha1.ManagedUser) bool {
 	conditions := mu.Status.Conditions
 	if meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionSynced) || meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionStalled) ||
-		mu.Spec.ReconcilePolicy == v1alpha1.ReconcilePolicySuspend || !controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) {
+		mu.Spec.ReconcilePolicy == v1alpha1.ReconcilePolicySuspend || !manageduser.HasFinalizer(mu) {
 		return false // Most; no record has to be read.
 	}
 	now := r.clock.Now()
@@ -164,5 +163,5 @@ func (v *visit) isFirstReady() bool {
 
 // hasLetGo reports whether the deletion of an object that had the finalizer has come to its end.
 func (v *visit) hasLetGo() bool {
-	return v.released && !v.mu.DeletionTimestamp.IsZero() && controllerutil.ContainsFinalizer(v.before, v1alpha1.ManagedUserFinalizer)
+	return v.released && !v.mu.DeletionTimestamp.IsZero() && manageduser.HasFinalizer(v.before)
 }

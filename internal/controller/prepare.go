@@ -85,7 +85,7 @@ func (r *ManagedUserReconciler) prepare(ctx context.Context, v *visit, renews bo
 // isPrepared reports whether the object's record is that of the call to be sent now, and new enough.
 func (r *ManagedUserReconciler) isPrepared(v *visit) bool {
 	recorded, _ := manageduser.RecordedIntent(v.mu)
-	if !r.intents.isUnsent(v.mu) || !controllerutil.ContainsFinalizer(v.mu, v1alpha1.ManagedUserFinalizer) ||
+	if !r.intents.isUnsent(v.mu) || !manageduser.HasFinalizer(v.mu) ||
 		r.clock.Since(recorded.Time) > freshness/2 {
 		return false
 	}
@@ -163,7 +163,7 @@ func (r *ManagedUserReconciler) renew(ctx context.Context, mu *v1alpha1.ManagedU
 func (r *ManagedUserReconciler) claim(ctx context.Context, mu *v1alpha1.ManagedUser, user *calcom.User, origin v1alpha1.Origin) error {
 	_, intended := manageduser.RecordedIntent(mu)
 	recorded := manageduser.HasAdoptedAnnotation(mu) == (origin == v1alpha1.OriginAdopted) && (intended || origin == v1alpha1.OriginAdopted)
-	if controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) && recorded {
+	if manageduser.HasFinalizer(mu) && recorded {
 		return nil
 	}
 	return r.patchMetadata(ctx, mu, "claiming the user", func(mu *v1alpha1.ManagedUser) {
@@ -193,7 +193,8 @@ func (r *ManagedUserReconciler) patchMetadata(
 // create sends the create call, once, after recording that it will. Whatever comes back but a clear refusal
 // leaves the record in place, and the next reconcile looks for the user before anything else.
 func (r *ManagedUserReconciler) create(ctx context.Context, v *visit, _ *manageduser.Action) error {
-	renewed := r.facts(v).Renews()
+	// A finalizer without a record is what a backup leaves that lost the annotations: an earlier call may stand behind it.
+	renewed := manageduser.HasFinalizer(v.mu) && !r.intents.isUnsent(v.mu)
 	if err := v.cal.prepareCreate(renewed); err != nil {
 		return err
 	}
@@ -207,7 +208,7 @@ func (r *ManagedUserReconciler) create(ctx context.Context, v *visit, _ *managed
 		return err
 	}
 	r.intents.send(v.mu)
-	user, tokens, err := v.cal.CreateUser(ctx, manageduser.NewUser(v.mu, r.facts(v).MarkFor(v1alpha1.OriginCreated)))
+	user, tokens, err := v.cal.CreateUser(ctx, manageduser.NewUser(v.mu, v.mark.For(v1alpha1.OriginCreated)))
 	r.measureCreate(v, err)
 	if err != nil {
 		return r.createFailed(ctx, v, err, renewed)

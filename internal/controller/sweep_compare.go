@@ -127,12 +127,8 @@ func (s *Sweeper) differs(ctx context.Context, p pair) bool {
 // inspect looks at the mark of a user. It reports whether it is one of this cluster's, and notes the user if its object
 // does not exist, or has another one. Marks are text that anybody with the secret key can write.
 func (s *Sweeper) inspect(ctx context.Context, sw *swept, row *calcom.User) (ours bool) {
-	raw, ok := row.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]
-	if !ok {
-		return false
-	}
-	m, ok := manageduser.ParseMark(raw)
-	if !ok || m.OwnerID != s.config.OwnerID || len(validation.IsDNS1123Label(m.Namespace)) > 0 {
+	m, _ := manageduser.MarkedOwner(*row)
+	if m.OwnerID != s.config.OwnerID || len(validation.IsDNS1123Label(m.Namespace)) > 0 {
 		return false
 	}
 	object := types.NamespacedName{Namespace: m.Namespace, Name: m.Name}

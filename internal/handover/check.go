@@ -55,7 +55,7 @@ func (m *Move) checkHere(a *v1alpha1.ManagedUser) error {
 	if _, certain := manageduser.UserIDOf(a); !certain {
 		return outcomeUnknown(a)
 	}
-	if nested := manageduser.NestedMetadata(a); owns(a) && nested != "" {
+	if nested := manageduser.NestedMetadata(a); manageduser.HasFinalizer(a) && nested != "" {
 		return refuse("remove them in Cal.com", "its metadata in Cal.com has nested values, which writing the mark would erase (%s)", nested)
 	}
 	return nil
@@ -102,7 +102,7 @@ func (m *Move) undo(ctx context.Context, a, b *v1alpha1.ManagedUser, why error) 
 	if !errors.As(why, &refusal) && !isRefused(why) {
 		return why // It may go on later.
 	}
-	if b != nil && !owns(b) {
+	if b != nil && !manageduser.HasFinalizer(b) {
 		precondition := client.Preconditions{UID: &b.UID, ResourceVersion: &b.ResourceVersion}
 		if err := client.IgnoreNotFound(m.There.Delete(ctx, b, precondition)); err != nil {
 			return errors.Join(why, fmt.Errorf("taking it back there: %w", err))

@@ -96,7 +96,7 @@ func (c Cluster) remove(ctx context.Context, mu *v1alpha1.ManagedUser) error {
 // letGo has the operator let an object go that is being deleted, by a policy that does not hold it. Observe makes no
 // call to Cal.com.
 func (c Cluster) letGo(ctx context.Context, mu *v1alpha1.ManagedUser, policy v1alpha1.ReconcilePolicy) error {
-	if mu.DeletionTimestamp.IsZero() || !owns(mu) {
+	if mu.DeletionTimestamp.IsZero() || !manageduser.HasFinalizer(mu) {
 		return nil // It went at once.
 	}
 	err := c.change(ctx, mu, func(mu *v1alpha1.ManagedUser) error {
@@ -151,7 +151,7 @@ func Restorable(mu *v1alpha1.ManagedUser) *v1alpha1.ManagedUser {
 	if !begun {
 		r = policiesOf(mu)
 	}
-	if r.DeletionPolicy == "" && owns(mu) { // It came to own one after the record was made.
+	if r.DeletionPolicy == "" && manageduser.HasFinalizer(mu) { // It came to own one after the record was made.
 		r.DeletionPolicy = manageduser.DeletionPolicyInForce(mu)
 	}
 	kept.Spec.ReconcilePolicy, kept.Spec.DeletionPolicy = r.ReconcilePolicy, r.DeletionPolicy

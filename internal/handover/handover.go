@@ -20,7 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
@@ -83,7 +82,7 @@ type record struct {
 func policiesOf(mu *v1alpha1.ManagedUser) record {
 	r := record{ReconcilePolicy: mu.Spec.ReconcilePolicy, DeletionPolicy: mu.Spec.DeletionPolicy}
 	r.UserID, _ = manageduser.UserIDOf(mu)
-	if owns(mu) {
+	if manageduser.HasFinalizer(mu) {
 		r.DeletionPolicy = manageduser.DeletionPolicyInForce(mu)
 	}
 	return r
@@ -199,11 +198,6 @@ func isObserved(mu *v1alpha1.ManagedUser) bool {
 	ready := meta.FindStatusCondition(mu.Status.Conditions, v1alpha1.ConditionReady)
 	return ready != nil && ready.ObservedGeneration == mu.Generation &&
 		(ready.Reason == v1alpha1.ReasonSuspended) == (mu.Spec.ReconcilePolicy == v1alpha1.ReconcilePolicySuspend)
-}
-
-// owns reports whether an object stands for a user in Cal.com.
-func owns(mu *v1alpha1.ManagedUser) bool {
-	return controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer)
 }
 
 func manages(policy v1alpha1.ReconcilePolicy) bool {

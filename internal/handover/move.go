@@ -210,7 +210,7 @@ func (m *Move) handOver(ctx context.Context, a, b *v1alpha1.ManagedUser) error {
 	if owner == there {
 		return nil
 	}
-	ours := owner.SameObject(there) || owner.SameObject(manageduser.OwnerOf(m.Here.OwnerID, a)) || !marked && isInStatus(a, user)
+	ours := owner.SameObject(there) || owner.SameObject(manageduser.OwnerOf(m.Here.OwnerID, a)) || !marked && manageduser.IsInStatus(a, &user)
 	if !ours {
 		return m.undo(ctx, a, b, refuse("see who owns it, by kubectl calcom status", "user %d in Cal.com is not marked as this object's", id))
 	}
@@ -233,7 +233,7 @@ func (m *Move) stillSuspended(ctx context.Context, a *v1alpha1.ManagedUser) erro
 }
 
 // writeMark makes a user the owner's, and sees that it is.
-func writeMark(ctx context.Context, cal Remote, id int64, update calcom.UserFields, owner manageduser.Owner) error {
+func writeMark(ctx context.Context, cal Remote, id int64, update calcom.UserFields, owner manageduser.Mark) error {
 	user, err := cal.UpdateUser(ctx, id, update)
 	if err != nil {
 		return fmt.Errorf("writing the mark: %w", err)
@@ -246,12 +246,6 @@ func writeMark(ctx context.Context, cal Remote, id int64, update calcom.UserFiel
 
 // isDenied reports whether Cal.com says that there is no such user.
 func isDenied(err error) bool { return calcom.IsNotFound(err) && !calcom.IsNoSuchAPI(err) }
-
-// isInStatus reports whether a user without a mark is the object's own all the same, by the operator's rule.
-func isInStatus(a *v1alpha1.ManagedUser, user calcom.User) bool {
-	known := a.Status.User
-	return known != nil && known.ID == user.ID && known.CreatedDate == user.CreatedDate
-}
 
 // start gives the object there its policy back, and waits until the operator there has taken the user over.
 func (m *Move) start(ctx context.Context, a, b *v1alpha1.ManagedUser) error {
@@ -282,7 +276,7 @@ func (m *Move) start(ctx context.Context, a, b *v1alpha1.ManagedUser) error {
 // hasTaken reports whether the operator knows the user as the object's own, as far as its policy lets it.
 func hasTaken(b *v1alpha1.ManagedUser, id int64) bool {
 	known := b.Status.User != nil && b.Status.User.ID == id
-	return owns(b) && isObserved(b) && (known || !manages(b.Spec.ReconcilePolicy))
+	return manageduser.HasFinalizer(b) && isObserved(b) && (known || !manages(b.Spec.ReconcilePolicy))
 }
 
 // release deletes the object here and lets the operator here let go of it. It makes no call to Cal.com for that, since

@@ -132,7 +132,7 @@ func (f *Facts) update(own *Candidate) *Action {
 	if f.Seen.Updated && f.ownership(&own.User) == Foreign { // It has come to be another's since it was read.
 		return with(own, stop(f.OwnedElsewhere(&own.User)))
 	}
-	d := Diff(f.Object, own.User, f.MarkFor(own.Origin))
+	d := Diff(f.Object, own.User, f.Mark.For(own.Origin))
 	if d.Empty() {
 		if p := metadataBlocked("The metadata is not written", d.blocked); p != nil {
 			return with(own, stop(p))

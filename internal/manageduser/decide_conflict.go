@@ -50,12 +50,9 @@ func (f *Facts) resolveConflict(c *CreateConflict) (*Candidate, *Action) {
 // a later one stays, since an earlier one may still take effect.
 func (f *Facts) refuse(p *outcome.Problem) *Action {
 	a := stop(p)
-	a.Retracts = mayRetract(p, f.Seen.Conflict)
+	c := f.Seen.Conflict
+	a.Retracts = c != nil && !c.Renewed && p.Reason != v1alpha1.ReasonRemoteInconsistent
 	return a
-}
-
-func mayRetract(p *outcome.Problem, c *CreateConflict) bool {
-	return c != nil && !c.Renewed && p.Reason != v1alpha1.ReasonRemoteInconsistent
 }
 
 // mayAdopt returns nil if the object may take over a user that is not known to be its own, and otherwise why not.
@@ -76,7 +73,7 @@ func (f *Facts) mayAdopt(user *calcom.User) *outcome.Problem {
 // OwnedElsewhere says that a user carries the mark of another owner.
 func (f *Facts) OwnedElsewhere(user *calcom.User) *outcome.Problem {
 	owner := "another owner"
-	if found, ok := ParseMark(user.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]); ok {
+	if found, _ := MarkedOwner(*user); found != (Mark{}) {
 		switch {
 		case found.OwnerID != f.Mark.OwnerID:
 			owner = "another cluster or operator"

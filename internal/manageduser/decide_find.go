@@ -111,7 +111,7 @@ func (f *Facts) findOwn(id int64) (*Candidate, *Action) {
 		return &Candidate{User: *user, Known: true, ByID: true}, nil
 	}
 	found, next := f.lookUp(0)
-	if next != nil || found != nil && found.Known || !isInStatus(f.Object, user) {
+	if next != nil || found != nil && found.Known || !IsInStatus(f.Object, user) {
 		return found, next
 	}
 	if found != nil && found.ID == user.ID {
@@ -124,7 +124,7 @@ func (f *Facts) findOwn(id int64) (*Candidate, *Action) {
 // and the address in the status is one that spec or create intent name too. Statuses can be exchanged. The user's own
 // address may have been changed in Cal.com.
 func (f *Facts) isUnmarkedOwn(user *calcom.User) bool {
-	if f.ownership(user) != Unowned || !isInStatus(f.Object, user) {
+	if f.ownership(user) != Unowned || !IsInStatus(f.Object, user) {
 		return false
 	}
 	i, intended := RecordedIntent(f.Object)
@@ -205,7 +205,7 @@ func (f *Facts) lookUp(missing int64) (*Candidate, *Action) {
 		case user == nil:
 		case f.ownership(user) == Ours:
 			return &Candidate{User: *user, Known: true, ByID: true}, nil
-		case isInStatus(f.Object, user):
+		case IsInStatus(f.Object, user):
 			return f.ofStatus(user)
 		}
 	}
@@ -252,7 +252,7 @@ func (f *Facts) callsFromLookUp(missing int64) int {
 // and the list is right), or by the mark.
 func (f *Facts) chooseRow(rows []calcom.User, missing int64) *Candidate {
 	for _, row := range rows {
-		denied := row.ID == missing && (f.Object.Status.User == nil || isInStatus(f.Object, &row))
+		denied := row.ID == missing && (f.Object.Status.User == nil || IsInStatus(f.Object, &row))
 		if owner := f.ownership(&row); owner == Ours || owner == Unowned && denied {
 			return &Candidate{User: row, Known: true, ByID: row.ID == missing}
 		}
@@ -269,9 +269,9 @@ func rowOf(rows []calcom.User, email string) *calcom.User {
 	return nil
 }
 
-// isInStatus reports whether a user is the one in the status: it has its id and was created at the same time. A server
+// IsInStatus reports whether a user is the one in the status: it has its id and was created at the same time. A server
 // that was reset gives its ids to other users.
-func isInStatus(mu *v1alpha1.ManagedUser, user *calcom.User) bool {
+func IsInStatus(mu *v1alpha1.ManagedUser, user *calcom.User) bool {
 	was := mu.Status.User
 	return was != nil && was.ID == user.ID && was.CreatedDate == user.CreatedDate
 }
@@ -279,7 +279,7 @@ func isInStatus(mu *v1alpha1.ManagedUser, user *calcom.User) bool {
 // isOlder reports whether a user was there before a create call. One that was not can be the call's own: the server
 // writes the mark in a later step than the user.
 func isOlder(user calcom.User, i Intent) bool {
-	if _, marked := user.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]; marked {
+	if _, marked := MarkedOwner(user); marked {
 		return true
 	}
 	created, err := user.Created()

@@ -177,17 +177,6 @@ func (f *Facts) requested() bool {
 // ownership says whose a user is.
 func (f *Facts) ownership(user *calcom.User) Ownership { return f.Mark.OwnershipOf(*user) }
 
-// MarkFor returns the object's mark for a user of some origin.
-func (f *Facts) MarkFor(origin v1alpha1.Origin) Mark {
-	m := f.Mark
-	m.adopted = origin == v1alpha1.OriginAdopted
-	return m
-}
-
-// Renews reports whether an earlier create call may have been sent. A finalizer without a record is what a backup
-// leaves that lost the annotations.
-func (f *Facts) Renews() bool { return HasFinalizer(f.Object) && !f.CreateCall.Unsent }
-
 // addresses returns the plain addresses under which the object's user can be found: the ones of status, create intent
 // and spec, and the one of a call of this process whose record another process replaced.
 func (f *Facts) addresses() []string {
@@ -207,7 +196,7 @@ func addresses(mu *v1alpha1.ManagedUser, now time.Time) []string {
 		}
 	}
 	if mu.Status.User != nil {
-		add(calcom.PlainEmail(mu.Status.User.Email, mu.Status.OAuthClientID))
+		add(PlainAddress(mu))
 	}
 	if i, ok := IntentOf(mu, now); ok {
 		add(i.Email.Reveal())

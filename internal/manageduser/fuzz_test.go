@@ -175,7 +175,7 @@ func FuzzMark(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
 		user := calcom.User{ID: 7, Metadata: calcom.Hide(calcom.Metadata{v1alpha1.OwnerMetadataKey: json.RawMessage(raw)})}
-		found, ok := ParseMark(json.RawMessage(raw))
+		found, ok := parseMark(json.RawMessage(raw))
 		var text string
 		isText := json.Unmarshal([]byte(raw), &text) == nil
 		if ok && found.String() != text {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
@@ -82,7 +81,7 @@ func ReadIntent(mu *v1alpha1.ManagedUser, now time.Time) (i Intent, exists, soun
 // from a backup without annotations and status. A create call may be behind it.
 func lostRecord(mu *v1alpha1.ManagedUser) bool {
 	_, known := Identity(mu)
-	return controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) && !known && adoptedID(mu) == 0
+	return HasFinalizer(mu) && !known && adoptedID(mu) == 0
 }
 
 // Encode returns the record as the annotation holds it.

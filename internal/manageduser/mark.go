@@ -16,8 +16,12 @@ import (
 // Mark is the owner of a user, as it stands in the user's metadata: <owner id>/<namespace>/<name>/<uid>, with :adopted
 // behind the uid when the owner did not create the user.
 type Mark struct {
-	OwnerID, Namespace, Name, UID string
-	adopted                       bool
+	// OwnerID is that of the cluster or the operator.
+	OwnerID string
+	// Namespace, Name and UID are those of the object.
+	Namespace, Name, UID string
+	// Adopted is set when the object did not create the user.
+	Adopted bool
 }
 
 const adoptedSuffix = ":adopted"
@@ -26,21 +30,21 @@ const adoptedSuffix = ":adopted"
 func MarkOf(ownerID string, mu *v1alpha1.ManagedUser) Mark {
 	return Mark{
 		OwnerID: ownerID, Namespace: mu.Namespace, Name: mu.Name, UID: string(mu.UID),
-		adopted: OriginOf(mu) == v1alpha1.OriginAdopted,
+		Adopted: OriginOf(mu) == v1alpha1.OriginAdopted,
 	}
 }
 
 func (m Mark) String() string {
 	uid := m.UID
-	if m.adopted {
+	if m.Adopted {
 		uid += adoptedSuffix
 	}
 	return strings.Join([]string{m.OwnerID, m.Namespace, m.Name, uid}, "/")
 }
 
-// sameObject reports whether both marks mean the same object by name. The uid may differ: an object that was
+// SameObject reports whether both marks mean the same object by name. The uid may differ: an object that was
 // applied anew, or came back from a backup, takes over the user of its predecessor.
-func (m Mark) sameObject(other Mark) bool {
+func (m Mark) SameObject(other Mark) bool {
 	return m.OwnerID == other.OwnerID && m.Namespace == other.Namespace && m.Name == other.Name
 }
 
@@ -56,35 +60,40 @@ const (
 	Foreign
 )
 
+// MarkedOwner returns the mark that a user carries, and false for a user without one. For a mark that cannot be read, which
+// is that of no object, it returns the zero Mark and true.
+func MarkedOwner(user calcom.User) (Mark, bool) {
+	raw, marked := user.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]
+	m, _ := parseMark(raw)
+	return m, marked
+}
+
 // OwnershipOf reads the mark off a user.
 func (m Mark) OwnershipOf(user calcom.User) Ownership {
-	raw, ok := user.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]
-	if !ok {
+	switch found, marked := MarkedOwner(user); {
+	case !marked:
 		return Unowned
-	}
-	found, ok := ParseMark(raw)
-	if ok && m.sameObject(found) {
+	case m.SameObject(found):
 		return Ours
 	}
 	return Foreign
 }
 
-// hasAdoptedMark reports whether a user's mark says that its owner did not create it.
-func hasAdoptedMark(user *calcom.User) bool {
-	found, ok := ParseMark(user.Metadata.Reveal()[v1alpha1.OwnerMetadataKey])
-	return ok && found.adopted
+// For returns the mark for a user of some origin.
+func (m Mark) For(origin v1alpha1.Origin) Mark {
+	m.Adopted = origin == v1alpha1.OriginAdopted
+	return m
 }
 
 // isCreation reports whether a create call of this very object made a user. A user without a mark was found by what its
 // creation left.
 func (m Mark) isCreation(user *calcom.User) bool {
-	raw, marked := user.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]
-	found, ok := ParseMark(raw)
-	return !marked || ok && m.sameObject(found) && found.UID == m.UID && !found.adopted
+	found, marked := MarkedOwner(*user)
+	return !marked || m.SameObject(found) && found.UID == m.UID && !found.Adopted
 }
 
-// ParseMark reads a mark as it stands in a user's metadata.
-func ParseMark(raw json.RawMessage) (Mark, bool) {
+// parseMark reads a mark as it stands in a user's metadata.
+func parseMark(raw json.RawMessage) (Mark, bool) {
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
 		return Mark{}, false
@@ -95,5 +104,5 @@ func ParseMark(raw json.RawMessage) (Mark, bool) {
 		return Mark{}, false
 	}
 	uid, adopted := strings.CutSuffix(parts[3], adoptedSuffix)
-	return Mark{OwnerID: parts[0], Namespace: parts[1], Name: parts[2], UID: uid, adopted: adopted}, true
+	return Mark{OwnerID: parts[0], Namespace: parts[1], Name: parts[2], UID: uid, Adopted: adopted}, true
 }

@@ -16,47 +16,17 @@ import (
 // What a program needs that hands users over from one owner to another, or cleans up after an operator, by the
 // operator's own rules.
 
-// Owner is whose a user in Cal.com is, as the user's mark tells it.
-type Owner struct {
-	// OwnerID is the cluster's: see Config.OwnerID.
-	OwnerID string
-	// Namespace, Name and UID are the object's.
-	Namespace, Name, UID string
-	// Adopted is set when the object did not create the user.
-	Adopted bool
-}
-
-// OwnerOf returns the owner that an object in the cluster with an owner id is, or will be when it has adopted the user
-// that its spec names.
-func OwnerOf(ownerID string, mu *v1alpha1.ManagedUser) Owner {
+// OwnerOf returns the mark that an object in the cluster with an owner id gives its user, or will give the user that its spec
+// names once it has adopted that.
+func OwnerOf(ownerID string, mu *v1alpha1.ManagedUser) Mark {
 	m := MarkOf(ownerID, mu)
-	return Owner{
-		OwnerID: m.OwnerID, Namespace: m.Namespace, Name: m.Name, UID: m.UID,
-		Adopted: m.adopted || OriginOf(mu) == "" && mu.Spec.UserID != 0,
-	}
-}
-
-// MarkedOwner returns the owner whose mark a user carries, and false for a user without one. A mark that nobody can
-// read is nobody's: the zero Owner, and true.
-func MarkedOwner(user calcom.User) (Owner, bool) {
-	raw, marked := user.Metadata.Reveal()[v1alpha1.OwnerMetadataKey]
-	if !marked {
-		return Owner{}, false
-	}
-	m, _ := ParseMark(raw)
-	return Owner{OwnerID: m.OwnerID, Namespace: m.Namespace, Name: m.Name, UID: m.UID, Adopted: m.adopted}, true
-}
-
-// SameObject reports whether both owners are the same object by name. The uid may differ, as after a restore from a
-// backup.
-func (o Owner) SameObject(other Owner) bool {
-	return o.OwnerID == other.OwnerID && o.Namespace == other.Namespace && o.Name == other.Name
+	m.Adopted = m.Adopted || OriginOf(mu) == "" && mu.Spec.UserID != 0
+	return m
 }
 
 // Marking returns the update that makes a user the owner's and changes nothing else. It is an error when the user's
 // metadata holds nested values: the update would erase them.
-func (o Owner) Marking(user calcom.User) (calcom.UserFields, error) {
-	m := Mark{OwnerID: o.OwnerID, Namespace: o.Namespace, Name: o.Name, UID: o.UID, adopted: o.Adopted}
+func (m Mark) Marking(user calcom.User) (calcom.UserFields, error) {
 	want := ownMetadata(nil, m)
 	kept, lost := sendable(user.Metadata.Reveal(), want)
 	if len(lost) > 0 {
@@ -86,9 +56,6 @@ func UserIDOf(mu *v1alpha1.ManagedUser) (id int64, certain bool) {
 	if !IsBound(mu) {
 		return 0, true
 	}
-	if id, ok := Identity(mu); ok {
-		return id, true
-	}
-	id = adoptedID(mu)
+	id = LostID(mu)
 	return id, id != 0
 }

@@ -32,12 +32,12 @@ func TestParseMark(t *testing.T) {
 		`c/n/m/u`:     nil,
 		``:            nil,
 	} {
-		got, ok := ParseMark(json.RawMessage(raw))
+		got, ok := parseMark(json.RawMessage(raw))
 		if ok != (want != nil) || ok && got != *want {
 			t.Errorf("%s was read as %+v, %t", raw, got, ok)
 		}
 	}
-	if got, ok := ParseMark(quoted(good.String())); !ok || got != good {
+	if got, ok := parseMark(quoted(good.String())); !ok || got != good {
 		t.Errorf("what was written was read as %+v, %t", got, ok)
 	}
 }

@@ -23,13 +23,13 @@ import (
 // removed it, the origin in status and the object's own create intent still do. An object that is being deleted and has
 // neither the finalizer nor an annotation of the operator was released.
 func IsBound(mu *v1alpha1.ManagedUser) bool {
-	if controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) || hasOwnIntent(mu) {
+	if HasFinalizer(mu) || hasOwnIntent(mu) {
 		return true
 	}
 	return mu.Status.Origin != "" && (mu.DeletionTimestamp.IsZero() || HasAdoptedAnnotation(mu))
 }
 
-// Bound is isBound for objects of any kind.
+// Bound is IsBound for objects of any kind.
 func Bound(object client.Object) bool {
 	mu, ok := object.(*v1alpha1.ManagedUser)
 	return ok && IsBound(mu)
@@ -106,8 +106,9 @@ func OriginOf(mu *v1alpha1.ManagedUser) v1alpha1.Origin {
 func originOfFound(mu *v1alpha1.ManagedUser, user *calcom.User) v1alpha1.Origin {
 	id, known := Identity(mu)
 	_, intended := RecordedIntent(mu)
+	marked, _ := MarkedOwner(*user)
 	switch {
-	case hasAdoptedMark(user), HasAdoptedAnnotation(mu):
+	case marked.Adopted, HasAdoptedAnnotation(mu):
 		return v1alpha1.OriginAdopted
 	case known && id == user.ID:
 		return OriginOf(mu)
@@ -125,7 +126,7 @@ func LacksRecords(mu *v1alpha1.ManagedUser) bool {
 	if !mu.DeletionTimestamp.IsZero() || !IsBound(mu) {
 		return false
 	}
-	return !controllerutil.ContainsFinalizer(mu, v1alpha1.ManagedUserFinalizer) || LacksAnnotation(mu)
+	return !HasFinalizer(mu) || LacksAnnotation(mu)
 }
 
 // LacksAnnotation reports whether neither the adoption nor the creation of the user in status is recorded in an

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
-	"github.com/calcom-operator/calcom-operator/internal/calcom"
 )
 
 // UsernameKey returns what is alike in all addresses of which Cal.com makes one username: the local part and the first
@@ -31,7 +30,7 @@ func heldUsername(mu *v1alpha1.ManagedUser) string {
 	if mu == nil || mu.Status.Origin == "" || mu.Status.User == nil {
 		return ""
 	}
-	return UsernameKey(calcom.PlainEmail(mu.Status.User.Email, mu.Status.OAuthClientID))
+	return UsernameKey(PlainAddress(mu))
 }
 
 // FreedUsername returns the username key that an object held and holds no longer, or nothing. after is nil for an

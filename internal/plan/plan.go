@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	v1alpha1 "github.com/calcom-operator/calcom-operator/api/v1alpha1"
+	"github.com/calcom-operator/calcom-operator/internal/account"
 	"github.com/calcom-operator/calcom-operator/internal/calcom"
 	"github.com/calcom-operator/calcom-operator/internal/controller"
 	"github.com/calcom-operator/calcom-operator/internal/outcome"
@@ -36,12 +37,7 @@ type Users interface {
 }
 
 // Account names an OAuth client of a server.
-type Account struct {
-	// APIURL is in the form of calcom.BaseURL.
-	APIURL string
-	// ClientID of the OAuth client.
-	ClientID string
-}
+type Account = account.Name
 
 // Options are what a rehearsal needs.
 type Options struct {
@@ -79,9 +75,9 @@ func (r *Rehearsal) Put(object client.Object) error { return r.kube.put(object) 
 
 // Know tells the rehearsal of users that Cal.com has. The more it knows, the more usernames it knows to be taken:
 // nobody can ask Cal.com for these.
-func (r *Rehearsal) Know(account Account, users []calcom.User) {
+func (r *Rehearsal) Know(of Account, users []calcom.User) {
 	for i := range users {
-		r.stage.remote(account).know(&users[i])
+		r.stage.remote(of).know(&users[i])
 	}
 }
 
